@@ -1,0 +1,19 @@
+#include "cli.h"
+#include <stdlib.h>
+
+int cli_check(pd_context *ctx, const cli_args *args)
+{
+    pd_settings *settings = NULL;
+    char *directory = NULL;
+    pd_problem problem;
+    pudle_status s = cli_settings(ctx, args, &settings, &directory);
+    if (!s)
+        s = pd_problem_open(ctx, settings, NULL, &problem);
+    if (!s) {
+        pd_problem_close(&problem);
+        printf("%s: ok\n", args->positional[0]);
+    }
+    free(directory);
+    pd_settings_destroy(settings);
+    return s ? cli_setup_failed(ctx, s) : CLI_DONE;
+}

@@ -1,0 +1,69 @@
+/* cli/cli.h - what the subcommands share. One file a subcommand; only main() turns a status into an exit code. */
+#ifndef PD_CLI_H
+#define PD_CLI_H
+
+#include <signal.h>
+#include "context.h"
+#include "train/problem.h"
+
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/** The command line, parsed. Which options a subcommand takes stands in its row of the table in main.c. */
+typedef struct cli_args {
+    const char *positional[8];
+    int positionals;
+    const char *set[256];
+    int sets;
+    const char *out, *input, *output, *reconstruction, *split, *format;
+    double rtol, atol;
+    bool resume, force, quiet, dictionary;
+    /* denoise */
+    const char *model, *config, *csv, *compare;
+    double sigma;
+    int64_t memory, seed; /* memory 0: the default */
+    bool has_sigma, has_seed, shift_average, grey;
+} cli_args;
+
+typedef struct cli_command {
+    const char *name, *usage, *summary;
+    const char *options; /* long options it takes, space separated */
+    int min_positionals, max_positionals;
+    int (*run)(pd_context *ctx, const cli_args *args);
+} cli_command;
+
+/** Print the recorded errors once; the exit code for a failure while setting up (a wrong config, file or plugin: 2) ... */
+int cli_setup_failed(pd_context *ctx, pudle_status status);
+/** ... and for one after the work began (1). */
+int cli_run_failed(pd_context *ctx, pudle_status status);
+
+/** Settings from a config file, or from the config.cfg of a run directory; *run_directory is then its path, else NULL. The
+ *  caller frees it. */
+pudle_status cli_settings(pd_context *ctx, const cli_args *args, pd_settings **settings, char **run_directory);
+
+/** The same from a path that is not the first positional argument. */
+pudle_status cli_settings_at(pd_context *ctx, const char *path, const cli_args *args, pd_settings **settings, char **run_directory);
+
+/** A problem with its parameters in place: from the run's checkpoint, or from the config's init. given: shape of the samples when
+ *  they do not come from the config's data source, else NULL. */
+pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char *run_directory, const pudle_data_info *given, pd_problem *problem);
+
+/** PUDLE_SPLIT_* of --split; train when it is not given. @errors CONFIG */
+pudle_status cli_split(pd_context *ctx, const cli_args *args, int *split);
+
+/** Reports of crashes inside plugins; and, once a command asks for it, SIGINT and SIGTERM set a flag instead of ending it. */
+void cli_signals(void);
+void cli_stop_on_signals(void);
+extern volatile sig_atomic_t cli_stop;
+
+int cli_train(pd_context *ctx, const cli_args *args);
+int cli_gradient(pd_context *ctx, const cli_args *args);
+int cli_evaluate(pd_context *ctx, const cli_args *args);
+int cli_encode(pd_context *ctx, const cli_args *args);
+int cli_denoise(pd_context *ctx, const cli_args *args);
+extern const char cli_denoise_help[]; /* what --help adds to the usage */
+int cli_check(pd_context *ctx, const cli_args *args);
+int cli_compare(pd_context *ctx, const cli_args *args);
+int cli_plugins(pd_context *ctx, const cli_args *args);
+int cli_doctor(pd_context *ctx, const cli_args *args);
+
+#endif

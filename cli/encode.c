@@ -1,0 +1,151 @@
+/* Codes of given samples, block by block, so that any number of them fits. */
+#include "cli.h"
+#include "train/dictionary.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 4096 };
+
+typedef struct outputs { pd_array code, reconstruction; } outputs;
+
+static pudle_status reserve(pd_problem *pb, int64_t samples, bool reconstruction, outputs *out)
+{
+    const pd_map *map = &pb->net.map;
+    const size_t width = pudle_dtype_size(pb->dtype);
+    int64_t code_shape[PUDLE_MAX_RANK] = { samples }, data_shape[PUDLE_MAX_RANK] = { samples };
+    memcpy(code_shape + 1, map->code_shape, sizeof(int64_t) * (PUDLE_MAX_RANK - 1));
+    memcpy(data_shape + 1, map->data_shape, sizeof(int64_t) * (PUDLE_MAX_RANK - 1));
+    void *code = pd_alloc((size_t)samples * (size_t)map->code, width), *data = reconstruction ? pd_alloc((size_t)samples * (size_t)map->features, width) : NULL;
+    if (!code || (reconstruction && !data)) {
+        free(code);
+        free(data);
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the codes of %" PRId64 " samples", samples);
+    }
+    out->code.view = pd_view(code, pb->dtype, map->code_rank + 1, code_shape);
+    if (data)
+        out->reconstruction.view = pd_view(data, pb->dtype, map->data_rank + 1, data_shape);
+    return PUDLE_OK;
+}
+
+static pudle_status download(pd_problem *pb, const pudle_view *from, const pd_array *to, int64_t first)
+{
+    if (!to->view.data)
+        return PUDLE_OK;
+    const pudle_view rows = pd_rows(&to->view, first, from->shape[0]);
+    const pudle_cview c = pudle_const(from);
+    return pb->be->download(pb->exec, rows.data, from->data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
+}
+
+/* own: the caller's samples (n, ...), or NULL for the config's data source. */
+static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64_t samples, outputs *out)
+{
+    const pd_map *map = &pb->net.map;
+    const size_t width = pudle_dtype_size(pb->dtype);
+    const int64_t block = samples < BLOCK ? samples : BLOCK;
+    void *code = NULL, *data = NULL;
+    pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * map->code) * width, &code);
+    if (!s)
+        s = pb->be->alloc(pb->exec, (size_t)(block * map->features) * width, &data);
+    for (int64_t first = 0; first < samples && !s; first += block) {
+        const int64_t count = samples - first < block ? samples - first : block;
+        pd_batch batch;
+        pd_pass pass = { .code = pd_matrix(code, pb->dtype, count, map->code), .reconstruction = pd_matrix(data, pb->dtype, count, map->features) };
+        if (own) {
+            const pudle_cview rows = pd_crows(own, first, count);
+            s = pd_problem_own_batch(pb, &rows, &batch);
+        } else {
+            s = pd_problem_first(pb, split, first, count, &batch);
+        }
+        if (!s)
+            s = pd_network_run(&pb->net, &batch, &pass);
+        if (!s)
+            s = pd_problem_check_finite(pb, &batch, &pass, 0);
+        if (!s)
+            s = download(pb, &pass.code, &out->code, first);
+        if (!s)
+            s = download(pb, &pass.reconstruction, &out->reconstruction, first);
+    }
+    if (data)
+        pb->be->free(pb->exec, data);
+    if (code)
+        pb->be->free(pb->exec, code);
+    return s;
+}
+
+static pudle_status read_input(pd_context *ctx, const char *path, int32_t dtype, pd_array *input, pudle_data_info *given)
+{
+    const pudle_status s = pd_array_read(ctx, path, dtype, input);
+    if (s)
+        return s;
+    const pudle_view *v = &input->view;
+    if (v->rank < 2 || v->shape[0] < 1)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--input %s: samples are wanted as rows of an array (n, m)", path);
+    *given = (pudle_data_info){ .size = sizeof *given, .rank = v->rank - 1, .samples = v->shape[0] };
+    memcpy(given->shape, v->shape + 1, sizeof(int64_t) * (size_t)(v->rank - 1));
+    const pudle_cview c = pudle_const(v);
+    for (int64_t i = 0, n = pudle_count(&c); i < n; i++) {
+        const double value = dtype == PUDLE_F64 ? ((const double *)v->data)[i] : (double)((const float *)v->data)[i];
+        if (!isfinite(value))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "--input %s: sample %lld holds a number that is not finite (%g); remove it or repair it", path,
+                           (long long)(i / (n / v->shape[0])), value);
+    }
+    return PUDLE_OK;
+}
+
+static pudle_status write_outputs(pd_context *ctx, const cli_args *args, const outputs *out)
+{
+    const pudle_cview code = pudle_const(&out->code.view), reconstruction = pudle_const(&out->reconstruction.view);
+    pudle_status s = pd_npy_write(ctx, args->output, &code);
+    if (!s && args->reconstruction)
+        s = pd_npy_write(ctx, args->reconstruction, &reconstruction);
+    return s;
+}
+
+int cli_encode(pd_context *ctx, const cli_args *args)
+{
+    pd_settings *settings = NULL;
+    char *directory = NULL;
+    pd_problem problem;
+    pd_array input = { 0 };
+    pudle_data_info given;
+    outputs out = { 0 };
+    int split;
+    if (!args->output)
+        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle encode: say where the codes go with --output Z.npy"));
+    if (args->input && args->split)
+        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle encode: --split chooses samples of the config's data, --input brings others"));
+    pudle_status s = cli_split(ctx, args, &split);
+    if (!s)
+        s = cli_settings(ctx, args, &settings, &directory);
+    if (!s && args->input)
+        s = read_input(ctx, args->input, settings->global.precision ? PUDLE_F64 : PUDLE_F32, &input, &given);
+    if (!s)
+        s = cli_model(ctx, settings, directory, args->input ? &given : NULL, &problem);
+    int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
+    if (!s) {
+        const pudle_cview own = pudle_const(&input.view);
+        problem.net.depth = 0; /* forward only: no tape */
+        int64_t samples = args->input ? given.samples : 0;
+        if (!args->input)
+            s = pd_problem_samples(&problem, split, &samples);
+        if (!s)
+            s = reserve(&problem, samples, args->reconstruction != NULL, &out);
+        if (!s)
+            s = run(&problem, args->input ? &own : NULL, split, samples, &out);
+        if (!s)
+            s = write_outputs(ctx, args, &out);
+        if (!s && !args->quiet)
+            printf("codes of %" PRId64 " samples: %s\n", samples, args->output);
+        pd_problem_close(&problem);
+        if (s)
+            code = cli_run_failed(ctx, s);
+    }
+    pd_array_free(&out.reconstruction);
+    pd_array_free(&out.code);
+    pd_array_free(&input);
+    free(directory);
+    pd_settings_destroy(settings);
+    return code;
+}

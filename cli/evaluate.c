@@ -1,0 +1,93 @@
+/* Loss, sparsity and errors over a whole split, in blocks that fit in memory. */
+#include "cli.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 4096 };
+
+typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; int64_t samples; } totals;
+
+/* ||x||^2 and ||x - x_hat||^2 of the batch, against the target where there is one. */
+static pudle_status add_energy(pd_problem *pb, const pd_batch *batch, const pudle_view *reconstruction, totals *t)
+{
+    const pudle_cview wanted = batch->y.data ? batch->y : batch->x, c = pudle_const(reconstruction);
+    double energy = 0, error = 0;
+    pudle_status s = pb->be->dot(pb->exec, &wanted, &wanted, &energy);
+    if (!s)
+        s = pb->be->axpby(pb->exec, 1.0, &wanted, -1.0, reconstruction);
+    if (!s)
+        s = pb->be->dot(pb->exec, &c, &c, &error);
+    t->energy2 += energy;
+    t->error2 += error;
+    return s;
+}
+
+static pudle_status add_block(pd_problem *pb, int split, int64_t first, int64_t count, void *memory, totals *t)
+{
+    pd_batch batch;
+    pd_pass pass = { .reconstruction = pd_matrix(memory, pb->dtype, count, pb->net.map.features) };
+    pudle_status s = pd_problem_first(pb, split, first, count, &batch);
+    if (!s)
+        s = pd_network_run(&pb->net, &batch, &pass);
+    if (!s)
+        s = pd_problem_check_finite(pb, &batch, &pass, 0);
+    if (s)
+        return s;
+    t->samples += count;
+    t->data_loss += pass.data_loss * (double)count;
+    t->code_loss += pass.code_loss * (double)count;
+    t->nonzeros += pass.nonzeros * (double)count;
+    return add_energy(pb, &batch, &pass.reconstruction, t);
+}
+
+static pudle_status run(pd_problem *pb, int split, int64_t samples)
+{
+    totals t = { 0 };
+    double fixed = NAN, assigned = NAN;
+    void *memory = NULL;
+    const int64_t block = samples < BLOCK ? samples : BLOCK;
+    pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * pb->net.map.features) * pudle_dtype_size(pb->dtype), &memory);
+    for (int64_t first = 0; first < samples && !s; first += block)
+        s = add_block(pb, split, first, samples - first < block ? samples - first : block, memory, &t);
+    if (!s)
+        s = pd_problem_dictionary_error(pb, &fixed, &assigned);
+    if (memory)
+        pb->be->free(pb->exec, memory);
+    if (s)
+        return s;
+    const double n = (double)t.samples;
+    printf("samples=%" PRId64 "\nloss=%.9g\ndata_loss=%.9g\ncode_loss=%.9g\nnonzeros=%.6g of %" PRId64 "\nrelative_error=%.6g\n", t.samples,
+           (t.data_loss + t.code_loss) / n, t.data_loss / n, t.code_loss / n, t.nonzeros / n, pb->net.map.code, sqrt(t.error2 / t.energy2));
+    if (!isnan(fixed))
+        printf("dictionary_error=%.6g\ndictionary_error_assigned=%.6g\n", fixed, assigned);
+    return PUDLE_OK;
+}
+
+int cli_evaluate(pd_context *ctx, const cli_args *args)
+{
+    pd_settings *settings = NULL;
+    char *directory = NULL;
+    pd_problem problem;
+    int split;
+    int64_t samples = 0;
+    pudle_status s = cli_split(ctx, args, &split);
+    if (!s)
+        s = cli_settings(ctx, args, &settings, &directory);
+    if (!s)
+        s = cli_model(ctx, settings, directory, NULL, &problem);
+    if (!s && (s = pd_problem_samples(&problem, split, &samples)))
+        pd_problem_close(&problem);
+    int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
+    if (!s) {
+        problem.net.depth = 0; /* forward only: no tape */
+        s = run(&problem, split, samples);
+        pd_problem_close(&problem);
+        if (s)
+            code = cli_run_failed(ctx, s);
+    }
+    free(directory);
+    pd_settings_destroy(settings);
+    return code;
+}

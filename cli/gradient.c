@@ -1,0 +1,109 @@
+/* One batch of all samples: what the network computes and what its estimator says, for looking at and for checking. */
+#include "cli.h"
+#include "train/dictionary.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static pudle_status write_view(pd_problem *pb, const char *folder, const char *name, const pudle_view *view, int32_t rank, const int64_t *shape)
+{
+    pd_array host = { 0 };
+    char *path = pd_format("%s/%s.npy", folder, name);
+    pudle_status s = path ? pd_problem_fetch(pb, view, &host) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s) {
+        const pudle_cview shaped = pd_cview(host.view.data, host.view.dtype, rank, shape);
+        s = pd_npy_write(pb->ctx, path, &shaped);
+    }
+    pd_array_free(&host);
+    free(path);
+    return s;
+}
+
+/* The first threshold under the plain name, others with theirs; axes of length 1 are left out. */
+static pudle_status write_thresholds(pd_problem *pb, const char *folder)
+{
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < pb->net.levels && !s; i++) {
+        const pd_level *level = &pb->net.level[i];
+        if (!level->learned)
+            continue;
+        const int64_t both[] = { level->rows, level->cols };
+        char name[64] = "gradient_threshold";
+        if (i)
+            snprintf(name, sizeof name, "gradient_threshold.%.32s", level->name);
+        s = level->rows > 1 && level->cols > 1 ? write_view(pb, folder, name, &level->parameter.grad, 2, both)
+                                               : write_view(pb, folder, name, &level->parameter.grad, 1, &both[level->rows > 1 ? 0 : 1]);
+    }
+    return s;
+}
+
+static pudle_status write_rows(pd_problem *pb, const char *folder, const char *name, const pudle_view *rows, int32_t rank, const int64_t *shape)
+{
+    int64_t full[PUDLE_MAX_RANK] = { rows->shape[0] };
+    for (int32_t i = 0; i < rank; i++)
+        full[i + 1] = shape[i];
+    return write_view(pb, folder, name, rows, rank + 1, full);
+}
+
+static pudle_status run(pd_problem *pb, const char *folder)
+{
+    pd_batch batch;
+    pd_pass pass = { .gradient = true };
+    void *code = NULL, *reconstruction = NULL;
+    const size_t width = pudle_dtype_size(pb->dtype);
+    const pd_map *map = &pb->net.map;
+    pudle_status s = pd_problem_first(pb, PUDLE_SPLIT_TRAIN, 0, pb->train.samples, &batch);
+    if (!s)
+        s = pb->be->alloc(pb->exec, (size_t)(batch.count * map->code) * width, &code);
+    if (!s)
+        s = pb->be->alloc(pb->exec, (size_t)(batch.count * map->features) * width, &reconstruction);
+    if (!s) {
+        pass.code = pd_matrix(code, pb->dtype, batch.count, map->code);
+        pass.reconstruction = pd_matrix(reconstruction, pb->dtype, batch.count, map->features);
+        s = pd_network_run(&pb->net, &batch, &pass);
+    }
+    if (!s)
+        s = pd_problem_check_finite(pb, &batch, &pass, 0);
+    if (!s)
+        s = write_rows(pb, folder, "code", &pass.code, map->code_rank, map->code_shape);
+    if (!s)
+        s = write_rows(pb, folder, "reconstruction", &pass.reconstruction, map->data_rank, map->data_shape);
+    if (!s)
+        s = write_view(pb, folder, "gradient", &pb->net.dictionary.grad, map->weight_rank, map->weight_shape);
+    if (!s)
+        s = write_thresholds(pb, folder);
+    if (!s)
+        printf("loss=%.17g\n", pass.data_loss + pass.code_loss);
+    if (reconstruction)
+        pb->be->free(pb->exec, reconstruction);
+    if (code)
+        pb->be->free(pb->exec, code);
+    return s;
+}
+
+int cli_gradient(pd_context *ctx, const cli_args *args)
+{
+    pd_settings *settings = NULL;
+    char *directory = NULL;
+    pd_problem problem;
+    if (!args->out)
+        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle gradient: say where to write with --out DIR"));
+    pudle_status s = cli_settings(ctx, args, &settings, &directory);
+    if (!s)
+        s = cli_model(ctx, settings, directory, NULL, &problem);
+    if (!s && mkdir(args->out, 0777) && errno != EEXIST) {
+        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--out %s: cannot make the folder: %s", args->out, strerror(errno));
+        pd_problem_close(&problem);
+    }
+    int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
+    if (!s) {
+        s = run(&problem, args->out);
+        pd_problem_close(&problem);
+        if (s)
+            code = cli_run_failed(ctx, s);
+    }
+    free(directory);
+    pd_settings_destroy(settings);
+    return code;
+}

@@ -1,0 +1,225 @@
+/* pudle - unrolled dictionary learning from the command line. Exit codes: 0 done, 1 failed, 2 the config or command line is wrong. */
+#include "cli.h"
+#include "plugin/registry.h"
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const cli_command commands[] = {
+    { "train", "CONFIG|RUN [--out DIR] [--resume] [--force] [--set KEY=VALUE]...", "learn a dictionary", "out resume force quiet set", 1, 1, cli_train },
+    { "evaluate", "RUN|CONFIG [--split train|test]", "loss, sparsity and errors of a learned dictionary", "split set quiet", 1, 1, cli_evaluate },
+    { "encode", "RUN|CONFIG --output Z.npy [--input X.npy] [--reconstruction XHAT.npy]", "codes of given samples",
+      "input output reconstruction split set quiet", 1, 1, cli_encode },
+    { "denoise", "INPUT OUTPUT --model RUN|--config CONFIG [--sigma S] [--shift-average] [--memory SIZE] [--grey] [--seed N] [--csv FILE] [--compare FILE.png]",
+      "pictures of any size through a convolutional model", "input output model config sigma shift-average memory grey seed csv compare set quiet", 0, 2,
+      cli_denoise },
+    { "gradient", "CONFIG --out DIR", "code, reconstruction and gradients of all samples as one batch, as .npy", "out set quiet", 1, 1, cli_gradient },
+    { "check", "CONFIG", "validate a config and load its plugins; run nothing", "set quiet", 1, 1, cli_check },
+    { "compare", "A.npy B.npy [--rtol R] [--atol A] [--dictionary]", "distance of two arrays, or of two dictionaries up to order and sign",
+      "rtol atol dictionary", 2, 2, cli_compare },
+    { "plugins", "list | info NAME [--format text|md|cfg] | reference", "the plugins that can be found, and their options", "format", 1, 2, cli_plugins },
+    { "doctor", "", "versions, search paths, backends: what this installation is made of", "", 0, 0, cli_doctor },
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void usage(FILE *to)
+{
+    fputs("usage: pudle COMMAND [OPTION]...\n\n", to);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  pudle %s %s\n      %s\n", commands[i].name, commands[i].usage, commands[i].summary);
+    fputs("\nEvery command takes --plugin-path DIR[:DIR]..., --verbose and --help. The manual page pudle(1) says more.\n", to);
+}
+
+static const struct option long_options[] = {
+    { "out", required_argument, NULL, 'o' },   { "set", required_argument, NULL, 's' },    { "resume", no_argument, NULL, 'r' },
+    { "force", no_argument, NULL, 'f' },       { "quiet", no_argument, NULL, 'q' },        { "input", required_argument, NULL, 'i' },
+    { "output", required_argument, NULL, 'O' },{ "reconstruction", required_argument, NULL, 'R' }, { "split", required_argument, NULL, 'S' },
+    { "format", required_argument, NULL, 'F' },{ "rtol", required_argument, NULL, 't' },   { "atol", required_argument, NULL, 'a' },
+    { "dictionary", no_argument, NULL, 'd' },  { "plugin-path", required_argument, NULL, 'p' }, { "verbose", no_argument, NULL, 'v' },
+    { "model", required_argument, NULL, 'M' }, { "config", required_argument, NULL, 'C' }, { "sigma", required_argument, NULL, 'G' },
+    { "shift-average", no_argument, NULL, 'A' },{ "memory", required_argument, NULL, 'Y' }, { "grey", no_argument, NULL, 'g' },
+    { "seed", required_argument, NULL, 'D' },  { "csv", required_argument, NULL, 'V' },    { "compare", required_argument, NULL, 'P' },
+    { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
+};
+
+static const char *long_name(int value)
+{
+    for (const struct option *o = long_options; o->name; o++)
+        if (o->val == value)
+            return o->name;
+    return "?";
+}
+
+/* Is this one of the space-separated words? */
+static bool among(const char *words, const char *word)
+{
+    const size_t length = strlen(word);
+    for (const char *p = words; (p = strstr(p, word)); p += length)
+        if ((p == words || p[-1] == ' ') && (p[length] == ' ' || !p[length]))
+            return true;
+    return false;
+}
+
+static pudle_status tolerance(pd_context *ctx, const char *name, const char *text, double *value)
+{
+    char *end = NULL;
+    *value = strtod(text, &end);
+    if (end == text || *end || !(*value >= 0) || !isfinite(*value))
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--%s %s: a finite number that is not negative is wanted", name, text);
+    return PUDLE_OK;
+}
+
+/* A number of bytes: digits, then nothing, K, M or G. */
+static pudle_status bytes(pd_context *ctx, const char *name, const char *text, int64_t *value)
+{
+    static const char units[] = "KMG";
+    char *end = NULL;
+    errno = 0;
+    const long long number = strtoll(text, &end, 10);
+    const char *unit = end && *end ? strchr(units, *end) : NULL;
+    const int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    if (end == text || errno || (*end && (!unit || end[1])) || number < 1 || number > (INT64_MAX >> shift))
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--%s %s: a number of bytes is wanted, as 1500000, 512M or 2G", name, text);
+    *value = (int64_t)number << shift;
+    return PUDLE_OK;
+}
+
+static pudle_status seed(pd_context *ctx, const char *text, int64_t *value)
+{
+    char *end = NULL;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || *value < 0)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--seed %s: a whole number that is not negative is wanted", text);
+    return PUDLE_OK;
+}
+
+static pudle_status one_option(pd_context *ctx, int value, const char *text, cli_args *args)
+{
+    switch (value) {
+    case 'o': args->out = text; break;
+    case 'r': args->resume = true; break;
+    case 'f': args->force = true; break;
+    case 'q': args->quiet = true; break;
+    case 'i': args->input = text; break;
+    case 'O': args->output = text; break;
+    case 'R': args->reconstruction = text; break;
+    case 'S': args->split = text; break;
+    case 'F': args->format = text; break;
+    case 'd': args->dictionary = true; break;
+    case 'v': pd_log_level(ctx, PUDLE_LOG_DEBUG); break;
+    case 't': return tolerance(ctx, "rtol", text, &args->rtol);
+    case 'a': return tolerance(ctx, "atol", text, &args->atol);
+    case 'p': return pd_plugin_path_add(ctx, PD_FROM_COMMAND_LINE, text);
+    case 'M': args->model = text; break;
+    case 'C': args->config = text; break;
+    case 'V': args->csv = text; break;
+    case 'P': args->compare = text; break;
+    case 'A': args->shift_average = true; break;
+    case 'g': args->grey = true; break;
+    case 'G': args->has_sigma = true; return tolerance(ctx, "sigma", text, &args->sigma);
+    case 'Y': return bytes(ctx, "memory", text, &args->memory);
+    case 'D': args->has_seed = true; return seed(ctx, text, &args->seed);
+    case 's':
+        if (args->sets == (int)(sizeof args->set / sizeof *args->set))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "--set is given more than %d times: put the values into a config file", args->sets);
+        args->set[args->sets++] = text;
+        break;
+    default: break;
+    }
+    return PUDLE_OK;
+}
+
+static pudle_status parse(pd_context *ctx, const cli_command *command, int argc, char **argv, cli_args *args, bool *help)
+{
+    int value;
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        if (value == '?')
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: %s: unknown option, or its value is missing", command->name, argv[optind - 1]);
+        if (value == 'h') {
+            *help = true;
+            return PUDLE_OK;
+        }
+        if (value != 'p' && value != 'v' && !among(command->options, long_name(value)))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s does not take --%s; usage: pudle %s %s", command->name, long_name(value),
+                           command->name, command->usage);
+        const pudle_status s = one_option(ctx, value, optarg, args);
+        if (s)
+            return s;
+    }
+    for (; optind < argc; optind++) {
+        if (args->positionals == command->max_positionals)
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: '%s' is one argument too many; usage: pudle %s %s", command->name, argv[optind],
+                           command->name, command->usage);
+        args->positional[args->positionals++] = argv[optind];
+    }
+    if (args->positionals < command->min_positionals)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: an argument is missing; usage: pudle %s %s", command->name, command->name, command->usage);
+    return PUDLE_OK;
+}
+
+static const cli_command *find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static int dispatch(pd_context *ctx, int argc, char **argv)
+{
+    const cli_command *command = find(argv[1]);
+    if (!command) {
+        pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle: '%s' is not a command; 'pudle --help' lists them", argv[1]);
+        return cli_setup_failed(ctx, PUDLE_ERR_CONFIG);
+    }
+    cli_args args = { 0 };
+    bool help = false;
+    const pudle_status s = parse(ctx, command, argc - 1, argv + 1, &args, &help);
+    if (s)
+        return cli_setup_failed(ctx, s);
+    if (help) {
+        printf("usage: pudle %s %s\n%s\n", command->name, command->usage, command->summary);
+        if (command->run == cli_denoise)
+            fputs(cli_denoise_help, stdout);
+        return CLI_DONE;
+    }
+    if (args.quiet)
+        pd_log_level(ctx, PUDLE_LOG_WARNING);
+    return command->run(ctx, &args);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return CLI_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        usage(stdout);
+        return CLI_DONE;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("pudle %s (plugin ABI %d.%d)\n", PD_VERSION, PUDLE_ABI_MAJOR, PUDLE_ABI_MINOR);
+        return CLI_DONE;
+    }
+    /* Threads of a backend that wait by spinning ruin each other on a machine with other work: measured here, 200 small updates on
+     * two busy cores take 85 s spinning and 10 s sleeping. OpenMP reads this when a backend that uses it is loaded. */
+    setenv("OMP_WAIT_POLICY", "passive", 0);
+    pd_context *ctx = pd_context_create();
+    if (!ctx) {
+        fputs("pudle: out of memory\n", stderr);
+        return CLI_FAILED;
+    }
+    cli_signals();
+    int code = dispatch(ctx, argc, argv);
+    pd_context_destroy(ctx);
+    if (fflush(stdout) && code == CLI_DONE) {
+        perror("pudle: standard output");
+        code = CLI_FAILED;
+    }
+    return code;
+}

@@ -1,0 +1,325 @@
+/* What several options say together: keys that nothing reads, and parts that do not fit each other. */
+#include "config/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -------------------------------------------------- options that others decide */
+
+#define ONLY(choice) (1u << (choice))
+
+static const pd_rule rules[] = {
+    { PD_SECTION_MODEL, "truncate", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_TRUNCATED), true, "truncate = 5;" },
+    { PD_SECTION_DICTIONARY, "size", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), true, "size = [9, 9];" },
+    { PD_SECTION_DICTIONARY, "stride", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
+    { PD_SECTION_DICTIONARY, "channels", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
+    { PD_SECTION_DICTIONARY, "channel_divisor", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
+    { PD_SECTION_DICTIONARY, "path", PD_SECTION_DICTIONARY, "init", ONLY(PD_INIT_FILE), true, "path = \"dictionary.npy\";" },
+    { PD_SECTION_DICTIONARY, "noise", PD_SECTION_DICTIONARY, "init", ONLY(PD_INIT_TRUTH), false, NULL },
+    { PD_SECTION_DICTIONARY, "pairs", PD_SECTION_DICTIONARY, "init", ONLY(PD_INIT_PAIRWISE), false, NULL },
+    { PD_SECTION_DICTIONARY, "samples", PD_SECTION_DICTIONARY, "init", ONLY(PD_INIT_PAIRWISE), false, NULL },
+    { PD_SECTION_DICTIONARY, "sparsity", PD_SECTION_DICTIONARY, "init", ONLY(PD_INIT_PAIRWISE), true, "sparsity = 5;" },
+    { PD_SECTION_PROX, "decay_change", PD_SECTION_PROX, "decay_every", ONLY(1), true, "decay_change = -0.005;" },
+    { PD_SECTION_TRAIN, "threshold_rate", PD_SECTION_PROX, "learn",
+      ONLY(PD_LEARN_GLOBAL) | ONLY(PD_LEARN_ATOM) | ONLY(PD_LEARN_LAYER) | ONLY(PD_LEARN_LAYER_ATOM), false, NULL },
+    { PD_SECTION_TRAIN, "beta1", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ADAM), false, NULL },
+    { PD_SECTION_TRAIN, "beta2", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ADAM), false, NULL },
+    { PD_SECTION_TRAIN, "epsilon", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ADAM), false, NULL },
+    { PD_SECTION_TRAIN, "momentum", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_MOMENTUM), false, NULL },
+    { PD_SECTION_TRAIN, "schedule_every", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_STEP), true,
+      "schedule_every = 10;" },
+    { PD_SECTION_TRAIN, "schedule_factor", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_STEP), false, NULL },
+    { PD_SECTION_TRAIN, "schedule_final", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_COSINE), false, NULL },
+    { PD_SECTION_TRAIN, "normalize_at", PD_SECTION_TRAIN, "normalize", ONLY(1), false, NULL },
+};
+
+const pd_rule *pd_rule_of(int section, const char *key)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].section == section && !strcmp(rules[i].key, key))
+            return &rules[i];
+    return NULL;
+}
+
+/* The deciding option as a bit number: the choice of an enum, 1 for true and for integers above 0. */
+static int deciding(const pd_settings *settings, const pd_rule *rule, pudle_option *row)
+{
+    const pd_section *section = &settings->section[rule->by];
+    int32_t choice;
+    bool yes;
+    int64_t integer;
+    for (int i = 0; pd_section_row(section, i, row); i++) {
+        const char *at = (const char *)section->params + row->offset;
+        if (strcmp(row->name, rule->by_key) != 0)
+            continue;
+        if (row->type == PUDLE_ENUM)
+            return memcpy(&choice, at, sizeof choice), choice;
+        if (row->type == PUDLE_BOOL)
+            return memcpy(&yes, at, sizeof yes), yes;
+        return memcpy(&integer, at, sizeof integer), integer > 0;
+    }
+    return 0;
+}
+
+bool pd_rule_applies(const pd_settings *settings, const pd_rule *rule)
+{
+    pudle_option row;
+    return rule->when >> deciding(settings, rule, &row) & 1u;
+}
+
+/* `optimizer = "adam"`; several choices are joined with "or". */
+static const char *condition(pd_loader *loader, const pd_rule *rule, const pudle_option *row, uint32_t choices)
+{
+    const char *path = pd_key_path(loader->arena, pd_section_path(rule->by), rule->by_key), *list = NULL, *begin;
+    int length;
+    if (row->type == PUDLE_BOOL)
+        return pd_arena_format(loader->arena, "%s = %s", path, choices & ONLY(1) ? "true" : "false");
+    if (row->type != PUDLE_ENUM)
+        return pd_arena_format(loader->arena, choices & ONLY(1) ? "%s above 0" : "%s = 0", path);
+    for (int i = 0; i < pd_choice(row->choices, i, &begin, &length); i++)
+        if (choices & ONLY(i))
+            list = pd_arena_format(loader->arena, "%s%s\"%.*s\"", list ? list : "", list ? " or " : "", length, begin);
+    return pd_arena_format(loader->arena, "%s = %s", path, list ? list : "");
+}
+
+static void apply_rule(pd_loader *loader, const pd_rule *rule)
+{
+    const pd_entry *given = pd_entry_find(&loader->group[rule->section], rule->key);
+    const pd_entry *by = pd_entry_find(&loader->group[rule->by], rule->by_key);
+    pudle_option row;
+    if (by && by->bad)
+        return;
+    const int choice = deciding(loader->settings, rule, &row);
+    const bool applies = rule->when >> choice & 1u;
+    if (given && !applies) {
+        const char *wants = condition(loader, rule, &row, rule->when), *is = condition(loader, rule, &row, ONLY(choice));
+        pd_report(loader, given->where, "is read only with %s, and here is %s; remove this key or change %s",
+                  wants ? wants : "", is ? is : "", rule->by_key);
+    } else if (!given && applies && rule->needed) {
+        const char *is = condition(loader, rule, &row, ONLY(choice));
+        pd_report(loader, by ? by->where : loader->group[rule->section].where, "%s needs %s; add  %s", is ? is : "",
+                  rule->key, rule->example);
+    }
+}
+
+/* ------------------------------------------------------------------ parts */
+
+/* Where the value of an option was said: its own line, or, for a default, the group's. */
+typedef struct said { const char *where; bool given, bad; } said;
+
+static said where_said(const pd_loader *loader, int section, const char *key)
+{
+    const pd_entry *entry = pd_entry_find(&loader->group[section], key);
+    return (said){ entry ? entry->where : loader->group[section].where, entry != NULL, entry && entry->bad };
+}
+
+static void parse_step(pd_loader *loader)
+{
+    pd_settings *settings = loader->settings;
+    const said at = where_said(loader, PD_SECTION_MODEL, "step");
+    const char *text = settings->model.step;
+    if (!text || at.bad)
+        return;
+    char *end;
+    const double value = strtod(text, &end);
+    const bool decimal = end != text && strspn(text, " +-.0123456789eE") >= (size_t)(end - text);
+    const char *rest = end + strspn(end, " ");
+    bool over_l = *rest == '/';
+    if (over_l) {
+        rest += 1 + strspn(rest + 1, " ");
+        over_l = *rest == 'L';
+        rest += over_l;
+        rest += strspn(rest, " ");
+    }
+    if (!decimal || *rest) {
+        pd_report(loader, at.where,
+                  "\"%.80s\" is no step; write a number above 0, or a multiple of 1/L such as \"1/L\" or \"0.9/L\"", text);
+    } else if (!isfinite(value) || value <= 0) {
+        pd_report(loader, at.where, "the step %.80s must be a finite number above 0; write for instance  step = \"1/L\";",
+                  text);
+    } else {
+        settings->step = value;
+        settings->step_over_l = over_l;
+    }
+}
+
+static const pudle_desc *desc_of(const pd_loader *loader, int section)
+{
+    const pd_plugin *plugin = loader->settings->section[section].plugin;
+    return plugin ? plugin->desc : NULL;
+}
+
+static bool prox_has_derivative(const pudle_desc *desc)
+{
+    const pudle_prox_ops *ops = desc->ops;
+    const pudle_prox_kernel *kernel = ops && ops->kernels ? ops->kernels[0] : NULL;
+    return ops && ops->vjp_needs != PUDLE_VJP_NONE && kernel && PUDLE_HAS(kernel, pudle_prox_kernel, vjp) && kernel->vjp;
+}
+
+static bool loss_has_hvp(const pudle_desc *desc)
+{
+    const pudle_loss_ops *ops = desc->ops;
+    const pudle_loss_kernel *kernel = ops && ops->kernels ? ops->kernels[0] : NULL;
+    return kernel && PUDLE_HAS(kernel, pudle_loss_kernel, hvp) && kernel->hvp;
+}
+
+static bool loss_has_lipschitz(const pudle_desc *desc)
+{
+    const pudle_loss_ops *ops = desc->ops;
+    return ops && PUDLE_HAS(ops, pudle_loss_ops, lipschitz) && ops->lipschitz;
+}
+
+static bool data_has_truth(const pudle_desc *desc)
+{
+    return PUDLE_HAS(desc, pudle_desc, get_ext) && desc->get_ext && desc->get_ext(PUDLE_DATA_TRUTH);
+}
+
+/* The loss that the encoder descends. */
+static const pudle_desc *inner_loss(const pd_loader *loader)
+{
+    return desc_of(loader, loader->group[PD_SECTION_INNER_LOSS].present ? PD_SECTION_INNER_LOSS : PD_SECTION_LOSS);
+}
+
+static const char *const gradients[] = { "dec", "ae", "truncated", "noodl", "oracle" };
+
+static void check_gradient(pd_loader *loader)
+{
+    const pd_model_params *model = &loader->settings->model;
+    const said at = where_said(loader, PD_SECTION_MODEL, "gradient");
+    const pudle_desc *prox = desc_of(loader, PD_SECTION_PROX), *loss = inner_loss(loader),
+                     *data = desc_of(loader, PD_SECTION_DATA);
+    const bool backpropagates = model->gradient == PD_GRADIENT_AE || model->gradient == PD_GRADIENT_TRUNCATED;
+    const char *name = gradients[model->gradient], *note = at.given ? "" : " (the default of gradient)";
+    if (at.bad || !loader->group[PD_SECTION_MODEL].present)
+        return;
+    if (backpropagates && prox && !prox_has_derivative(prox))
+        pd_report(loader, at.where,
+                  "\"%s\"%s needs a prox with a derivative, and \"%s\" declares none; write  gradient = \"dec\";", name,
+                  note, prox->name);
+    if (backpropagates && loss && !loss_has_hvp(loss))
+        pd_report(loader, at.where,
+                  "\"%s\"%s needs second derivatives of the inner loss, and \"%s\" has no hvp; write  gradient = \"dec\";",
+                  name, note, loss->name);
+    if (model->gradient == PD_GRADIENT_ORACLE && data && !data_has_truth(data))
+        pd_report(loader, at.where,
+                  "\"oracle\" needs data that know their true code, and \"%s\" does not; write  gradient = \"ae\";",
+                  data->name);
+    const said cut = where_said(loader, PD_SECTION_MODEL, "truncate");
+    if (model->gradient == PD_GRADIENT_TRUNCATED && cut.given && !cut.bad && model->layers > 0 &&
+        model->truncate > model->layers)
+        pd_report(loader, cut.where, "%lld is more than the %lld layers there are; lower it, or write  gradient = \"ae\";",
+                  (long long)model->truncate, (long long)model->layers);
+}
+
+static void check_dictionary(pd_loader *loader)
+{
+    const pd_dictionary_params *dictionary = &loader->settings->dictionary;
+    const said at = where_said(loader, PD_SECTION_DICTIONARY, "init");
+    const pudle_desc *data = desc_of(loader, PD_SECTION_DATA);
+    if (!at.bad && dictionary->init == PD_INIT_TRUTH && data && !data_has_truth(data))
+        pd_report(loader, at.where,
+                  "\"truth\" needs data that know their dictionary, and \"%s\" does not; write  init = \"random\";",
+                  data->name);
+    if (!at.bad && dictionary->kind == PD_KIND_CONV && dictionary->init != PD_INIT_RANDOM && dictionary->init != PD_INIT_FILE)
+        pd_report(loader, at.where, "a convolutional dictionary starts from random filters or from a file; write  init = \"random\";");
+    const said stride = where_said(loader, PD_SECTION_DICTIONARY, "stride");
+    if (dictionary->kind == PD_KIND_CONV && !stride.bad && dictionary->stride.count != 1 &&
+        dictionary->stride.count != dictionary->size.count)
+        pd_report(loader, stride.given ? stride.where : at.where,
+                  "%lld strides for filters with %lld axes; give one number, or one for each axis", (long long)dictionary->stride.count,
+                  (long long)dictionary->size.count);
+    const said reduction = where_said(loader, PD_SECTION_LOSS, "reduction");
+    if (!reduction.bad && loader->settings->loss.reduction != PD_REDUCTION_SUM && dictionary->kind != PD_KIND_CONV)
+        pd_report(loader, reduction.where, "means over pixels or channels want a convolutional dictionary; write  reduction = \"sum\";");
+    if (dictionary->init == PD_INIT_PAIRWISE && dictionary->atoms > 0 && dictionary->sparsity > dictionary->atoms)
+        pd_report(loader, where_said(loader, PD_SECTION_DICTIONARY, "sparsity").where,
+                  "%lld nonzeros are more than the %lld atoms; lower it", (long long)dictionary->sparsity,
+                  (long long)dictionary->atoms);
+}
+
+static void check_step(pd_loader *loader)
+{
+    const said at = where_said(loader, PD_SECTION_MODEL, "step");
+    const pudle_desc *loss = inner_loss(loader);
+    if (loader->settings->step_over_l && loss && !loss_has_lipschitz(loss))
+        pd_report(loader, at.where,
+                  "%s\"%s\" needs a Lipschitz constant of the inner loss, and \"%s\" has none; write a fixed step such as  "
+                  "step = 0.1;",
+                  at.given ? "" : "the default step ", loader->settings->model.step, loss->name);
+}
+
+static bool has_thresholds(const pudle_desc *desc)
+{
+    pudle_option row;
+    for (int i = 0; pd_option_at(desc, i, &row); i++)
+        if (row.flags & PUDLE_THRESHOLD)
+            return true;
+    return false;
+}
+
+/* Levels: what decays, is read from a file or learned must exist, and learning what has no gradient is worth a warning. */
+static void check_levels(pd_loader *loader)
+{
+    static const char *const keys[] = { "decay", "decay_every", "path", "learn" };
+    const pd_settings *settings = loader->settings;
+    const pd_prox_params *prox = &settings->prox;
+    const pudle_desc *desc = desc_of(loader, PD_SECTION_PROX);
+    const said learn = where_said(loader, PD_SECTION_PROX, "learn"),
+               gradient = where_said(loader, PD_SECTION_MODEL, "gradient");
+    const bool asked[] = { prox->decay != 1, prox->decay_every > 0, prox->path != NULL, prox->learn != PD_LEARN_NONE };
+    bool learns = prox->learn != PD_LEARN_NONE && !learn.bad;
+    if (desc && !has_thresholds(desc)) {
+        for (int i = 0; i < 4; i++) {
+            const said at = where_said(loader, PD_SECTION_PROX, keys[i]);
+            if (asked[i] && at.given && !at.bad)
+                pd_report(loader, at.where, "acts on the thresholds of the prox, and \"%s\" has none; remove this key",
+                          desc->name);
+        }
+        learns = false;
+    }
+    const pd_model_params *model = &settings->model;
+    const bool no_gradient = model->gradient == PD_GRADIENT_DEC || model->gradient == PD_GRADIENT_NOODL ||
+                             model->gradient == PD_GRADIENT_ORACLE ||
+                             (model->gradient == PD_GRADIENT_TRUNCATED && model->truncate == 0 &&
+                              where_said(loader, PD_SECTION_MODEL, "truncate").given);
+    if (learns && !gradient.bad && no_gradient)
+        /* well defined, and what an estimator study may want to see, so not an error */
+        pd_log(loader->ctx, PUDLE_LOG_WARNING,
+               "%s: the gradient of the thresholds is zero with model.gradient = \"%s\"%s: they stay where they start",
+               learn.where, gradients[model->gradient], model->gradient == PD_GRADIENT_TRUNCATED ? " and truncate = 0" : "");
+    if (learns && (prox->learn == PD_LEARN_LAYER || prox->learn == PD_LEARN_LAYER_ATOM) && prox->decay_every > 0)
+        pd_report(loader, where_said(loader, PD_SECTION_PROX, "decay_every").where,
+                  "a decay that changes and levels learned for every layer "
+                  "work against each other; remove decay_every, or write  learn = \"global\";");
+}
+
+static void check_train(pd_loader *loader)
+{
+    const pd_train_params *train = &loader->settings->train;
+    const said epochs = where_said(loader, PD_SECTION_TRAIN, "epochs"),
+               updates = where_said(loader, PD_SECTION_TRAIN, "updates");
+    const said schedule = where_said(loader, PD_SECTION_TRAIN, "schedule");
+    /* both at 0 is what a config without them resolves to: everything but training works */
+    if (train->epochs == 0 && train->updates == 0 && !epochs.bad && !updates.bad && epochs.given && !updates.given)
+        pd_report(loader, epochs.where,
+                  "0 epochs and no limit of updates leave nothing to stop at; write  epochs = 10;  or  updates = 1000;");
+    if (train->schedule == PD_SCHEDULE_COSINE && train->epochs == 0 && train->updates > 0 && !schedule.bad && !epochs.bad)
+        pd_report(loader, schedule.where, "\"cosine\" spans the run's epochs, and epochs is 0; write  epochs = 10;");
+}
+
+void pd_rules(pd_loader *loader)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (!loader->group[rules[i].section].scalar &&
+            (loader->group[rules[i].section].present || rules[i].section == PD_SECTION_TRAIN))
+            apply_rule(loader, &rules[i]);
+    if (loader->group[PD_SECTION_MODEL].present && !loader->group[PD_SECTION_MODEL].scalar) {
+        parse_step(loader);
+        check_gradient(loader);
+        check_step(loader);
+    }
+    check_dictionary(loader);
+    check_levels(loader);
+    check_train(loader);
+}

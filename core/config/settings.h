@@ -1,0 +1,132 @@
+/* core/config/settings.h - a config file, validated and typed.
+ *
+ * Each group of a config (model, prox, train ...) is a section: rows of the core's own option table, and, where the group
+ * names a plugin, the rows of that plugin's table. Both fill plain structs. Nothing outside core/config sees libconfig. */
+#ifndef PD_SETTINGS_H
+#define PD_SETTINGS_H
+
+#include "context.h"
+#include "plugin/registry.h"
+
+enum { PD_GRADIENT_DEC, PD_GRADIENT_AE, PD_GRADIENT_TRUNCATED, PD_GRADIENT_NOODL, PD_GRADIENT_ORACLE };
+enum { PD_KIND_DENSE, PD_KIND_CONV };
+enum { PD_REDUCTION_SUM, PD_REDUCTION_MEAN, PD_REDUCTION_CHANNELS };
+enum { PD_INIT_RANDOM, PD_INIT_SAMPLES, PD_INIT_FILE, PD_INIT_TRUTH, PD_INIT_PAIRWISE };
+enum { PD_LEARN_NONE, PD_LEARN_GLOBAL, PD_LEARN_ATOM, PD_LEARN_LAYER, PD_LEARN_LAYER_ATOM };
+enum { PD_OPTIMIZER_SGD, PD_OPTIMIZER_MOMENTUM, PD_OPTIMIZER_ADAM };
+enum { PD_SCHEDULE_CONSTANT, PD_SCHEDULE_STEP, PD_SCHEDULE_COSINE };
+enum { PD_NORMALIZE_UPDATE, PD_NORMALIZE_END };
+
+typedef struct pd_global_params { int32_t precision; /* index of "f32|f64" */ const char *plugin_path; } pd_global_params;
+
+typedef struct pd_model_params {
+    int64_t layers;
+    const char *step; /* a number, or "c/L" */
+    int32_t gradient; /* PD_GRADIENT_* */
+    int64_t truncate;
+} pd_model_params;
+
+typedef struct pd_dictionary_params {
+    int32_t kind; /* PD_KIND_* */
+    int64_t atoms;
+    pudle_int_list size, stride; /* conv: of a filter, per axis; stride one number for all axes or one per axis */
+    int64_t channels;            /* conv: of the data; 0: as the data has */
+    bool channel_divisor;        /* conv: atoms have norm 1 / channels instead of 1 */
+    int32_t init;     /* PD_INIT_* */
+    const char *path; /* init = "file" */
+    double noise;     /* init = "truth": standard deviation added to every entry, relative to nothing */
+    int64_t pairs, samples; /* init = "pairwise": candidate pairs tried, samples used */
+    int64_t sparsity;       /* init = "pairwise": nonzeros per code assumed */
+} pd_dictionary_params;
+
+typedef struct pd_prox_params {
+    double decay; /* beta: levels of layer t are multiplied by beta^(t-1) */
+    double decay_change;
+    int64_t decay_every; /* every so many updates beta changes by decay_change; 0: never */
+    int32_t learn;       /* PD_LEARN_* */
+    const char *path;    /* initial levels, .npy; NULL: from the options */
+} pd_prox_params;
+
+typedef struct pd_loss_params { int32_t reduction; } pd_loss_params; /* PD_REDUCTION_* */
+
+typedef struct pd_train_params {
+    int32_t optimizer;
+    double learning_rate, threshold_rate; /* threshold_rate 0: the same as learning_rate */
+    double beta1, beta2, epsilon, momentum, weight_decay;
+    int32_t schedule;
+    int64_t schedule_every; /* in epochs */
+    double schedule_factor, schedule_final;
+    int64_t epochs, updates, batch; /* updates 0: no limit; batch 0: all samples */
+    bool shuffle, normalize;
+    int32_t normalize_at;
+    int64_t seed;
+    int64_t snapshot_every; /* in epochs; 0: never */
+    int64_t checkpoint_every, log_every; /* in updates; checkpoint 0: every epoch or every 30 s, see docs */
+} pd_train_params;
+
+enum {
+    PD_SECTION_GLOBAL, PD_SECTION_BACKEND, PD_SECTION_DATA, PD_SECTION_MODEL, PD_SECTION_DICTIONARY, PD_SECTION_PROX,
+    PD_SECTION_LOSS, PD_SECTION_INNER_LOSS, PD_SECTION_TRAIN, PD_SECTIONS
+};
+
+/** One group of the config. */
+typedef struct pd_section {
+    const char *path;           /* "model.dictionary"; "" for the top level */
+    int32_t kind;               /* PUDLE_KIND_* when the group names a plugin, else 0 */
+    bool present;               /* the config has it */
+    const pudle_option *table;  /* the core's rows */
+    void *params;               /* the core's struct */
+    const pd_plugin *plugin;    /* resolved `name`, NULL if none */
+    void *plugin_params;        /* what its options were set to */
+} pd_section;
+
+typedef struct pd_settings {
+    pd_section section[PD_SECTIONS];
+    pd_global_params global;
+    pd_model_params model;
+    pd_dictionary_params dictionary;
+    pd_prox_params prox;
+    pd_loss_params loss;
+    pd_train_params train;
+    double step;          /* parsed: the step itself, or c of "c/L" */
+    bool step_over_l;     /* step is "c/L" */
+    char *source;         /* path of the file */
+    struct pd_arena *arena; /* strings and lists */
+} pd_settings;
+
+typedef struct pd_override { const char *text; } pd_override; /* "train.epochs=20", from --set */
+
+/** Read, merge (@include), override and validate. All errors are recorded, each as file:line: key: what and the remedy,
+ *  then a last line "N errors, nothing was run". @errors CONFIG, IO, NOTFOUND */
+pudle_status pd_settings_load(pd_context *ctx, const char *path, const char *const *overrides, int count, pd_settings **out);
+void pd_settings_destroy(pd_settings *settings);
+
+/** Write the fully resolved config: every option with its value, so that loading it gives the same settings. */
+pudle_status pd_settings_write(pd_context *ctx, const pd_settings *settings, FILE *to);
+
+/** Told of one option: its path ("train.epochs", "prox.name") and its value in two settings, as a config says it; NULL:
+ *  unset, or not read under the other choices. */
+typedef void (*pd_option_visit)(void *user, const char *key, const char *a, const char *b);
+/** Visit the options whose values differ. A key that one config did not give has its default, so a new option alone makes no
+ *  difference. Where the plugins of a group differ, only its name is visited. @errors NOMEM */
+pudle_status pd_settings_compare(pd_context *ctx, const pd_settings *a, const pd_settings *b, pd_option_visit visit, void *user);
+/** Visit every option that is in force, in the order of the resolved config; a and b are the same. @errors NOMEM */
+pudle_status pd_settings_each(pd_context *ctx, const pd_settings *settings, pd_option_visit visit, void *user);
+
+/** The core's own table of a section ("train"), for documentation; NULL-name terminated. */
+const pudle_option *pd_core_table(int section);
+const char *pd_section_path(int section);
+int32_t pd_section_kind(int section);
+
+/** The params of one plugin: its defaults plus `count` pairs "key=value", checked as in a config, then by the plugin itself.
+ *  Freed by pd_params_free. @errors CONFIG with one line a mistake */
+pudle_status pd_params_from_pairs(pd_context *ctx, const pd_plugin *plugin, const char *const *pairs, int count,
+                                  void **params);
+void pd_params_free(void *params); /* NULL is legal */
+
+/** Print the rows of a core table, of a plugin, or of both (either may be NULL), as "text", "md" or "cfg": the last is a
+ * block to paste into a config, with `group` around it ("prox"; NULL or "": none). */
+void pd_option_table_print(FILE *to, const char *format, const char *group, const pudle_option *table,
+                           const pudle_desc *desc);
+
+#endif

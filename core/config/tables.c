@@ -1,0 +1,179 @@
+/* The core's own options, one table a section. Defaults, ranges and meanings live here and nowhere else. */
+#include "config/settings.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#define END { .name = NULL }
+#define AT(type, member) .offset = (uint32_t)offsetof(type, member)
+
+static const pudle_option global_table[] = {
+    { .name = "precision", .type = PUDLE_ENUM, AT(pd_global_params, precision), .dflt = "f32", .choices = "f32|f64",
+      .doc = "Floating-point type of all arrays; f64 for studies of convergence, f32 for speed." },
+    { .name = "plugin_path", .type = PUDLE_STRING, AT(pd_global_params, plugin_path),
+      .doc = "More folders to look for plugins in, absolute, separated by colons." },
+    END
+};
+
+static const pudle_option model_table[] = {
+    { .name = "layers", .type = PUDLE_INT, .flags = PUDLE_REQUIRED, AT(pd_model_params, layers), .min = 1, .max = 1e6,
+      .doc = "Number T of unrolled layers, that is iterations of the encoder." },
+    { .name = "step", .type = PUDLE_TEXT, AT(pd_model_params, step), .dflt = "1/L",
+      .doc = "Step alpha of every layer: a number above 0, or \"c/L\" with L the Lipschitz constant of the inner gradient, "
+             "recomputed as the dictionary changes (\"1/L\", \"0.9/L\")." },
+    { .name = "gradient", .type = PUDLE_ENUM, AT(pd_model_params, gradient), .dflt = "ae",
+      .choices = "dec|ae|truncated|noodl|oracle",
+      .doc = "Gradient estimator of the dictionary: dec (decoder only), ae (backpropagation through all layers), "
+             "truncated (through the last ones), noodl (signs of the code), oracle (g* at the true code; "
+             "needs data that know it)." },
+    { .name = "truncate", .type = PUDLE_INT, AT(pd_model_params, truncate), .max = 1e6,
+      .doc = "Layers that gradient = \"truncated\" reaches back through; 0 is the same as dec." },
+    END
+};
+
+static const pudle_option dictionary_table[] = {
+    { .name = "kind", .type = PUDLE_ENUM, AT(pd_dictionary_params, kind), .dflt = "dense", .choices = "dense|conv",
+      .doc = "The linear map from code to data: dense is a matrix D (features, atoms); conv is filters (atoms, channels, size...) placed at "
+             "every stride-th position." },
+    { .name = "atoms", .type = PUDLE_INT, .flags = PUDLE_REQUIRED, AT(pd_dictionary_params, atoms), .min = 1, .max = 1e9,
+      .doc = "Number p of atoms." },
+    { .name = "size", .type = PUDLE_INT_LIST, AT(pd_dictionary_params, size), .min = 1, .max = 1e6,
+      .doc = "kind = \"conv\": size of a filter along each axis of the data, [9, 9] for images, [25] for signals." },
+    { .name = "stride", .type = PUDLE_INT_LIST, AT(pd_dictionary_params, stride), .dflt = "[1]", .min = 1, .max = 1e6,
+      .doc = "kind = \"conv\": distance between neighbouring positions of a filter; one number, or one for each axis." },
+    { .name = "channels", .type = PUDLE_INT, AT(pd_dictionary_params, channels), .dflt = "0", .min = 0, .max = 1e6,
+      .doc = "kind = \"conv\": channels of the data; 0: as many as it has." },
+    { .name = "channel_divisor", .type = PUDLE_BOOL, AT(pd_dictionary_params, channel_divisor), .dflt = "false",
+      .doc = "kind = \"conv\": filters are scaled to Frobenius norm 1 / channels instead of 1." },
+    { .name = "init", .type = PUDLE_ENUM, AT(pd_dictionary_params, init), .dflt = "random",
+      .choices = "random|samples|file|truth|pairwise",
+      .doc = "Where the dictionary starts: random (Gaussian, unit columns), samples (training samples, unit columns), "
+             "file (path), truth (the dictionary that made the data, plus noise), pairwise (Arora et al. 2015, "
+             "from pairs of samples)." },
+    { .name = "path", .type = PUDLE_PATH, AT(pd_dictionary_params, path),
+      .doc = "init = \"file\": a .npy file, or an array of an .npz as \"file.npz:name\"." },
+    { .name = "noise", .type = PUDLE_REAL, AT(pd_dictionary_params, noise), .dflt = "0.0", .max = INFINITY,
+      .doc = "init = \"truth\": standard deviation of the Gaussian noise added to every entry before columns are "
+             "normalised." },
+    { .name = "pairs", .type = PUDLE_INT, AT(pd_dictionary_params, pairs), .dflt = "1000", .min = 1, .max = 1e9,
+      .doc = "init = \"pairwise\": candidate pairs of samples tried." },
+    { .name = "samples", .type = PUDLE_INT, AT(pd_dictionary_params, samples), .dflt = "50000", .min = 1, .max = 1e12,
+      .doc = "init = \"pairwise\": samples that the moments are taken over, at most those there are." },
+    { .name = "sparsity", .type = PUDLE_INT, AT(pd_dictionary_params, sparsity), .min = 1, .max = 1e9,
+      .doc = "init = \"pairwise\": nonzeros of a code that the acceptance test assumes." },
+    END
+};
+
+static const pudle_option prox_table[] = {
+    { .name = "decay", .type = PUDLE_REAL, .flags = PUDLE_OPEN_MIN, AT(pd_prox_params, decay), .dflt = "1.0",
+      .max = INFINITY,
+      .doc = "beta: the levels of layer t are multiplied by beta^(t-1)." },
+    { .name = "decay_change", .type = PUDLE_REAL, AT(pd_prox_params, decay_change), .dflt = "0.0",
+      .doc = "Added to beta every decay_every updates; negative to let it fall." },
+    { .name = "decay_every", .type = PUDLE_INT, AT(pd_prox_params, decay_every), .dflt = "0", .max = 1e18, .unit = "updates",
+      .doc = "How often beta changes by decay_change; 0: never." },
+    { .name = "learn", .type = PUDLE_ENUM, AT(pd_prox_params, learn), .dflt = "none",
+      .choices = "none|global|atom|layer|layer_atom",
+      .doc = "Learn the levels: one for all, one per atom, one per layer, one per layer and atom." },
+    { .name = "path", .type = PUDLE_PATH, AT(pd_prox_params, path),
+      .doc = "A .npy file with initial levels, in the shape that learn asks for; without it every level starts at its "
+             "option's value." },
+    END
+};
+
+static const pudle_option train_table[] = {
+    { .name = "optimizer", .type = PUDLE_ENUM, AT(pd_train_params, optimizer), .dflt = "adam",
+      .choices = "sgd|momentum|adam",
+      .doc = "How the gradient becomes an update." },
+    { .name = "learning_rate", .type = PUDLE_REAL, AT(pd_train_params, learning_rate), .dflt = "1e-3",
+      .flags = PUDLE_OPEN_MIN,
+      .max = INFINITY, .doc = "Length of an update of the dictionary." },
+    { .name = "threshold_rate", .type = PUDLE_REAL, AT(pd_train_params, threshold_rate), .dflt = "0.0", .max = INFINITY,
+      .doc = "The same for learned levels; 0: learning_rate." },
+    { .name = "beta1", .type = PUDLE_REAL, AT(pd_train_params, beta1), .dflt = "0.9", .max = 1, .flags = PUDLE_OPEN_MAX,
+      .doc = "adam: memory of the mean of the gradient." },
+    { .name = "beta2", .type = PUDLE_REAL, AT(pd_train_params, beta2), .dflt = "0.999", .max = 1, .flags = PUDLE_OPEN_MAX,
+      .doc = "adam: memory of its mean square." },
+    { .name = "epsilon", .type = PUDLE_REAL, AT(pd_train_params, epsilon), .dflt = "1e-8", .max = INFINITY,
+      .flags = PUDLE_OPEN_MIN,
+      .doc = "adam: added to the root of the mean square; large values make it a near-gradient step." },
+    { .name = "momentum", .type = PUDLE_REAL, AT(pd_train_params, momentum), .dflt = "0.9", .max = 1,
+      .flags = PUDLE_OPEN_MAX,
+      .doc = "momentum: share of the last update that is kept." },
+    { .name = "weight_decay", .type = PUDLE_REAL, AT(pd_train_params, weight_decay), .dflt = "0.0", .max = INFINITY,
+      .doc = "Adds weight_decay * D to the batch-mean gradient (the loss shown leaves it out). The omega of the paper's Theorem 5.1, whose "
+             "sum runs over all n samples, is n * weight_decay, with normalize = false." },
+    { .name = "schedule", .type = PUDLE_ENUM, AT(pd_train_params, schedule), .dflt = "constant",
+      .choices = "constant|step|cosine",
+      .doc = "How the rates change: step multiplies them by schedule_factor every schedule_every epochs, cosine takes "
+             "them to "
+             "schedule_final over the run's epochs." },
+    { .name = "schedule_every", .type = PUDLE_INT, AT(pd_train_params, schedule_every), .min = 1, .max = 1e18,
+      .unit = "epochs",
+      .doc = "schedule = \"step\": epochs between two steps." },
+    { .name = "schedule_factor", .type = PUDLE_REAL, AT(pd_train_params, schedule_factor), .dflt = "0.1", .max = INFINITY,
+      .flags = PUDLE_OPEN_MIN, .doc = "schedule = \"step\": what the rates are multiplied by." },
+    { .name = "schedule_final", .type = PUDLE_REAL, AT(pd_train_params, schedule_final), .dflt = "0.0", .max = INFINITY,
+      .doc = "schedule = \"cosine\": the rate of the last epoch." },
+    { .name = "epochs", .type = PUDLE_INT, AT(pd_train_params, epochs), .dflt = "0", .max = 1e18, .unit = "epochs",
+      .doc = "Passes over the training samples; 0: as many as updates allows. To train, one of the two must be given." },
+    { .name = "updates", .type = PUDLE_INT, AT(pd_train_params, updates), .dflt = "0", .max = 1e18, .unit = "updates",
+      .doc = "Stop after so many updates; 0: as many as epochs take." },
+    { .name = "batch", .type = PUDLE_INT, AT(pd_train_params, batch), .dflt = "0", .max = 1e12, .unit = "samples",
+      .doc = "Samples in an update; 0: all of them." },
+    { .name = "shuffle", .type = PUDLE_BOOL, AT(pd_train_params, shuffle), .dflt = "true",
+      .doc = "Visit samples in a new random order every epoch." },
+    { .name = "normalize", .type = PUDLE_BOOL, AT(pd_train_params, normalize), .dflt = "true",
+      .doc = "Keep every atom at unit norm." },
+    { .name = "normalize_at", .type = PUDLE_ENUM, AT(pd_train_params, normalize_at), .dflt = "update",
+      .choices = "update|end",
+      .doc = "When atoms are scaled to unit norm: after every update, or once at the end of training." },
+    { .name = "seed", .type = PUDLE_INT, AT(pd_train_params, seed), .dflt = "0", .max = INFINITY,
+      .doc = "Seed of everything random: the same seed gives the same run." },
+    { .name = "checkpoint_every", .type = PUDLE_INT, AT(pd_train_params, checkpoint_every), .dflt = "0", .max = 1e18,
+      .unit = "updates",
+      .doc = "How often the state is saved; 0: at the end of an epoch, at most every 10 seconds." },
+    { .name = "snapshot_every", .type = PUDLE_INT, AT(pd_train_params, snapshot_every), .dflt = "0", .max = 1e18, .unit = "epochs",
+      .doc = "How often the dictionary is kept as dictionary_EPOCH.npy; 0: only at the end." },
+    { .name = "log_every", .type = PUDLE_INT, AT(pd_train_params, log_every), .dflt = "1", .min = 1, .max = 1e18,
+      .unit = "updates",
+      .doc = "How often a row of metrics is written." },
+    END
+};
+
+static const pudle_option loss_table[] = {
+    { .name = "reduction", .type = PUDLE_ENUM, AT(pd_loss_params, reduction), .dflt = "sum", .choices = "sum|mean|channels",
+      .doc = "sum: over the entries of a sample, mean over the batch. For kind = \"conv\" also mean: the data's part summed over channels, "
+             "mean over batch and pixels, the code's part summed over filters, mean over batch and positions; and channels: the data's part "
+             "mean over batch and channels, the code's part mean over batch and filters. The encoder always sums." },
+    END
+};
+
+static const pudle_option empty_table[] = { END };
+
+static const struct { const char *path; int32_t kind; const pudle_option *table; } sections[PD_SECTIONS] = {
+    [PD_SECTION_GLOBAL] = { "", 0, global_table },
+    [PD_SECTION_BACKEND] = { "backend", PUDLE_KIND_BACKEND, empty_table },
+    [PD_SECTION_DATA] = { "data", PUDLE_KIND_DATA, empty_table },
+    [PD_SECTION_MODEL] = { "model", 0, model_table },
+    [PD_SECTION_DICTIONARY] = { "model.dictionary", 0, dictionary_table },
+    [PD_SECTION_PROX] = { "prox", PUDLE_KIND_PROX, prox_table },
+    [PD_SECTION_LOSS] = { "loss", PUDLE_KIND_LOSS, loss_table },
+    [PD_SECTION_INNER_LOSS] = { "inner_loss", PUDLE_KIND_LOSS, empty_table },
+    [PD_SECTION_TRAIN] = { "train", 0, train_table },
+};
+
+const pudle_option *pd_core_table(int section)
+{
+    return section >= 0 && section < PD_SECTIONS ? sections[section].table : NULL;
+}
+
+const char *pd_section_path(int section)
+{
+    return section >= 0 && section < PD_SECTIONS ? sections[section].path : NULL;
+}
+
+int32_t pd_section_kind(int section)
+{
+    return section >= 0 && section < PD_SECTIONS ? sections[section].kind : 0;
+}

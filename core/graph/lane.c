@@ -1,0 +1,278 @@
+/* A block of samples: T layers forward, the decoder, and the adjoint back through the last K layers.
+ *
+ * Adjoint (mathematics: gradient estimators), with r = l'(x_hat; y):
+ *   gD = r z';  u = D' r + penalty'(z_T);
+ *   for t = T .. T-K+1:  u <- J_t' u;  h = H D u;  gD <- gD - alpha (g_t u' + h z_{t-1}');  u <- u - alpha D' h
+ * where g_t and H are gradient and Hessian of the inner loss at D z_{t-1}. The two outer products of a chunk of layers are
+ * one matrix product each, because slots lie one behind the other. */
+#include "graph/lane.h"
+#include <stdlib.h>
+
+/* Slot s of a tape (slots, rows, width), cut to the rows of this block. */
+static pudle_view slot(const pudle_view *tape, int64_t s, int64_t rows)
+{
+    const int64_t width = tape->shape[2];
+    char *base = tape->data;
+    return pd_matrix(base + (size_t)(s * rows * width) * pudle_dtype_size(tape->dtype), tape->dtype, rows, width);
+}
+
+/* Slots [s, s + count) as one tall matrix. Blocks shorter than the tape use its start, so slots stay adjacent. */
+static pudle_view slots(const pudle_view *tape, int64_t s, int64_t count, int64_t rows)
+{
+    pudle_view v = slot(tape, s, rows);
+    return pd_matrix(v.data, v.dtype, count * rows, v.shape[1]);
+}
+
+/* The levels of layer t as the prox wants them, and where their gradient is summed. */
+static void theta_of(const pd_network *net, const pd_lane_space *space, int64_t t, pudle_cview theta[], pudle_view grad[])
+{
+    for (int i = 0; i < net->levels; i++) {
+        const pd_level *level = &net->level[i];
+        const size_t offset = (size_t)((t - 1) * level->cols);
+        theta[i] = pd_cview((const char *)level->theta + offset * pudle_dtype_size(net->dtype), net->dtype, 1, &level->cols);
+        grad[i] = pd_view(space->theta_gradient[i] ? space->theta_gradient[i] + offset : NULL, PUDLE_F64, 1, &level->cols);
+    }
+}
+
+static pudle_status note_bad(const pd_network *net, pudle_exec *exec, const pudle_view *v, int64_t layer, int64_t *bad)
+{
+    int64_t nonzero, nonfinite = 0;
+    const pudle_cview c = pudle_const(v);
+    const pudle_status s = net->be->census(exec, &c, &nonzero, &nonfinite);
+    if (!s && nonfinite && !*bad)
+        *bad = layer;
+    return s;
+}
+
+typedef struct block {
+    const pd_network *net;
+    pudle_exec *exec;
+    pd_lane_space *space;
+    int64_t rows;
+    pudle_cview x, y;
+    bool diagnose;
+} block;
+
+/* Layer t: code of slot `from` in, slot `to` out. */
+static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from, int64_t to)
+{
+    const pd_network *net = b->net;
+    const pudle_backend_ops *be = net->be;
+    const pudle_cview w = pudle_const(&net->dictionary.value);
+    const pudle_view z = slot(&b->space->code, from, b->rows), next = slot(&b->space->code, to, b->rows);
+    const pudle_view u = slot(&b->space->data, keep, b->rows), v = slot(&b->space->input, b->space->keeps_input ? keep : 0, b->rows);
+    const pudle_view g = pd_rows(&b->space->residual, 0, b->rows); /* the tape keeps D z_{t-1} itself, so g has its own place */
+    const pudle_cview cz = pudle_const(&z);
+    pudle_cview theta[PD_MAX_LEVELS];
+    pudle_view unused[PD_MAX_LEVELS];
+    theta_of(net, b->space, t, theta, unused);
+    pudle_status s = t == 1 ? be->fill(b->exec, 0.0, &u) : net->map.ops->apply(&net->map, b->exec, &w, &cz, &u);
+    if (s)
+        return s;
+    const pudle_view shaped_u = pd_map_data_view(&net->map, &u), shaped_g = pd_map_data_view(&net->map, &g);
+    const pudle_cview pred = pudle_const(&shaped_u), cg = pudle_const(&g);
+    s = be->loss_grad(b->exec, &net->inner, &pred, &b->x, &shaped_g);
+    if (!s)
+        s = be->copy(b->exec, &cz, &v);
+    if (!s)
+        s = net->map.ops->adjoint(&net->map, b->exec, &w, -net->step, &cg, 1.0, &v);
+    if (s)
+        return s;
+    const pudle_view shaped_v = pd_map_code_view(&net->map, &v), shaped_next = pd_map_code_view(&net->map, &next);
+    const pudle_cview in = pudle_const(&shaped_v);
+    s = be->prox_apply(b->exec, &net->prox, net->step, theta, &in, &shaped_next);
+    if (!s && b->diagnose)
+        s = note_bad(net, b->exec, &next, t, &b->space->bad_layer);
+    return s;
+}
+
+/* z_T ends in slot K of the code tape. */
+static pudle_status encode(const block *b, bool tape)
+{
+    const pd_network *net = b->net;
+    const int64_t T = net->layers, K = tape ? net->depth : 0;
+    pudle_view z0 = slot(&b->space->code, 0, b->rows);
+    pudle_status s = net->be->fill(b->exec, 0.0, &z0);
+    for (int64_t t = 1; t <= T && !s; t++) {
+        const int64_t kept = t - (T - K); /* >= 1: one of the layers on the tape */
+        s = kept >= 1 ? layer(b, t, kept - 1, kept - 1, kept) : layer(b, t, 0, 0, 0);
+    }
+    return s;
+}
+
+static pudle_status add_outer(const block *b, double a, const pudle_view *r, const pudle_view *z)
+{
+    const pudle_cview cr = pudle_const(r), cz = pudle_const(z);
+    return b->net->map.ops->gradient(&b->net->map, b->exec, a, &cr, &cz, &b->space->gradient);
+}
+
+/* One layer of the adjoint: u in `adjoint` becomes the derivative with respect to z_{t-1}; u after the prox and H D u go to
+ * place c of the chunk, the inner gradient replaces D z_{t-1} on the tape. */
+static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int64_t c)
+{
+    const pd_network *net = b->net;
+    const pudle_backend_ops *be = net->be;
+    const pudle_cview w = pudle_const(&net->dictionary.value);
+    const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
+    const pudle_view v = slot(&b->space->input, b->space->keeps_input ? s_slot : 0, b->rows), p = slot(&b->space->code, s_slot + 1, b->rows);
+    const pudle_view pred = slot(&b->space->data, s_slot, b->rows);
+    const pudle_view uc = slot(&b->space->back_code, c, b->rows), hc = slot(&b->space->back_data, c, b->rows);
+    pudle_cview theta[PD_MAX_LEVELS];
+    pudle_view grad[PD_MAX_LEVELS];
+    theta_of(net, b->space, t, theta, grad);
+    const bool learned = net->levels && grad[0].data;
+
+    const pudle_view shaped_u = pd_map_code_view(&net->map, &u), shaped_v = pd_map_code_view(&net->map, &v);
+    const pudle_view shaped_p = pd_map_code_view(&net->map, &p), shaped_uc = pd_map_code_view(&net->map, &uc);
+    const pudle_cview su = pudle_const(&shaped_u), sv = pudle_const(&shaped_v), sp = pudle_const(&shaped_p);
+    const int32_t needs = ((const pudle_prox_ops *)net->prox.desc->ops)->vjp_needs;
+    pudle_status s = be->prox_vjp(b->exec, &net->prox, net->step, theta, needs & PUDLE_VJP_INPUT ? &sv : NULL,
+                                  needs & PUDLE_VJP_OUTPUT ? &sp : NULL, &su, &shaped_uc, learned ? grad : NULL);
+    const pudle_cview cuc = pudle_const(&uc), chc = pudle_const(&hc);
+    if (!s)
+        s = net->map.ops->apply(&net->map, b->exec, &w, &cuc, &hc);
+    if (s)
+        return s;
+    const pudle_view shaped_h = pd_map_data_view(&net->map, &hc), shaped_pred = pd_map_data_view(&net->map, &pred);
+    const pudle_cview sh = pudle_const(&shaped_h), spred = pudle_const(&shaped_pred);
+    s = be->loss_hvp(b->exec, &net->inner, &spred, &b->x, &sh, &shaped_h);
+    if (!s)
+        s = be->loss_grad(b->exec, &net->inner, &spred, &b->x, &shaped_pred);
+    if (!s)
+        s = be->copy(b->exec, &cuc, &u);
+    if (!s && t > 1)
+        s = net->map.ops->adjoint(&net->map, b->exec, &w, -net->step, &chc, 1.0, &u);
+    if (!s && b->diagnose)
+        s = note_bad(net, b->exec, &u, t, &b->space->bad_adjoint);
+    return s;
+}
+
+/* Back through the kept layers, a chunk of them at a time. */
+static pudle_status backpropagate(const block *b)
+{
+    const pd_network *net = b->net;
+    const int64_t T = net->layers, K = net->depth;
+    pudle_status s = PUDLE_OK;
+    for (int64_t end = K; end > 0 && !s;) {
+        const int64_t begin = end > b->space->chunk ? end - b->space->chunk : 0;
+        for (int64_t i = end - 1; i >= begin && !s; i--)
+            s = adjoint_layer(b, T - K + 1 + i, i, i - begin);
+        if (s)
+            return s;
+        const int64_t n = end - begin;
+        const pudle_view g = slots(&b->space->data, begin, n, b->rows), z = slots(&b->space->code, begin, n, b->rows);
+        const pudle_view u = slots(&b->space->back_code, 0, n, b->rows), h = slots(&b->space->back_data, 0, n, b->rows);
+        s = add_outer(b, -net->step, &g, &u);
+        if (!s)
+            s = add_outer(b, -net->step, &h, &z);
+        end = begin;
+    }
+    return s;
+}
+
+/* The decoder's part of the gradient, and the start of the adjoint. r holds the residual. */
+static pudle_status differentiate(const block *b, const pudle_view *code, const pudle_cview *truth, const pudle_view *r)
+{
+    const pd_network *net = b->net;
+    const pudle_backend_ops *be = net->be;
+    const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
+    const pudle_cview cr = pudle_const(r), cz = pudle_const(code), w = pudle_const(&net->dictionary.value);
+    pudle_status s;
+    switch (net->decoder_code) {
+    case PD_CODE_SIGN:
+        s = be->sign(b->exec, &cz, &u);
+        return s ? s : add_outer(b, 1.0, r, &u);
+    case PD_CODE_TRUE:
+        return net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, truth, &b->space->gradient);
+    default:
+        s = add_outer(b, 1.0, r, code);
+    }
+    if (s || net->depth == 0)
+        return s;
+    const pudle_view shaped_z = pd_map_code_view(&net->map, code), shaped_u = pd_map_code_view(&net->map, &u);
+    const pudle_cview sz = pudle_const(&shaped_z), cu = pudle_const(&u);
+    s = be->fill(b->exec, 0.0, &u);
+    if (!s)
+        s = be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
+    if (!s && net->code_weight != 1.0)
+        s = be->axpby(b->exec, net->code_weight, &cu, 0.0, &u);
+    if (!s)
+        s = net->map.ops->adjoint(&net->map, b->exec, &w, 1.0, &cr, 1.0, &u);
+    return s ? s : backpropagate(b);
+}
+
+static pudle_cview shaped_rows(const pd_network *net, const pudle_cview *all, int64_t first, int64_t rows)
+{
+    const pudle_cview part = pd_crows(all, first, rows);
+    int64_t shape[PUDLE_MAX_RANK] = { rows };
+    for (int32_t i = 0; i < net->map.data_rank; i++)
+        shape[i + 1] = net->map.data_shape[i];
+    return pd_cview(part.data, part.dtype, net->map.data_rank + 1, shape);
+}
+
+static pudle_status copy_out(const block *b, const pudle_view *from, const pudle_view *all, int64_t first)
+{
+    if (!all->data)
+        return PUDLE_OK;
+    const pudle_view to = pd_rows(all, first, b->rows);
+    const pudle_cview c = pudle_const(from);
+    return b->net->be->copy(b->exec, &c, &to);
+}
+
+/* The residual and what follows from it. The oracle takes both from the true code: (D z* - x) z*'. */
+static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_t first, const pudle_view *code, const pudle_view *estimate)
+{
+    const pd_network *net = b->net;
+    const pudle_view r = pd_rows(&b->space->residual, 0, b->rows), shaped_r = pd_map_data_view(&net->map, &r);
+    const pudle_view shaped_estimate = pd_map_data_view(&net->map, estimate);
+    const pudle_cview pred = pudle_const(&shaped_estimate), cr = pudle_const(&r), w = pudle_const(&net->dictionary.value);
+    pudle_cview truth = { 0 };
+    pudle_status s = PUDLE_OK;
+    if (net->decoder_code == PD_CODE_TRUE) {
+        truth = pd_crows(&batch->truth, first, b->rows);
+        s = net->map.ops->apply(&net->map, b->exec, &w, &truth, estimate);
+    }
+    if (!s)
+        s = net->be->loss_grad(b->exec, &net->loss, &pred, &b->y, &shaped_r);
+    if (!s && net->data_weight != 1.0)
+        s = net->be->axpby(b->exec, net->data_weight, &cr, 0.0, &r);
+    return s ? s : differentiate(b, code, &truth, &r);
+}
+
+pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
+                           int64_t first, int64_t rows, bool diagnose)
+{
+    const pudle_backend_ops *be = net->be;
+    block b = { net, exec, space, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose };
+    b.y = batch->y.data ? shaped_rows(net, &batch->y, first, rows) : b.x;
+    pudle_status s = encode(&b, pass->gradient);
+    if (s)
+        return s;
+    const pudle_view code = slot(&space->code, pass->gradient ? net->depth : 0, rows);
+    const pudle_view estimate = pd_rows(&space->reconstruction, 0, rows);
+    const pudle_cview cz = pudle_const(&code), w = pudle_const(&net->dictionary.value);
+    s = net->map.ops->apply(&net->map, exec, &w, &cz, &estimate);
+    if (s)
+        return s;
+    const pudle_view shaped_estimate = pd_map_data_view(&net->map, &estimate), shaped_code = pd_map_code_view(&net->map, &code);
+    const pudle_cview pred = pudle_const(&shaped_estimate), sz = pudle_const(&shaped_code);
+    double data_loss = 0, code_loss = 0;
+    int64_t nonzero = 0, nonfinite = 0;
+    s = be->loss_value(exec, &net->loss, &pred, &b.y, &data_loss);
+    if (!s)
+        s = be->code_value(exec, &net->loss, &sz, &code_loss);
+    if (!s)
+        s = be->census(exec, &sz, &nonzero, &nonfinite);
+    if (!s)
+        s = copy_out(&b, &code, &pass->code, first);
+    if (!s)
+        s = copy_out(&b, &estimate, &pass->reconstruction, first);
+    if (!s && pass->gradient)
+        s = gradient_block(&b, batch, first, &code, &estimate);
+    if (s)
+        return s;
+    space->data_loss += net->data_weight * data_loss;
+    space->code_loss += net->code_weight * code_loss;
+    space->nonzeros += nonzero;
+    return PUDLE_OK;
+}

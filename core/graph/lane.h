@@ -1,0 +1,33 @@
+/* core/graph/lane.h - one lane's workspace: the tape of a block of samples and its share of the gradient. Internal to core/graph. */
+#ifndef PD_LANE_H
+#define PD_LANE_H
+
+#include "graph/network.h"
+
+/** What a lane keeps. With K = depth kept layers, slot s = 0 .. K-1 stands for layer t = T-K+1+s; the layers before it share
+ *  slot 0. Memory does not grow with the batch: a block's tape is used again for the next block. */
+typedef struct pd_lane_space {
+    pudle_view data;  /* (max(K,1), rows, features): D z_{t-1}, overwritten by the inner gradient in the adjoint */
+    pudle_view input; /* (max(K,1) or 1, rows, code): v_t */
+    pudle_view code;  /* (K+1, rows, code): z_{T-K} .. z_T */
+    pudle_view back_code, back_data; /* (chunk, rows, code or features): adjoints u_t and H D u_t of a chunk of layers */
+    pudle_view reconstruction, residual; /* (rows, features) */
+    pudle_view adjoint;                  /* (rows, code) */
+    pudle_view gradient;                 /* like D: this lane's sum */
+    double *theta_gradient[PD_MAX_LEVELS]; /* (T, cols) f64, with the backend */
+    int64_t chunk;
+    bool keeps_input;
+    double data_loss, code_loss; /* this lane's sums */
+    int64_t nonzeros;
+    int64_t bad_layer, bad_adjoint; /* diagnosis: first layer that is not finite; 0: none */
+} pd_lane_space;
+
+/** Make net->space for batches of `samples`, or keep it where it fits. */
+pudle_status pd_lanes_prepare(pd_network *net, int64_t samples);
+void pd_lanes_free(pd_network *net);
+
+/** Samples [first, first + rows) of the batch through the network, into the lane's sums. */
+pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
+                           int64_t first, int64_t rows, bool diagnose);
+
+#endif

@@ -1,0 +1,181 @@
+/* The network's memory: dictionary, levels, workspaces; the spectral norm. */
+#include "graph/network.h"
+#include "graph/lane.h"
+#include "train/streams.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pudle_status parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape)
+{
+    int64_t count = 1;
+    for (int32_t i = 0; i < rank; i++)
+        count *= shape[i];
+    const size_t bytes = (size_t)count * pudle_dtype_size(net->dtype);
+    void *value = NULL, *grad = NULL;
+    pudle_status s = net->be->alloc(net->exec, bytes, &value);
+    if (s)
+        return s;
+    p->value = pd_view(value, net->dtype, rank, shape);
+    s = net->be->alloc(net->exec, bytes, &grad);
+    if (s)
+        return s;
+    p->grad = pd_view(grad, net->dtype, rank, shape);
+    s = net->be->fill(net->exec, 0.0, &p->value);
+    return s ? s : net->be->fill(net->exec, 0.0, &p->grad);
+}
+
+static void parameter_fini(pd_network *net, pd_parameter *p)
+{
+    void *const memory[] = { p->value.data, p->grad.data, p->state[0].data, p->state[1].data };
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        if (memory[i])
+            net->be->free(net->exec, memory[i]);
+    memset(p, 0, sizeof *p);
+}
+
+static pudle_status level_init(pd_network *net, pd_level *level)
+{
+    const size_t count = (size_t)(net->layers * level->cols);
+    level->host = pd_alloc(count, sizeof(double));
+    if (!level->host)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds of %lld layers", (long long)net->layers);
+    pudle_status s = net->be->alloc(net->exec, count * pudle_dtype_size(net->dtype), &level->theta);
+    if (s || !level->learned)
+        return s;
+    snprintf(level->parameter.name, sizeof level->parameter.name, "threshold.%.36s", level->name);
+    return parameter_init(net, &level->parameter, 2, (const int64_t[]){ level->rows, level->cols });
+}
+
+pudle_status pd_network_start_levels(pd_network *net)
+{
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < net->levels && !s; i++)
+        if (net->level[i].learned)
+            s = net->be->fill(net->exec, pd_level_scale(net, &net->level[i]) * net->level[i].initial, &net->level[i].parameter.value);
+    return s;
+}
+
+double pd_level_scale(const pd_network *net, const pd_level *level)
+{
+    return level->per_step ? net->step : 1.0;
+}
+
+pudle_status pd_network_init(pd_network *net)
+{
+    snprintf(net->dictionary.name, sizeof net->dictionary.name, "dictionary");
+    pudle_status s = parameter_init(net, &net->dictionary, net->map.weight_rank, net->map.weight_shape);
+    for (int i = 0; i < net->levels && !s; i++)
+        s = level_init(net, &net->level[i]);
+    return s;
+}
+
+void pd_network_fini(pd_network *net)
+{
+    if (!net->be || !net->exec)
+        return;
+    pd_lanes_free(net);
+    parameter_fini(net, &net->dictionary);
+    for (int i = 0; i < net->levels; i++) {
+        parameter_fini(net, &net->level[i].parameter);
+        free(net->level[i].host);
+        net->level[i].host = NULL;
+        if (net->level[i].theta)
+            net->be->free(net->exec, net->level[i].theta);
+        net->level[i].theta = NULL;
+    }
+}
+
+static double get(const void *data, int32_t dtype, int64_t i)
+{
+    return dtype == PUDLE_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+static void put(void *data, int32_t dtype, int64_t i, double value)
+{
+    if (dtype == PUDLE_F64)
+        ((double *)data)[i] = value;
+    else
+        ((float *)data)[i] = (float)value;
+}
+
+static pudle_status level_refresh(pd_network *net, pd_level *level)
+{
+    const int64_t count = net->layers * level->cols, own = level->rows * level->cols;
+    const size_t width = pudle_dtype_size(net->dtype);
+    void *buffer = pd_alloc((size_t)(count > own ? count : own), width);
+    if (!buffer)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds");
+    pudle_status s = level->learned ? net->be->download(net->exec, buffer, level->parameter.value.data, (size_t)own * width) : PUDLE_OK;
+    double beta = 1.0;
+    for (int64_t t = 0; t < net->layers && !s; t++, beta *= net->beta)
+        for (int64_t k = 0; k < level->cols; k++) {
+            const double base = level->learned ? get(buffer, net->dtype, (level->rows > 1 ? t : 0) * level->cols + k)
+                                               : level->initial * pd_level_scale(net, level);
+            level->host[t * level->cols + k] = base * beta;
+        }
+    for (int64_t i = 0; i < count; i++)
+        put(buffer, net->dtype, i, level->host[i]);
+    if (!s)
+        s = net->be->upload(net->exec, level->theta, buffer, (size_t)count * width);
+    free(buffer);
+    return s;
+}
+
+pudle_status pd_network_refresh(pd_network *net)
+{
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < net->levels && !s; i++)
+        s = level_refresh(net, &net->level[i]);
+    return s;
+}
+
+/* z <- D'D z / ||D'D z||; the norm tends to sigma_max^2 from below. */
+pudle_status pd_network_sigma2(pd_network *net, double *sigma2)
+{
+    const pd_map *map = &net->map;
+    const pudle_backend_ops *be = net->be;
+    const size_t width = pudle_dtype_size(net->dtype);
+    void *z_memory = NULL, *u_memory = NULL, *start = pd_alloc((size_t)map->code, width);
+    double previous = 0, value = 0;
+    pudle_status s = start ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the power iteration");
+    if (!s)
+        s = be->alloc(net->exec, (size_t)map->code * width, &z_memory);
+    if (!s)
+        s = be->alloc(net->exec, (size_t)map->features * width, &u_memory);
+    if (s)
+        goto cleanup;
+    const pudle_view z = pd_matrix(z_memory, net->dtype, 1, map->code), u = pd_matrix(u_memory, net->dtype, 1, map->features);
+    const pudle_cview cz = pudle_const(&z), cu = pudle_const(&u), w = pudle_const(&net->dictionary.value);
+    pudle_random random = pudle_random_at(0, PD_STREAM_POWER, 0, 0); /* a start fixed for ever: nothing to remember in a checkpoint */
+    double norm2 = 0;
+    for (int64_t i = 0; i < map->code; i++) {
+        const double value_i = pudle_random_normal(&random);
+        norm2 += value_i * value_i;
+        put(start, net->dtype, i, value_i);
+    }
+    for (int64_t i = 0; i < map->code; i++)
+        put(start, net->dtype, i, get(start, net->dtype, i) / sqrt(norm2));
+    s = be->upload(net->exec, z.data, start, (size_t)map->code * width);
+    for (int round = 0; round < 200 && !s; round++) {
+        s = map->ops->apply(map, net->exec, &w, &cz, &u);
+        if (!s)
+            s = map->ops->adjoint(map, net->exec, &w, 1.0, &cu, 0.0, &z);
+        if (!s)
+            s = be->dot(net->exec, &cz, &cz, &norm2);
+        value = sqrt(norm2);
+        if (s || !(value > 0) || fabs(value - previous) <= 1e-7 * value)
+            break;
+        previous = value;
+        s = be->axpby(net->exec, 0.0, &cz, 1.0 / value, &z);
+    }
+    if (!s)
+        *sigma2 = value;
+cleanup:
+    if (u_memory)
+        be->free(net->exec, u_memory);
+    if (z_memory)
+        be->free(net->exec, z_memory);
+    free(start);
+    return s;
+}

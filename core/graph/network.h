@@ -1,0 +1,98 @@
+/* core/graph/network.h - the unrolled autoencoder and its adjoint, for any linear map, prox and loss.
+ *
+ *   z_0 = 0;  v_t = z_{t-1} - alpha D' l_in'(D z_{t-1}; x);  z_t = prox_t(v_t), t = 1..T;   x_hat = D z_T
+ *
+ * A gradient estimator is how far the derivative reaches (its depth, the number of layers from the last one) and what
+ * stands for the code in the decoder's part. The training loss is a plugin; this file knows no operator by name. */
+#ifndef PD_NETWORK_H
+#define PD_NETWORK_H
+
+#include "context.h"
+#include "graph/map.h"
+#include "tensor/arrays.h"
+
+/** What multiplies the residual in the decoder's part of the gradient. */
+enum { PD_CODE_ITSELF, PD_CODE_SIGN, PD_CODE_TRUE };
+
+/** Something that is learned: value and gradient live with the backend, as does the optimiser's state. */
+typedef struct pd_parameter {
+    char name[48];
+    pudle_view value, grad;
+    pudle_view state[2]; /* optimiser moments; data NULL when unused */
+} pd_parameter;
+
+/** One threshold of the prox: theta_t = parameter * beta^(t-1). A learned parameter is the level itself, in the units of the
+ *  code (soft threshold: step * lambda), as in the authors' networks; it does not follow a step that changes later. */
+typedef struct pd_level {
+    const char *name;
+    double initial;     /* the option's value */
+    double min, max;    /* range of the option */
+    bool bounded;       /* it has one */
+    bool per_step;      /* theta = step * value */
+    bool learned;
+    int64_t rows, cols; /* of the parameter: 1 or T layers, 1 or K atoms */
+    pd_parameter parameter; /* learned only; (rows, cols) */
+    double *host;       /* (T, cols): theta of every layer */
+    void *theta;        /* the same in the network's dtype, with the backend */
+} pd_level;
+
+#define PD_MAX_LEVELS 8
+
+typedef struct pd_network {
+    pd_context *ctx;
+    const pudle_backend_ops *be;
+    pudle_exec *exec;
+    int32_t dtype;
+    pd_map map;
+    pudle_instance prox, loss, inner;
+    int64_t layers;
+    int64_t depth;      /* layers the derivative reaches back through: 0 .. T */
+    int32_t decoder_code; /* PD_CODE_* */
+    double step;        /* alpha */
+    double beta;        /* decay of the levels with the layer */
+    double data_weight, code_weight; /* of the two parts of the training loss: 1, or 1 / positions (loss.reduction = "mean") */
+    pd_parameter dictionary;
+    int levels;
+    pd_level level[PD_MAX_LEVELS];
+    struct pd_lane_space *space; /* workspaces, kept from batch to batch */
+    int64_t lanes, rows;
+} pd_network;
+
+/** One batch, with the backend: (n, features), targets the same (data NULL: the input itself), true codes (n, code) or NULL. */
+typedef struct pd_batch {
+    int64_t count;
+    pudle_cview x, y, truth;
+} pd_batch;
+
+typedef struct pd_pass {
+    bool gradient;                 /* fill dictionary.grad and the levels' gradients */
+    pudle_view code, reconstruction; /* optional outputs (n, code), (n, features), with the backend */
+    double data_loss, code_loss;   /* out: means over the batch; the training loss is their sum */
+    double nonzeros;               /* out: mean number of nonzero entries of a code */
+} pd_pass;
+
+/** Allocate D, gradients, level arrays. The caller has set ctx, be, exec, dtype, map, instances, layers, depth, step, beta
+ *  and the levels' descriptions. */
+pudle_status pd_network_init(pd_network *net);
+void pd_network_fini(pd_network *net);
+
+/** Learned levels to their initial values, times the step where the option says so: the step must be known. */
+pudle_status pd_network_start_levels(pd_network *net);
+/** What an option's value is multiplied by to become a level: the step, or 1. */
+double pd_level_scale(const pd_network *net, const pd_level *level);
+
+/** Bring theta of every layer up to date with parameters, step and beta. Call after any of them changed. */
+pudle_status pd_network_refresh(pd_network *net);
+
+/** Forward through all layers, and, where asked, the estimator's gradient, averaged over the batch.
+ *  Same bits for any number of threads. */
+pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pass);
+
+/** Where the numbers first stop being finite, for the report of a divergence: the layer (1..T) of the forward pass, or, if
+ *  that is clean, of the adjoint; 0: everything is finite; T+1: the loss or the decoder. */
+pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint);
+
+/** sigma_max(D)^2 by power iteration on D'D from a fixed start, to a relative change of 1e-7 or 200 rounds. */
+pudle_status pd_network_sigma2(pd_network *net, double *sigma2);
+
+#endif

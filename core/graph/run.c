@@ -1,0 +1,234 @@
+/* A batch through the network: cut into blocks, spread over lanes, and the lanes' sums added in lane order, so that the
+ * result does not depend on how many threads ran them. */
+#include "graph/lane.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows of the stacked adjoints that make the outer products worth a matrix product of their own. */
+enum { CHUNK_ROWS = 256 };
+
+static void view_free(const pd_network *net, pudle_view *v)
+{
+    if (v->data)
+        net->be->free(net->exec, v->data);
+    memset(v, 0, sizeof *v);
+}
+
+static void lane_free(const pd_network *net, pd_lane_space *space)
+{
+    pudle_view *const views[] = { &space->data, &space->input, &space->code, &space->back_code, &space->back_data,
+                                  &space->reconstruction, &space->residual, &space->adjoint, &space->gradient };
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++)
+        view_free(net, views[i]);
+    for (int i = 0; i < PD_MAX_LEVELS; i++)
+        if (space->theta_gradient[i])
+            net->be->free(net->exec, space->theta_gradient[i]);
+}
+
+void pd_lanes_free(pd_network *net)
+{
+    for (int64_t i = 0; net->space && i < net->lanes; i++)
+        lane_free(net, &net->space[i]);
+    free(net->space);
+    net->space = NULL;
+    net->lanes = net->rows = 0;
+}
+
+static pudle_status take(const pd_network *net, pudle_view *v, int32_t rank, const int64_t *shape)
+{
+    size_t count = 1;
+    for (int32_t i = 0; i < rank; i++)
+        if (__builtin_mul_overflow(count, (size_t)shape[i], &count))
+            return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "the tape of %lld layers is too large for this machine", (long long)net->layers);
+    void *memory = NULL;
+    const pudle_status s = net->be->alloc(net->exec, count * pudle_dtype_size(net->dtype), &memory);
+    if (!s)
+        *v = pd_view(memory, net->dtype, rank, shape);
+    return s;
+}
+
+static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64_t rows)
+{
+    const int64_t K = net->depth, kept = K ? K : 1, m = net->map.features, p = net->map.code;
+    const int32_t needs = ((const pudle_prox_ops *)net->prox.desc->ops)->vjp_needs;
+    space->keeps_input = (needs & PUDLE_VJP_INPUT) != 0;
+    space->chunk = (CHUNK_ROWS + rows - 1) / rows;
+    if (space->chunk > kept)
+        space->chunk = kept;
+    pudle_status s = take(net, &space->data, 3, (const int64_t[]){ kept, rows, m });
+    if (!s)
+        s = take(net, &space->input, 3, (const int64_t[]){ space->keeps_input ? kept : 1, rows, p });
+    if (!s)
+        s = take(net, &space->code, 3, (const int64_t[]){ K + 1, rows, p });
+    if (!s && K)
+        s = take(net, &space->back_code, 3, (const int64_t[]){ space->chunk, rows, p });
+    if (!s && K)
+        s = take(net, &space->back_data, 3, (const int64_t[]){ space->chunk, rows, m });
+    if (!s)
+        s = take(net, &space->reconstruction, 2, (const int64_t[]){ rows, m });
+    if (!s)
+        s = take(net, &space->residual, 2, (const int64_t[]){ rows, m });
+    if (!s && (K || net->decoder_code == PD_CODE_SIGN)) /* else the gradient is the decoder's alone */
+        s = take(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
+    if (!s)
+        s = take(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
+    bool learned = false;
+    for (int i = 0; i < net->levels; i++)
+        learned = learned || net->level[i].learned;
+    for (int i = 0; i < net->levels && !s; i++)
+        if (learned) { /* a kernel fills the gradients of all its levels or of none */
+            void *memory = NULL;
+            s = net->be->alloc(net->exec, (size_t)(net->layers * net->level[i].cols) * sizeof(double), &memory);
+            space->theta_gradient[i] = memory;
+        }
+    return s;
+}
+
+pudle_status pd_lanes_prepare(pd_network *net, int64_t samples)
+{
+    const pudle_work work = { sizeof work, net->dtype, samples, net->map.features, net->map.code, net->layers,
+                              (net->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED) != 0, 0 };
+    int64_t rows = 0, lanes = 0;
+    pudle_status s = net->be->plan(net->exec, &work, &rows, &lanes);
+    if (s)
+        return s;
+    const int64_t blocks = (samples + rows - 1) / rows;
+    if (lanes > blocks)
+        lanes = blocks;
+    if (net->space && rows == net->rows && lanes == net->lanes)
+        return PUDLE_OK;
+    pd_lanes_free(net);
+    net->space = pd_alloc((size_t)lanes, sizeof *net->space);
+    if (!net->space)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld lanes", (long long)lanes);
+    net->lanes = lanes;
+    net->rows = rows;
+    for (int64_t i = 0; i < lanes && !s; i++)
+        s = lane_make(net, &net->space[i], rows);
+    if (s)
+        pd_lanes_free(net);
+    return s;
+}
+
+typedef struct work {
+    const pd_network *net;
+    const pd_batch *batch;
+    const pd_pass *pass;
+    bool diagnose;
+} work;
+
+static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_space *space, bool gradient)
+{
+    space->data_loss = space->code_loss = 0;
+    space->nonzeros = space->bad_layer = space->bad_adjoint = 0;
+    pudle_status s = gradient ? net->be->fill(exec, 0.0, &space->gradient) : PUDLE_OK;
+    for (int i = 0; i < net->levels && !s; i++)
+        if (space->theta_gradient[i]) {
+            const int64_t count = net->layers * net->level[i].cols;
+            const pudle_view v = pd_view(space->theta_gradient[i], PUDLE_F64, 1, &count);
+            s = net->be->fill(exec, 0.0, &v);
+        }
+    return s;
+}
+
+/* Lane i does blocks [i B / L, (i+1) B / L). */
+static pudle_status lane_work(void *ctx, pudle_exec *exec, int64_t i)
+{
+    const work *w = ctx;
+    const pd_network *net = w->net;
+    pd_lane_space *space = &net->space[i];
+    const int64_t blocks = (w->batch->count + net->rows - 1) / net->rows;
+    pudle_status s = clear_lane(net, exec, space, w->pass->gradient);
+    for (int64_t b = i * blocks / net->lanes; b < (i + 1) * blocks / net->lanes && !s; b++) {
+        const int64_t first = b * net->rows, left = w->batch->count - first;
+        s = pd_lane_block(net, exec, space, w->batch, w->pass, first, left < net->rows ? left : net->rows, w->diagnose);
+    }
+    return s;
+}
+
+/* gtheta of the parameter: sums over lanes, samples and the layers that share it, times the decay of each layer. */
+static pudle_status level_gradient(pd_network *net, int index, double scale)
+{
+    pd_level *level = &net->level[index];
+    const int64_t count = net->layers * level->cols, own = level->rows * level->cols;
+    double *sum = pd_alloc((size_t)count, sizeof *sum), *lane = pd_alloc((size_t)count, sizeof *lane), *total = pd_alloc((size_t)own, sizeof *total);
+    void *out = pd_alloc((size_t)own, sizeof(double));
+    pudle_status s = sum && lane && total && out ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds' gradient");
+    for (int64_t l = 0; l < net->lanes && !s; l++) {
+        s = net->be->download(net->exec, lane, net->space[l].theta_gradient[index], (size_t)count * sizeof *lane);
+        for (int64_t i = 0; i < count; i++)
+            sum[i] += lane[i];
+    }
+    double beta = 1.0;
+    for (int64_t t = 0; t < net->layers && !s; t++, beta *= net->beta)
+        for (int64_t k = 0; k < level->cols; k++)
+            total[(level->rows > 1 ? t : 0) * level->cols + k] += beta * scale * sum[t * level->cols + k];
+    if (!s) {
+        for (int64_t i = 0; i < own; i++) {
+            if (net->dtype == PUDLE_F64)
+                ((double *)out)[i] = total[i];
+            else
+                ((float *)out)[i] = (float)total[i];
+        }
+        s = net->be->upload(net->exec, level->parameter.grad.data, out, (size_t)own * pudle_dtype_size(net->dtype));
+    }
+    free(out);
+    free(total);
+    free(lane);
+    free(sum);
+    return s;
+}
+
+static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass)
+{
+    const double scale = 1.0 / (double)batch->count;
+    pass->data_loss = pass->code_loss = pass->nonzeros = 0;
+    for (int64_t l = 0; l < net->lanes; l++) {
+        pass->data_loss += net->space[l].data_loss * scale;
+        pass->code_loss += net->space[l].code_loss * scale;
+        pass->nonzeros += (double)net->space[l].nonzeros * scale;
+    }
+    if (!pass->gradient)
+        return PUDLE_OK;
+    pudle_status s = PUDLE_OK;
+    for (int64_t l = 0; l < net->lanes && !s; l++) {
+        const pudle_cview part = pudle_const(&net->space[l].gradient);
+        s = net->be->axpby(net->exec, scale, &part, l ? 1.0 : 0.0, &net->dictionary.grad);
+    }
+    for (int i = 0; i < net->levels && !s; i++)
+        if (net->level[i].learned)
+            s = level_gradient(net, i, scale);
+    return s ? s : net->be->sync(net->exec);
+}
+
+pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pass)
+{
+    pudle_status s = pd_lanes_prepare(net, batch->count);
+    if (s)
+        return s;
+    work w = { net, batch, pass, false };
+    s = net->be->run(net->exec, net->lanes, lane_work, &w);
+    return s ? s : reduce(net, batch, pass);
+}
+
+pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint)
+{
+    pd_pass pass = { .gradient = true };
+    pudle_status s = pd_lanes_prepare(net, batch->count);
+    work w = { net, batch, &pass, true };
+    if (!s)
+        s = net->be->run(net->exec, net->lanes, lane_work, &w);
+    if (s)
+        return s;
+    int64_t forward = 0, back = 0;
+    for (int64_t l = 0; l < net->lanes; l++) {
+        const pd_lane_space *space = &net->space[l];
+        if (space->bad_layer && (!forward || space->bad_layer < forward))
+            forward = space->bad_layer;
+        if (space->bad_adjoint > back)
+            back = space->bad_adjoint;
+    }
+    *in_adjoint = !forward && back;
+    *layer = forward ? forward : back ? back : net->layers + 1;
+    return PUDLE_OK;
+}

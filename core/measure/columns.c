@@ -1,0 +1,101 @@
+/* Views as contiguous doubles; unit columns; blocks of inner products. */
+#include "measure/columns.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool pd_is_array(const pudle_cview *view, int32_t rank)
+{
+    if (!view->data || (view->dtype != PUDLE_F32 && view->dtype != PUDLE_F64))
+        return false;
+    if (view->rank < 1 || view->rank > PUDLE_MAX_RANK || (rank && view->rank != rank))
+        return false;
+    for (int32_t i = 0; i < view->rank; i++)
+        if (view->shape[i] < 1)
+            return false;
+    return true;
+}
+
+bool pd_same_shape(const pudle_cview *a, const pudle_cview *b)
+{
+    bool same = a->rank == b->rank;
+    for (int32_t i = 0; same && i < a->rank; i++)
+        same = a->shape[i] == b->shape[i];
+    return same;
+}
+
+/* The next index in C order, and the place in memory that belongs to it. */
+static int64_t advance(const pudle_cview *view, int64_t *index, int64_t at)
+{
+    for (int32_t i = view->rank - 1; i >= 0; i--) {
+        at += view->stride[i];
+        if (++index[i] < view->shape[i])
+            return at;
+        at -= view->stride[i] * view->shape[i];
+        index[i] = 0;
+    }
+    return at;
+}
+
+pudle_status pd_doubles(pd_context *ctx, const pudle_cview *view, double **out)
+{
+    const int64_t count = pudle_count(view);
+    double *values = pd_alloc((size_t)count, sizeof *values);
+    if (!values)
+        return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for %lld numbers to be measured", (long long)count);
+    int64_t index[PUDLE_MAX_RANK] = { 0 }, at = 0;
+    for (int64_t i = 0; i < count; i++) {
+        values[i] = view->dtype == PUDLE_F64 ? ((const double *)view->data)[at] : (double)((const float *)view->data)[at];
+        at = advance(view, index, at);
+    }
+    *out = values;
+    return PUDLE_OK;
+}
+
+void pd_unit_columns(double *a, int64_t m, int64_t p)
+{
+    for (int64_t j = 0; j < p; j++) {
+        double largest = 0, sum = 0;
+        for (int64_t i = 0; i < m; i++)
+            largest = fmax(largest, fabs(a[i * p + j]));
+        const double scale = largest > 0 ? largest : 1; /* squares neither overflow nor vanish */
+        for (int64_t i = 0; i < m; i++)
+            sum += (a[i * p + j] / scale) * (a[i * p + j] / scale);
+        const double norm = sqrt(sum);
+        if (norm == 0)
+            continue;
+        for (int64_t i = 0; i < m; i++)
+            a[i * p + j] = a[i * p + j] / scale / norm;
+    }
+}
+
+void pd_cross(const double *a, const double *b, int64_t m, int64_t p, int64_t first, int64_t count, double *out)
+{
+    enum { WIDTH = 512 }; /* columns of b at a time: four rows of the result stay in the first-level cache */
+    memset(out, 0, (size_t)count * (size_t)p * sizeof *out);
+    for (int64_t j0 = 0; j0 < p; j0 += WIDTH) {
+        const int64_t width = p - j0 < WIDTH ? p - j0 : WIDTH;
+        int64_t i = 0;
+        for (; i + 4 <= count; i += 4) {
+            double *restrict r0 = out + i * p + j0, *restrict r1 = r0 + p, *restrict r2 = r1 + p, *restrict r3 = r2 + p;
+            for (int64_t k = 0; k < m; k++) {
+                const double *x = a + k * p + first + i, *y = b + k * p + j0;
+                const double x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
+                for (int64_t j = 0; j < width; j++) {
+                    r0[j] += x0 * y[j];
+                    r1[j] += x1 * y[j];
+                    r2[j] += x2 * y[j];
+                    r3[j] += x3 * y[j];
+                }
+            }
+        }
+        for (; i < count; i++) {
+            double *restrict r = out + i * p + j0;
+            for (int64_t k = 0; k < m; k++) {
+                const double x = a[k * p + first + i], *y = b + k * p + j0;
+                for (int64_t j = 0; j < width; j++)
+                    r[j] += x * y[j];
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+/* Batches: from the data source to the backend. */
+#include "train/batch.h"
+#include <stdlib.h>
+#include <string.h>
+
+void pd_batch_free(pd_problem *pb)
+{
+    void *const device[] = { pb->x, pb->y, pb->code };
+    for (size_t i = 0; i < sizeof device / sizeof *device; i++)
+        if (device[i])
+            pb->be->free(pb->exec, device[i]);
+    free(pb->host_x);
+    free(pb->host_y);
+    free(pb->host_truth);
+    free(pb->held);
+    pb->x = pb->y = pb->code = pb->host_x = pb->host_y = pb->host_truth = NULL;
+    pb->held = NULL;
+    pb->held_count = pb->capacity = 0;
+}
+
+static pudle_status reserve(pd_problem *pb, int64_t count)
+{
+    if (count <= pb->capacity)
+        return PUDLE_OK;
+    pd_batch_free(pb);
+    const size_t width = pudle_dtype_size(pb->dtype), n = (size_t)count;
+    const size_t x = n * (size_t)pb->net.map.features * width, z = n * (size_t)pb->net.map.code * width;
+    const bool truth = pb->net.decoder_code == PD_CODE_TRUE;
+    pudle_status s = pb->be->alloc(pb->exec, x, &pb->x);
+    if (!s && pb->train.has_target)
+        s = pb->be->alloc(pb->exec, x, &pb->y);
+    if (!s && truth)
+        s = pb->be->alloc(pb->exec, z, &pb->code);
+    if (s)
+        return s;
+    pb->host_x = pb->source ? pd_alloc(x, 1) : NULL; /* samples that are given need no place of their own */
+    pb->host_y = pb->train.has_target ? pd_alloc(x, 1) : NULL;
+    pb->host_truth = truth ? pd_alloc(z, 1) : NULL;
+    pb->held = pd_alloc(n, sizeof *pb->held);
+    if ((pb->source && !pb->host_x) || !pb->held || (pb->train.has_target && !pb->host_y) || (truth && !pb->host_truth))
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for a batch of %lld samples: set train.batch lower", (long long)count);
+    pb->capacity = count;
+    return PUDLE_OK;
+}
+
+static pudle_view batch_view(const pd_problem *pb, void *data, int64_t count)
+{
+    int64_t shape[PUDLE_MAX_RANK] = { count };
+    for (int32_t i = 0; i < pb->train.rank; i++)
+        shape[i + 1] = pb->train.shape[i];
+    return pd_view(data, pb->dtype, pb->train.rank + 1, shape);
+}
+
+/* The domain of the targets is the loss's business; the message names the sample. */
+static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, const pudle_view *y)
+{
+    const pudle_loss_ops *ops = loss->desc->ops;
+    if (!PUDLE_HAS(ops, pudle_loss_ops, check_target) || !ops->check_target)
+        return PUDLE_OK;
+    const pudle_cview c = pudle_const(y);
+    return ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, &c);
+}
+
+static pudle_status read_batch(pd_problem *pb, int split, uint64_t epoch, const int64_t *index, int64_t count)
+{
+    const pudle_host *host = pd_host_for(pb->ctx, pb->data.desc->name);
+    const pudle_view x = batch_view(pb, pb->host_x, count), y = batch_view(pb, pb->host_y, count);
+    const pudle_view z = pd_matrix(pb->host_truth, pb->dtype, count, pb->net.map.code);
+    pudle_data_request request = { .size = sizeof request, .split = split, .seed = (uint64_t)pb->settings->train.seed, .epoch = epoch,
+                                   .index = index, .count = count, .x = &x, .y = y.data ? &y : NULL };
+    const size_t width = pudle_dtype_size(pb->dtype), bytes = (size_t)(count * pb->net.map.features) * width;
+    PD_CALL(pb->data.desc->name, "read");
+    pudle_status s = pb->source->read(host, pb->data.self, &request);
+    PD_RETURNED();
+    if (!s)
+        s = check_targets(pb, &pb->inner, &x);
+    if (!s)
+        s = check_targets(pb, &pb->loss, y.data ? &y : &x);
+    if (!s)
+        s = pb->be->upload(pb->exec, pb->x, pb->host_x, bytes);
+    if (!s && y.data)
+        s = pb->be->upload(pb->exec, pb->y, pb->host_y, bytes);
+    if (s || !z.data)
+        return s;
+    request.x = &z;
+    request.y = NULL;
+    s = pb->truth->codes(host, pb->data.self, &request);
+    return s ? s : pb->be->upload(pb->exec, pb->code, pb->host_truth, (size_t)(count * pb->net.map.code) * width);
+}
+
+pudle_status pd_problem_batch(pd_problem *pb, int split, uint64_t epoch, const int64_t *index, int64_t count, pd_batch *batch)
+{
+    pudle_status s = reserve(pb, count);
+    if (s)
+        return s;
+    const size_t bytes = (size_t)count * sizeof *index;
+    const bool held = pb->epoch_free && pb->held_count == count && pb->held_split == split && !memcmp(pb->held, index, bytes);
+    if (!held) {
+        pb->held_count = 0;
+        s = read_batch(pb, split, epoch, index, count);
+        if (s)
+            return s;
+        memcpy(pb->held, index, bytes);
+        pb->held_count = count;
+        pb->held_split = split;
+    }
+    *batch = (pd_batch){ .count = count, .x = pd_cmatrix(pb->x, pb->dtype, count, pb->net.map.features) };
+    if (pb->y)
+        batch->y = pd_cmatrix(pb->y, pb->dtype, count, pb->net.map.features);
+    if (pb->code)
+        batch->truth = pd_cmatrix(pb->code, pb->dtype, count, pb->net.map.code);
+    return PUDLE_OK;
+}
+
+pudle_status pd_problem_first(pd_problem *pb, int split, int64_t first, int64_t count, pd_batch *batch)
+{
+    int64_t *index = pd_alloc((size_t)count, sizeof *index);
+    if (!index)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld sample numbers", (long long)count);
+    for (int64_t i = 0; i < count; i++)
+        index[i] = first + i;
+    const pudle_status s = pd_problem_batch(pb, split, 0, index, count, batch);
+    free(index);
+    return s;
+}
+
+pudle_status pd_problem_own_batch(pd_problem *pb, const pudle_cview *x, pd_batch *batch)
+{
+    pudle_status s = reserve(pb, x->shape[0]);
+    if (s)
+        return s;
+    pb->held_count = 0;
+    s = pb->be->upload(pb->exec, pb->x, x->data, (size_t)pudle_count(x) * pudle_dtype_size(pb->dtype));
+    if (s)
+        return s;
+    *batch = (pd_batch){ .count = x->shape[0], .x = pd_cmatrix(pb->x, pb->dtype, x->shape[0], pb->net.map.features) };
+    return PUDLE_OK;
+}

@@ -1,0 +1,317 @@
+/* The dictionary: to and from the backend, its start, its distance from the truth, its picture. */
+#include "train/dictionary.h"
+#include "measure/measure.h"
+#include "train/init.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+pudle_status pd_problem_fetch(pd_problem *pb, const pudle_view *device, pd_array *out)
+{
+    const pudle_cview c = pudle_const(device);
+    const size_t bytes = (size_t)pudle_count(&c) * pudle_dtype_size(c.dtype);
+    void *host = pd_alloc(bytes ? bytes : 1, 1);
+    if (!host)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    const pudle_status s = pb->be->download(pb->exec, host, c.data, bytes);
+    if (s) {
+        free(host);
+        return s;
+    }
+    out->view = pd_view(host, c.dtype, c.rank, c.shape);
+    return PUDLE_OK;
+}
+
+pudle_status pd_problem_get_dictionary(pd_problem *pb, pd_array *out)
+{
+    return pd_problem_fetch(pb, &pb->net.dictionary.value, out);
+}
+
+static void convert(const pudle_cview *from, int32_t dtype, void *to)
+{
+    const int64_t count = pudle_count(from);
+    for (int64_t i = 0; i < count; i++) {
+        const double value = from->dtype == PUDLE_F64 ? ((const double *)from->data)[i] : (double)((const float *)from->data)[i];
+        if (dtype == PUDLE_F64)
+            ((double *)to)[i] = value;
+        else
+            ((float *)to)[i] = (float)value;
+    }
+}
+
+pudle_status pd_problem_set_dictionary(pd_problem *pb, const pudle_cview *d)
+{
+    const size_t bytes = (size_t)pudle_count(d) * pudle_dtype_size(pb->dtype);
+    void *host = pd_alloc(bytes, 1);
+    if (!host)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the dictionary");
+    convert(d, pb->dtype, host);
+    const pudle_status s = pb->be->upload(pb->exec, pb->net.dictionary.value.data, host, bytes);
+    free(host);
+    return s;
+}
+
+/* ------------------------------------------------------------------- start */
+
+static void shape_text(char *text, size_t room, int32_t rank, const int64_t *shape)
+{
+    size_t used = 0;
+    for (int32_t i = 0; i < rank && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+}
+
+static pudle_status read_file(pd_problem *pb, const char *path, pd_array *d)
+{
+    const pd_map *map = &pb->net.map;
+    char found[160] = "", wanted[160] = "";
+    const pudle_status s = pd_array_read(pb->ctx, path, PUDLE_F64, d);
+    if (s)
+        return s;
+    bool same = d->view.rank == map->weight_rank;
+    for (int32_t i = 0; i < map->weight_rank && same; i++)
+        same = d->view.shape[i] == map->weight_shape[i];
+    if (same)
+        return PUDLE_OK;
+    shape_text(found, sizeof found, d->view.rank, d->view.shape);
+    shape_text(wanted, sizeof wanted, map->weight_rank, map->weight_shape);
+    return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.path: %s has shape (%s); data and model.dictionary ask for (%s), %s", path, found,
+                   wanted, map->atom_axis ? "(features, atoms)" : "(atoms, channels, size...)");
+}
+
+/* Random filters: as random columns, then one filter a row, at the norm that atoms are kept at. */
+static pudle_status random_filters(pd_problem *pb, pd_array *d)
+{
+    const pd_map *map = &pb->net.map;
+    const pudle_view as_matrix = pd_map_weight_matrix(map, &pb->net.dictionary.value);
+    const int64_t taps = as_matrix.shape[1];
+    double *columns = pd_alloc((size_t)(taps * map->atoms), sizeof *columns), *rows = pd_alloc((size_t)(taps * map->atoms), sizeof *rows);
+    pudle_status s = columns && rows ? pd_init_random(pb->ctx, (uint64_t)pb->settings->train.seed, taps, map->atoms, columns)
+                                     : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the filters");
+    for (int64_t i = 0; i < taps && !s; i++)
+        for (int64_t k = 0; k < map->atoms; k++)
+            rows[k * taps + i] = columns[i * map->atoms + k] * pd_problem_atom_norm(pb);
+    free(columns);
+    if (s)
+        free(rows);
+    else
+        d->view = pd_view(rows, PUDLE_F64, map->weight_rank, map->weight_shape);
+    return s;
+}
+
+/* What initialisation methods ask for samples through. */
+static pudle_status read_samples(void *ctx, const int64_t *index, int64_t count, double *rows)
+{
+    pd_problem *pb = ctx;
+    int64_t shape[PUDLE_MAX_RANK] = { count };
+    for (int32_t i = 0; i < pb->train.rank; i++)
+        shape[i + 1] = pb->train.shape[i];
+    const pudle_view x = pd_view(rows, PUDLE_F64, pb->train.rank + 1, shape);
+    const pudle_data_request request = { .size = sizeof request, .split = PUDLE_SPLIT_TRAIN, .seed = (uint64_t)pb->settings->train.seed,
+                                         .index = index, .count = count, .x = &x };
+    PD_CALL(pb->data.desc->name, "read");
+    const pudle_status s = pb->source->read(pd_host_for(pb->ctx, pb->data.desc->name), pb->data.self, &request);
+    PD_RETURNED();
+    return s;
+}
+
+static pudle_status truth_dictionary(pd_problem *pb, pd_array *out)
+{
+    const pd_map *map = &pb->net.map;
+    const int64_t atoms = pb->truth->atoms(pb->data.self);
+    if (atoms != map->atoms)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.atoms = %lld, but the true dictionary has %lld", (long long)map->atoms, (long long)atoms);
+    double *d = pd_alloc((size_t)(map->features * atoms), sizeof *d);
+    if (!d)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the true dictionary");
+    const pudle_view v = pd_matrix(d, PUDLE_F64, map->features, atoms);
+    const pudle_status s = pb->truth->dictionary(pb->data.self, &v);
+    if (s) {
+        free(d);
+        return s;
+    }
+    out->view = v;
+    return PUDLE_OK;
+}
+
+static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
+{
+    const pd_dictionary_params *how = &pb->settings->dictionary;
+    const pd_map *map = &pb->net.map;
+    const uint64_t seed = (uint64_t)pb->settings->train.seed;
+    if (how->init == PD_INIT_FILE)
+        return read_file(pb, how->path, d);
+    if (how->kind == PD_KIND_CONV)
+        return random_filters(pb, d);
+    if (how->init != PD_INIT_RANDOM && !pb->source)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.init: needs the config's data; give a run directory, or init = \"file\"");
+    double *memory = pd_alloc((size_t)(map->features * map->atoms), sizeof *memory);
+    if (!memory)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the dictionary");
+    d->view = pd_matrix(memory, PUDLE_F64, map->features, map->atoms);
+    const pd_sample_source samples = { pb->train.samples, map->features, read_samples, pb };
+    const pd_pairwise pairwise = { how->sparsity, how->pairs, how->samples };
+    pd_array truth = { 0 };
+    pudle_status s;
+    switch (how->init) {
+    case PD_INIT_SAMPLES:
+        return pd_init_samples(pb->ctx, &samples, seed, map->atoms, memory);
+    case PD_INIT_PAIRWISE:
+        return pd_init_pairwise(pb->ctx, &samples, &pairwise, seed, map->atoms, memory, NULL);
+    case PD_INIT_TRUTH:
+        s = truth_dictionary(pb, &truth);
+        if (!s) {
+            const pudle_cview known = pudle_const(&truth.view);
+            s = pd_init_truth(pb->ctx, &known, how->noise, seed, memory);
+        }
+        pd_array_free(&truth);
+        return s;
+    default:
+        return pd_init_random(pb->ctx, seed, map->features, map->atoms, memory);
+    }
+}
+
+/* Initial levels from a file, in the shape that is learned. */
+static pudle_status start_levels(pd_problem *pb)
+{
+    const char *path = pb->settings->prox.path;
+    pd_level *level = &pb->net.level[0];
+    pd_array values = { 0 };
+    if (!path)
+        return pd_network_start_levels(&pb->net);
+    if (pb->net.levels != 1 || !level->learned)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "prox.path: initial thresholds from a file need prox.learn and a prox with one threshold");
+    pudle_status s = pd_array_read(pb->ctx, path, pb->dtype, &values);
+    const pudle_cview c = pudle_const(&values.view);
+    if (!s && pudle_count(&c) != level->rows * level->cols)
+        s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "prox.path: %s holds %lld numbers; prox.learn makes it %lld x %lld (layers x atoms)", path,
+                    (long long)pudle_count(&c), (long long)level->rows, (long long)level->cols);
+    if (!s)
+        s = pb->be->upload(pb->exec, level->parameter.value.data, c.data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
+    pd_array_free(&values);
+    return s;
+}
+
+pudle_status pd_problem_initialise(pd_problem *pb)
+{
+    pd_array d = { 0 };
+    pudle_status s = start_dictionary(pb, &d);
+    if (!s) {
+        const pudle_cview c = pudle_const(&d.view);
+        s = pd_problem_set_dictionary(pb, &c);
+    }
+    pd_array_free(&d);
+    if (!s)
+        s = pd_problem_refresh(pb, pb->settings->prox.decay); /* the step first: levels may be multiples of it */
+    if (!s)
+        s = start_levels(pb);
+    return s ? s : pd_network_refresh(&pb->net);
+}
+
+/* ------------------------------------------------------------------- result */
+
+pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *assigned)
+{
+    *fixed = NAN;
+    if (assigned)
+        *assigned = NAN;
+    if (!pb->truth || pb->settings->dictionary.kind != PD_KIND_DENSE || pb->truth->atoms(pb->data.self) != pb->net.map.atoms)
+        return PUDLE_OK;
+    pd_array d = { 0 };
+    if (!pb->true_dictionary.view.data) {
+        const pudle_status t = truth_dictionary(pb, &pb->true_dictionary);
+        if (t)
+            return t;
+    }
+    pudle_status s = pd_problem_get_dictionary(pb, &d);
+    const pudle_cview own = pudle_const(&d.view), truth = pudle_const(&pb->true_dictionary.view);
+    pd_distance distance;
+    if (!s)
+        s = pd_distance_fixed(pb->ctx, &own, &truth, &distance);
+    if (!s)
+        *fixed = distance.relative;
+    if (!s && assigned) {
+        s = pd_distance_assigned(pb->ctx, &own, &truth, &distance, NULL, NULL);
+        if (!s)
+            *assigned = distance.relative;
+    }
+    pd_array_free(&d);
+    return s;
+}
+
+/* Channels, height and width of an atom as a picture: the filter's own, or the data's, else the squarest whole factors. */
+static void tile_shape(const pd_map *map, int64_t size, int *channels, int64_t *height, int64_t *width)
+{
+    const bool filter = map->atom_axis == 0;
+    const int32_t rank = filter ? map->weight_rank - 1 : map->data_rank;
+    const int64_t *shape = filter ? map->weight_shape + 1 : map->data_shape;
+    if (rank == 3 && (shape[0] == 1 || shape[0] == 3)) {
+        *channels = (int)shape[0];
+        *height = shape[1];
+        *width = shape[2];
+        return;
+    }
+    *channels = 1;
+    *height = (int64_t)sqrt((double)size);
+    while (*height > 1 && size % *height)
+        --*height;
+    *width = size / *height;
+}
+
+static pudle_status write_picture(pd_problem *pb, const pd_array *d, const char *png)
+{
+    const pd_map *map = &pb->net.map;
+    const size_t width = pudle_dtype_size(pb->dtype);
+    const pudle_view matrix = pd_map_weight_matrix(map, &d->view);
+    const int64_t size = matrix.shape[map->atom_axis == 1 ? 0 : 1];
+    char *tiles = pd_alloc((size_t)(map->atoms * size), width);
+    const char *from = d->view.data;
+    int channels;
+    int64_t h, w;
+    if (!tiles)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the picture of the atoms");
+    if (map->atom_axis == 0)
+        memcpy(tiles, from, (size_t)(map->atoms * size) * width);
+    for (int64_t k = 0; k < map->atoms && map->atom_axis == 1; k++) /* atoms are columns: one row each */
+        for (int64_t i = 0; i < size; i++)
+            memcpy(tiles + (size_t)(k * size + i) * width, from + (size_t)(i * map->atoms + k) * width, width);
+    tile_shape(map, size, &channels, &h, &w);
+    const pudle_cview view = pd_cmatrix(tiles, pb->dtype, map->atoms, size);
+    const pudle_status s = pd_mosaic_write(pb->ctx, png, &view, channels, h, w, 0, 0);
+    free(tiles);
+    return s;
+}
+
+pudle_status pd_problem_write_dictionary(pd_problem *pb, const char *npy, const char *png)
+{
+    pd_array d = { 0 };
+    pudle_status s = pd_problem_get_dictionary(pb, &d);
+    if (!s) {
+        const pudle_cview c = pudle_const(&d.view);
+        s = pd_npy_write(pb->ctx, npy, &c);
+    }
+    if (!s && png)
+        s = write_picture(pb, &d, png);
+    pd_array_free(&d);
+    return s;
+}
+
+pudle_status pd_problem_write_thresholds(pd_problem *pb, const char *npz)
+{
+    pd_array held[PD_MAX_LEVELS] = { 0 };
+    pudle_cview views[PD_MAX_LEVELS];
+    const char *names[PD_MAX_LEVELS];
+    int n = 0;
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < pb->net.levels && !s; i++) {
+        if (!pb->net.level[i].learned)
+            continue;
+        s = pd_problem_fetch(pb, &pb->net.level[i].parameter.value, &held[n]);
+        views[n] = pudle_const(&held[n].view);
+        names[n++] = pb->net.level[i].name;
+    }
+    if (!s && n)
+        s = pd_npz_write(pb->ctx, npz, n, names, views);
+    for (int i = 0; i < n; i++)
+        pd_array_free(&held[i]);
+    return s;
+}

@@ -1,0 +1,12 @@
+/* core/train/dictionary.h - the learned thresholds as a file; the dictionary's own functions stand in problem.h. */
+#ifndef PD_DICTIONARY_H
+#define PD_DICTIONARY_H
+
+#include "train/problem.h"
+
+/** Learned thresholds, one array a threshold, (layers or 1, atoms or 1), as .npz; nothing where none is learned. */
+pudle_status pd_problem_write_thresholds(pd_problem *problem, const char *npz);
+/** A parameter or its gradient as a host array that the caller frees. */
+pudle_status pd_problem_fetch(pd_problem *problem, const pudle_view *device, pd_array *out);
+
+#endif

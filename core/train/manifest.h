@@ -1,0 +1,15 @@
+/* core/train/manifest.h - manifest.json: what made a run, and the sign that the files beside it are a run's. */
+#ifndef PD_MANIFEST_H
+#define PD_MANIFEST_H
+
+#include "train/rundir.h"
+
+/** Does the folder hold a manifest that pudle wrote? */
+bool pd_manifest_ours(const char *folder);
+/** Write the manifest of a new run. */
+pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings);
+/** On a resume: warn of every plugin that is not the file it was. Where anything differs, the old manifest is kept as
+ *  manifest.N.json and a new one written. */
+pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings);
+
+#endif

@@ -1,0 +1,110 @@
+#include "train/optimizer.h"
+#include <math.h>
+#include <stdlib.h>
+
+static int states(const pd_settings *st)
+{
+    return st->train.optimizer == PD_OPTIMIZER_ADAM ? 2 : 1; /* plain descent keeps a buffer it never reads back */
+}
+
+static pudle_status parameter_init(pd_problem *pb, pd_parameter *p)
+{
+    const pudle_cview c = pudle_const(&p->value);
+    for (int i = 0; i < states(pb->settings); i++) {
+        void *memory = NULL;
+        pudle_status s = pb->be->alloc(pb->exec, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype), &memory);
+        if (s)
+            return s;
+        p->state[i] = pd_view(memory, pb->dtype, p->value.rank, p->value.shape);
+        s = pb->be->fill(pb->exec, 0.0, &p->state[i]);
+        if (s)
+            return s;
+    }
+    return PUDLE_OK;
+}
+
+pudle_status pd_optimizer_init(pd_problem *pb)
+{
+    pudle_status s = parameter_init(pb, &pb->net.dictionary);
+    for (int i = 0; i < pb->net.levels && !s; i++)
+        if (pb->net.level[i].learned)
+            s = parameter_init(pb, &pb->net.level[i].parameter);
+    return s;
+}
+
+static pudle_status descend(pd_problem *pb, pd_parameter *p, double rate, int64_t update)
+{
+    const pd_train_params *how = &pb->settings->train;
+    const pudle_cview g = pudle_const(&p->grad);
+    if (how->optimizer != PD_OPTIMIZER_ADAM) /* plain descent is momentum with a memory of 0 */
+        return pb->be->momentum(pb->exec, rate, how->optimizer == PD_OPTIMIZER_MOMENTUM ? how->momentum : 0.0, &g, &p->state[0], &p->value);
+    const pudle_adam adam = { .size = sizeof adam, .rate = rate, .beta1 = how->beta1, .beta2 = how->beta2, .epsilon = how->epsilon,
+                              .update = update };
+    return pb->be->adam(pb->exec, &adam, &g, &p->state[0], &p->state[1], &p->value);
+}
+
+static double clamped(double value, double low, double high)
+{
+    return value < low ? low : value > high ? high : value; /* NaN stays, to be found and reported */
+}
+
+/* A level stays within its option's range, times the step where the level is: below 0 it is no threshold. */
+static pudle_status clamp(pd_problem *pb, const pd_level *level)
+{
+    const pudle_cview c = pudle_const(&level->parameter.value);
+    const size_t count = (size_t)pudle_count(&c), bytes = count * pudle_dtype_size(pb->dtype);
+    const double scale = pd_level_scale(&pb->net, level), low = level->min * scale, high = level->max * scale;
+    if (!level->bounded)
+        return PUDLE_OK;
+    void *host = pd_alloc(bytes, 1);
+    if (!host)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds");
+    pudle_status s = pb->be->download(pb->exec, host, c.data, bytes);
+    for (size_t i = 0; i < count && !s; i++) {
+        if (pb->dtype == PUDLE_F64)
+            ((double *)host)[i] = clamped(((double *)host)[i], low, high);
+        else
+            ((float *)host)[i] = (float)clamped((double)((float *)host)[i], low, high);
+    }
+    if (!s)
+        s = pb->be->upload(pb->exec, level->parameter.value.data, host, bytes);
+    free(host);
+    return s;
+}
+
+pudle_status pd_normalize_atoms(pd_problem *pb)
+{
+    const pudle_view w = pd_map_weight_matrix(&pb->net.map, &pb->net.dictionary.value);
+    return pb->be->normalize(pb->exec, pb->net.map.atom_axis, pd_problem_atom_norm(pb), &w);
+}
+
+/* The gradient was finite, and the step may still have thrown the dictionary out of range. */
+static pudle_status check_step(pd_problem *pb, double rate, int64_t update)
+{
+    const pudle_cview d = pudle_const(&pb->net.dictionary.value);
+    int64_t nonzero = 0, nonfinite = 0;
+    const pudle_status s = pb->be->census(pb->exec, &d, &nonzero, &nonfinite);
+    if (s || !nonfinite)
+        return s;
+    return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld, in the optimiser's step: %lld entries of the dictionary are no longer finite "
+                   "(learning rate %g): lower train.learning_rate", (long long)(update - 1), (long long)nonfinite, rate);
+}
+
+pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rate, int64_t update)
+{
+    const pd_train_params *how = &pb->settings->train;
+    pd_parameter *d = &pb->net.dictionary;
+    const pudle_cview value = pudle_const(&d->value);
+    pudle_status s = how->weight_decay > 0 ? pb->be->axpby(pb->exec, how->weight_decay, &value, 1.0, &d->grad) : PUDLE_OK;
+    if (!s)
+        s = descend(pb, d, rate, update);
+    if (!s && how->normalize && how->normalize_at == PD_NORMALIZE_UPDATE)
+        s = pd_normalize_atoms(pb);
+    for (int i = 0; i < pb->net.levels && !s; i++)
+        if (pb->net.level[i].learned) {
+            s = descend(pb, &pb->net.level[i].parameter, threshold_rate, update);
+            if (!s)
+                s = clamp(pb, &pb->net.level[i]);
+        }
+    return s ? s : check_step(pb, rate, update);
+}

@@ -1,0 +1,18 @@
+/* core/train/optimizer.h - descend the gradient, then keep the constraints. */
+#ifndef PD_OPTIMIZER_H
+#define PD_OPTIMIZER_H
+
+#include "train/problem.h"
+
+/** Allocate and clear the moments that the chosen optimiser needs, for D and for every learned threshold. */
+pudle_status pd_optimizer_init(pd_problem *problem);
+
+/** One step, number `update` counted from 1, at learning rate `rate`:
+ *  g <- g + omega D (weight decay, Theorem 5.1);  D <- optimiser(D, g);  unit-norm atoms, if asked after each update.
+ *  Thresholds: their own rate, then clamped into the option's range. Moments are not touched by the constraints. */
+pudle_status pd_optimizer_step(pd_problem *problem, double rate, double threshold_rate, int64_t update);
+
+/** Unit-norm atoms. */
+pudle_status pd_normalize_atoms(pd_problem *problem);
+
+#endif

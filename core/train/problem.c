@@ -1,0 +1,273 @@
+/* Instances, backend and network from settings; the checks that need more than one of them. */
+#include "train/problem.h"
+#include "train/batch.h"
+#include "train/schedule.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pudle_status instance(pd_problem *pb, int section, pudle_instance *out)
+{
+    const pd_section *s = &pb->settings->section[section];
+    return pd_instance_create(pb->ctx, s->plugin, s->plugin_params, out);
+}
+
+static pudle_status make_instances(pd_problem *pb)
+{
+    pudle_status s = pb->train.rank ? PUDLE_OK : instance(pb, PD_SECTION_DATA, &pb->data); /* rank: the samples are given */
+    if (!s)
+        s = instance(pb, PD_SECTION_PROX, &pb->prox);
+    if (!s)
+        s = instance(pb, PD_SECTION_LOSS, &pb->loss);
+    if (!s && pb->settings->section[PD_SECTION_INNER_LOSS].plugin) {
+        s = instance(pb, PD_SECTION_INNER_LOSS, &pb->inner);
+        pb->own_inner = !s;
+    } else {
+        pb->inner = pb->loss;
+    }
+    return s ? s : instance(pb, PD_SECTION_BACKEND, &pb->backend);
+}
+
+static pudle_status open_backend(pd_problem *pb)
+{
+    pb->be = pb->backend.desc->ops;
+    PD_CALL(pb->backend.desc->name, "open");
+    const pudle_status s = pb->be->open(pd_host_for(pb->ctx, pb->backend.desc->name), pb->backend.self, &pb->exec);
+    PD_RETURNED();
+    return s;
+}
+
+/* A source's answer is checked before memory is taken by it. */
+static pudle_status check_info(pd_problem *pb, int split, const pudle_data_info *info)
+{
+    const char *name = pb->data.desc->name, *which = split == PUDLE_SPLIT_TEST ? "test" : "training";
+    int64_t entries = 1;
+    if (info->samples < 1)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "data: the source '%s' has no %s samples", name, which);
+    if (info->rank < 1 || info->rank >= PUDLE_MAX_RANK)
+        return pd_fail(pb->ctx, PUDLE_ERR_ABI, "data: the source '%s' says its samples have %d axes; 1 to %d are possible", name, (int)info->rank,
+                       PUDLE_MAX_RANK - 1);
+    for (int32_t i = 0; i < info->rank; i++) {
+        if (info->shape[i] < 1 || __builtin_mul_overflow(entries, info->shape[i], &entries) || entries > INT64_MAX / 64)
+            return pd_fail(pb->ctx, PUDLE_ERR_ABI, "data: the source '%s' says a sample has %lld entries along axis %d", name,
+                           (long long)info->shape[i], (int)i);
+        if (info->has_target && info->target_shape[i] != info->shape[i])
+            return pd_fail(pb->ctx, PUDLE_ERR_UNSUPPORTED, "data: the source '%s' has targets of another shape than its samples", name);
+        if (split == PUDLE_SPLIT_TEST && (info->rank != pb->train.rank || info->shape[i] != pb->train.shape[i]))
+            return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "data: the test samples of '%s' have another shape than the training samples", name);
+    }
+    return PUDLE_OK;
+}
+
+static pudle_status describe(pd_problem *pb, int split, pudle_data_info *info)
+{
+    *info = (pudle_data_info){ .size = sizeof *info };
+    PD_CALL(pb->data.desc->name, "describe");
+    const pudle_status s = pb->source->describe(pd_host_for(pb->ctx, pb->data.desc->name), pb->data.self, split, info);
+    PD_RETURNED();
+    return s ? s : check_info(pb, split, info);
+}
+
+static pudle_status describe_data(pd_problem *pb)
+{
+    pb->source = pb->data.desc->ops;
+    pb->truth = pb->data.desc->get_ext ? pb->data.desc->get_ext(PUDLE_DATA_TRUTH) : NULL;
+    pb->epoch_free = (pb->data.desc->caps & PUDLE_DATA_EPOCH_FREE) != 0;
+    const pudle_status s = describe(pb, PUDLE_SPLIT_TRAIN, &pb->train);
+    if (s)
+        return s;
+    if (pb->settings->train.batch > pb->train.samples)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "train.batch = %lld, but there are only %lld samples (0 takes all of them)",
+                       (long long)pb->settings->train.batch, (long long)pb->train.samples);
+    return PUDLE_OK;
+}
+
+pudle_status pd_problem_samples(pd_problem *pb, int split, int64_t *samples)
+{
+    pudle_data_info info;
+    const pudle_status s = describe(pb, split, &info);
+    if (!s)
+        *samples = info.samples;
+    return s;
+}
+
+static const int64_t depth_all = -1;
+
+/* The estimator as the network understands it: how far back, and which code stands in the decoder. */
+static void set_estimator(pd_problem *pb)
+{
+    static const struct { int64_t depth; int code; } estimators[] = {
+        [PD_GRADIENT_DEC] = { 0, PD_CODE_ITSELF },   [PD_GRADIENT_AE] = { depth_all, PD_CODE_ITSELF },
+        [PD_GRADIENT_TRUNCATED] = { 0, PD_CODE_ITSELF }, [PD_GRADIENT_NOODL] = { 0, PD_CODE_SIGN },
+        [PD_GRADIENT_ORACLE] = { 0, PD_CODE_TRUE },
+    };
+    const pd_model_params *model = &pb->settings->model;
+    pd_network *net = &pb->net;
+    net->depth = estimators[model->gradient].depth == depth_all ? net->layers : 0;
+    if (model->gradient == PD_GRADIENT_TRUNCATED)
+        net->depth = model->truncate < net->layers ? model->truncate : net->layers;
+    net->decoder_code = estimators[model->gradient].code;
+    if (!pb->source) { /* samples are given: a model at work, of which nobody asks a gradient */
+        net->depth = 0;
+        net->decoder_code = PD_CODE_ITSELF;
+    }
+}
+
+static pudle_status set_levels(pd_problem *pb)
+{
+    pd_network *net = &pb->net;
+    const int32_t learn = pb->settings->prox.learn;
+    const char *values = pb->settings->section[PD_SECTION_PROX].plugin_params;
+    pudle_option option;
+    for (int i = 0; pd_option_at(pb->prox.desc, i, &option); i++) {
+        if (!(option.flags & PUDLE_THRESHOLD))
+            continue;
+        if (net->levels == PD_MAX_LEVELS)
+            return pd_fail(pb->ctx, PUDLE_ERR_ABI, "prox '%s' has more than %d thresholds", pb->prox.desc->name, PD_MAX_LEVELS);
+        pd_level *level = &net->level[net->levels++];
+        *level = (pd_level){ .name = option.name, .min = option.min, .max = option.max, .bounded = option.min != 0 || option.max != 0, .per_step = option.flags & PUDLE_PER_STEP,
+                             .learned = learn != PD_LEARN_NONE, .rows = 1, .cols = 1 };
+        memcpy(&level->initial, values + option.offset, sizeof level->initial);
+        if (learn == PD_LEARN_LAYER || learn == PD_LEARN_LAYER_ATOM)
+            level->rows = net->layers;
+        if (learn == PD_LEARN_ATOM || learn == PD_LEARN_LAYER_ATOM)
+            level->cols = net->map.atoms;
+    }
+    return PUDLE_OK;
+}
+
+/* Filters must fit into the data, and into each other's number of axes. */
+static pudle_status make_conv(pd_problem *pb)
+{
+    const pd_dictionary_params *how = &pb->settings->dictionary;
+    const int32_t axes = pb->train.rank - 1;
+    int64_t stride[2];
+    if (axes < 1 || axes > 2)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.kind = \"conv\" wants samples of shape (channels, length) or (channels, height, width); "
+                       "these have %d axes", (int)pb->train.rank);
+    if (how->size.count != axes)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.size has %lld numbers, and the data has %d axes beside its channels",
+                       (long long)how->size.count, (int)axes);
+    if (how->channels && how->channels != pb->train.shape[0])
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.channels = %lld, but the data has %lld", (long long)how->channels,
+                       (long long)pb->train.shape[0]);
+    for (int32_t i = 0; i < axes; i++) {
+        stride[i] = how->stride.item[how->stride.count > 1 ? i : 0];
+        if (how->size.item[i] > pb->train.shape[i + 1])
+            return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.size: a filter of %lld does not fit into data of %lld (axis %d)",
+                           (long long)how->size.item[i], (long long)pb->train.shape[i + 1], (int)i + 1);
+    }
+    pd_map_conv(&pb->net.map, pb->be, pb->train.rank, pb->train.shape, how->atoms, how->size.item, stride);
+    return PUDLE_OK;
+}
+
+/* Weights of the loss's parts: one over the number of pixels and positions, or of channels and filters. */
+static void set_weights(pd_problem *pb)
+{
+    pd_network *net = &pb->net;
+    const double channels = (double)net->map.data_shape[0], pixels = (double)net->map.features / channels;
+    const double filters = (double)net->map.atoms, positions = (double)net->map.code / filters;
+    switch (pb->settings->loss.reduction) {
+    case PD_REDUCTION_MEAN:
+        net->data_weight = 1.0 / pixels;
+        net->code_weight = 1.0 / positions;
+        break;
+    case PD_REDUCTION_CHANNELS:
+        net->data_weight = 1.0 / channels;
+        net->code_weight = 1.0 / filters;
+        break;
+    default:
+        net->data_weight = net->code_weight = 1.0;
+    }
+}
+
+static pudle_status make_network(pd_problem *pb)
+{
+    const pd_settings *st = pb->settings;
+    pd_network *net = &pb->net;
+    pudle_status s = PUDLE_OK;
+    *net = (pd_network){ .ctx = pb->ctx, .be = pb->be, .exec = pb->exec, .dtype = pb->dtype, .prox = pb->prox, .loss = pb->loss,
+                         .inner = pb->inner, .layers = st->model.layers, .step = st->step, .beta = st->prox.decay };
+    if (st->dictionary.kind == PD_KIND_CONV)
+        s = make_conv(pb);
+    else
+        pd_map_dense(&net->map, pb->be, pb->train.rank, pb->train.shape, st->dictionary.atoms);
+    if (s)
+        return s;
+    set_weights(pb);
+    set_estimator(pb);
+    s = set_levels(pb);
+    return s ? s : pd_network_init(net);
+}
+
+double pd_problem_atom_norm(const pd_problem *pb)
+{
+    return pb->settings->dictionary.channel_divisor ? 1.0 / (double)pb->net.map.data_shape[0] : 1.0;
+}
+
+pudle_status pd_problem_open(pd_context *ctx, const pd_settings *settings, const pudle_data_info *given, pd_problem *pb)
+{
+    *pb = (pd_problem){ .ctx = ctx, .settings = settings, .dtype = settings->global.precision ? PUDLE_F64 : PUDLE_F32 };
+    if (given)
+        pb->train = *given;
+    pudle_status s = make_instances(pb);
+    if (!s && !given)
+        s = describe_data(pb);
+    if (!s)
+        s = open_backend(pb);
+    if (!s)
+        s = make_network(pb);
+    if (s)
+        pd_problem_close(pb);
+    return s;
+}
+
+void pd_problem_close(pd_problem *pb)
+{
+    if (pb->exec) {
+        pd_batch_free(pb);
+        pd_network_fini(&pb->net);
+        pb->be->close(pb->exec);
+    }
+    pd_array_free(&pb->true_dictionary);
+    pd_instance_destroy(pb->ctx, &pb->backend);
+    if (pb->own_inner)
+        pd_instance_destroy(pb->ctx, &pb->inner);
+    pd_instance_destroy(pb->ctx, &pb->loss);
+    pd_instance_destroy(pb->ctx, &pb->prox);
+    pd_instance_destroy(pb->ctx, &pb->data);
+    *pb = (pd_problem){ 0 };
+}
+
+static pudle_status set_step(pd_problem *pb)
+{
+    if (!pb->settings->step_over_l)
+        return PUDLE_OK;
+    const pudle_loss_ops *inner = pb->inner.desc->ops;
+    double lipschitz = 0;
+    pudle_status s = inner->lipschitz(pb->inner.self, NULL, &lipschitz);
+    if (s)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.step: the inner loss '%s' has no Lipschitz constant, so \"c/L\" has no meaning: "
+                       "give the step as a number", pb->inner.desc->name);
+    s = pd_network_sigma2(&pb->net, &pb->sigma2);
+    if (s)
+        return s;
+    if (!(pb->sigma2 > 0) || !isfinite(pb->sigma2))
+        return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "the largest singular value of the dictionary is %g: no step \"c/L\" can be formed",
+                       sqrt(pb->sigma2));
+    pb->net.step = pb->settings->step / (lipschitz * pb->sigma2);
+    return PUDLE_OK;
+}
+
+double pd_problem_beta(const pd_problem *pb, int64_t update)
+{
+    const pd_prox_params *p = &pb->settings->prox;
+    return pd_decay_at(p->decay, p->decay_change, p->decay_every, update);
+}
+
+pudle_status pd_problem_refresh(pd_problem *pb, double beta)
+{
+    pb->net.beta = beta;
+    const pudle_status s = set_step(pb);
+    return s ? s : pd_network_refresh(&pb->net);
+}

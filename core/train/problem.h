@@ -1,0 +1,73 @@
+/* core/train/problem.h - a config come to life: plugin instances, backend, data, network. What every command starts from. */
+#ifndef PD_PROBLEM_H
+#define PD_PROBLEM_H
+
+#include "config/settings.h"
+#include "graph/network.h"
+
+typedef struct pd_problem {
+    pd_context *ctx;
+    const pd_settings *settings;
+    pudle_instance backend, data, prox, loss, inner; /* inner.self is loss.self when the config names no inner loss */
+    bool own_inner;
+    const pudle_backend_ops *be;
+    pudle_exec *exec;
+    const pudle_data_ops *source;
+    const pudle_data_truth *truth; /* NULL: the source does not know */
+    pudle_data_info train;         /* the training split */
+    bool epoch_free;
+    int32_t dtype;
+    pd_network net;
+    double sigma2;                 /* of D when the step was last set from it */
+    pd_array true_dictionary;      /* read once, when first asked for */
+
+    /* one batch: host buffers, and the same with the backend */
+    int64_t capacity;
+    void *host_x, *host_y, *host_truth;
+    void *x, *y, *code;
+    int64_t *held;      /* indices the buffers hold now, so that a repeated full batch is read once */
+    int64_t held_count; /* 0: nothing */
+    int held_split;
+} pd_problem;
+
+/** Plugin instances and the network, D not yet set. Checks that data, dictionary and prox fit together. given: the shape of
+ *  samples that the caller brings itself, so that the config's data source is left alone; else NULL. */
+pudle_status pd_problem_open(pd_context *ctx, const pd_settings *settings, const pudle_data_info *given, pd_problem *problem);
+void pd_problem_close(pd_problem *problem);
+
+/** D as the config's init says, thresholds likewise; step and levels brought up to date. */
+pudle_status pd_problem_initialise(pd_problem *problem);
+/** The norm atoms are kept at: 1, or 1 / channels. */
+double pd_problem_atom_norm(const pd_problem *problem);
+/** D from a host array of the network's weight shape. */
+pudle_status pd_problem_set_dictionary(pd_problem *problem, const pudle_cview *d);
+/** D into a host array that the caller frees. */
+pudle_status pd_problem_get_dictionary(pd_problem *problem, pd_array *out);
+
+/** Step ("c/L" needs the present D) and layer decay, then the levels. Call after every update of D. */
+pudle_status pd_problem_refresh(pd_problem *problem, double beta);
+
+/** The layer decay that is in force at an update. */
+double pd_problem_beta(const pd_problem *problem, int64_t update);
+
+/** Read samples and hand them to the backend. The batch is valid until the next call. */
+pudle_status pd_problem_batch(pd_problem *problem, int split, uint64_t epoch, const int64_t *index, int64_t count, pd_batch *batch);
+/** `count` samples that the caller brings: x (count, features) in host memory, of the problem's dtype. */
+pudle_status pd_problem_own_batch(pd_problem *problem, const pudle_cview *x, pd_batch *batch);
+/** `count` samples in order. */
+pudle_status pd_problem_first(pd_problem *problem, int split, int64_t first, int64_t count, pd_batch *batch);
+
+/** ||D - D*||_F / ||D*||_F on unit columns, fixed order, and after the best permutation and signs; NaN where no truth is known.
+ *  assigned may be NULL: it costs O(p^3). */
+pudle_status pd_problem_dictionary_error(pd_problem *problem, double *fixed, double *assigned);
+
+/** The number of samples of a split. @errors NOTFOUND */
+pudle_status pd_problem_samples(pd_problem *problem, int split, int64_t *samples);
+
+/** Stop with NUMERIC, naming layer and update, if the loss or the gradient is not finite. */
+pudle_status pd_problem_check_finite(pd_problem *problem, const pd_batch *batch, const pd_pass *pass, int64_t update);
+
+/** Write D as .npy, and as a picture of its atoms unless png is NULL. */
+pudle_status pd_problem_write_dictionary(pd_problem *problem, const char *npy, const char *png);
+
+#endif

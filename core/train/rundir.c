@@ -1,0 +1,390 @@
+/* The folder of a run: whose it is, what is in it, and in which order old files give way to new ones. */
+#include "train/rundir.h"
+#include "train/checkpoint.h"
+#include "train/manifest.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+char *pd_rundir_file(const pd_rundir *dir, const char *name)
+{
+    return pd_format("%s/%s", dir->path, name);
+}
+
+static bool exists(const pd_rundir *dir, const char *name)
+{
+    char *path = pd_rundir_file(dir, name);
+    const bool there = path && access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+static void remove_file(const pd_rundir *dir, const char *name)
+{
+    char *path = pd_rundir_file(dir, name);
+    if (path)
+        unlink(path);
+    free(path);
+}
+
+pudle_status pd_rundir_write(pd_rundir *dir, const char *name, const char *text)
+{
+    char *path = pd_rundir_file(dir, name);
+    pd_atomic *file = NULL;
+    pudle_status s = path ? pd_atomic_open(dir->ctx, path, &file) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s) {
+        fputs(text, pd_atomic_stream(file));
+        s = pd_atomic_commit(dir->ctx, file);
+    }
+    free(path);
+    return s;
+}
+
+/* --------------------------------------------------------------------- names */
+
+enum { OTHER, EVERY_START, PROGRESS, RESULT, OLD_MANIFEST }; /* EVERY_START: nothing is lost with it */
+
+static bool numbered(const char *name, size_t length, const char *before, const char *after)
+{
+    const size_t b = strlen(before), a = strlen(after);
+    return length > a + b && !strncmp(name, before, b) && strspn(name + b, "0123456789") == length - a - b &&
+           !strncmp(name + length - a, after, a);
+}
+
+static int kind_of(const char *name, size_t length)
+{
+    static const struct { const char *name; int kind; } names[] = {
+        { "manifest.json", EVERY_START }, { "config.cfg", EVERY_START }, { "run.log", EVERY_START }, { "metrics.csv", PROGRESS },
+        { "checkpoint.safetensors", PROGRESS }, { "dictionary.npy", RESULT }, { "dictionary.png", RESULT }, { "thresholds.npz", RESULT },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].name) == length && !strncmp(name, names[i].name, length))
+            return names[i].kind;
+    return numbered(name, length, "dictionary_", ".npy") ? RESULT : numbered(name, length, "manifest.", ".json") ? OLD_MANIFEST : OTHER;
+}
+
+/* NAME.tmp-PID-N, which a process that was killed while it wrote NAME has left. */
+static bool is_torn(const char *name)
+{
+    static const char mark[] = ".tmp-";
+    const char *at = strstr(name, mark);
+    if (!at || kind_of(name, (size_t)(at - name)) == OTHER)
+        return false;
+    const char *number = at + sizeof mark - 1, *dash = number + strspn(number, "0123456789");
+    return dash > number && *dash == '-' && dash[1] && !dash[1 + strspn(dash + 1, "0123456789")];
+}
+
+/* What the folder holds under our names: their kinds as bits, and the first few to tell the user. */
+typedef struct content { unsigned kinds; char list[256]; } content;
+
+static content look(const pd_rundir *dir)
+{
+    content found = { 0 };
+    DIR *folder = opendir(dir->path);
+    for (const struct dirent *e; folder && (e = readdir(folder));) {
+        const int kind = kind_of(e->d_name, strlen(e->d_name));
+        const size_t used = strlen(found.list);
+        if (kind == OTHER)
+            continue;
+        found.kinds |= 1u << kind;
+        if (used + strlen(e->d_name) + 3 <= sizeof found.list) {
+            strcat(found.list, used ? ", " : "");
+            strcat(found.list, e->d_name);
+        }
+    }
+    if (folder)
+        closedir(folder);
+    return found;
+}
+
+static void remove_torn(const pd_rundir *dir)
+{
+    DIR *folder = opendir(dir->path);
+    for (const struct dirent *e; folder && (e = readdir(folder));)
+        if (is_torn(e->d_name))
+            unlinkat(dirfd(folder), e->d_name, 0);
+    if (folder)
+        closedir(folder);
+}
+
+void pd_rundir_clear(const pd_rundir *dir)
+{
+    DIR *folder = opendir(dir->path);
+    for (const struct dirent *e; folder && (e = readdir(folder));) {
+        const int kind = kind_of(e->d_name, strlen(e->d_name));
+        if (kind == RESULT || (kind == OLD_MANIFEST && !dir->found))
+            unlinkat(dirfd(folder), e->d_name, 0);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+/* -------------------------------------------------------------------- folder */
+
+static pudle_status make_folders(pd_context *ctx, const char *path)
+{
+    char *copy = pd_strdup(path);
+    if (!copy)
+        return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    pudle_status s = PUDLE_OK;
+    for (char *p = copy + 1; !s; p++) {
+        if (*p && *p != '/')
+            continue;
+        const char end = *p;
+        *p = '\0';
+        if (mkdir(copy, 0777) && errno != EEXIST)
+            s = pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot make the folder: %s", copy, strerror(errno));
+        *p = end;
+        if (!end)
+            break;
+    }
+    free(copy);
+    return s;
+}
+
+/* A process that was just killed still holds its lock while the kernel takes its memory back, so wait a while for it. */
+static pudle_status take_lock(pd_rundir *dir, const volatile sig_atomic_t *stop)
+{
+    enum { TRIES = 100 };
+    const struct timespec tenth = { .tv_nsec = 100000000 };
+    char *path = pd_rundir_file(dir, ".lock");
+    dir->lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
+    free(path);
+    if (dir->lock < 0)
+        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s: cannot write there: %s", dir->path, strerror(errno));
+    for (int i = 0; flock(dir->lock, LOCK_EX | LOCK_NB); i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/.lock: cannot be locked: %s", dir->path, strerror(errno));
+        if (i == TRIES || (stop && *stop))
+            return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s: another run is writing there; wait for it to end, or choose another folder with --out",
+                           dir->path);
+        if (i == 0)
+            pd_log(dir->ctx, PUDLE_LOG_INFO, "%s: another run is writing there; waiting up to 10 s for it to end", dir->path);
+        nanosleep(&tenth, NULL);
+    }
+    return PUDLE_OK;
+}
+
+/* A folder of the user's own is never written to where that would replace a file. */
+static pudle_status refuse_others(pd_rundir *dir)
+{
+    const content there = look(dir);
+    if (!there.kinds || pd_manifest_ours(dir->path))
+        return PUDLE_OK;
+    return pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s is not the folder of a run, it has no manifest.json of pudle, but it holds %s, which a run would "
+                   "overwrite; choose another folder with --out, or move what is there away", dir->path, there.list);
+}
+
+/* -------------------------------------------------------------------- config */
+
+static const char MARK[] = "\n// identity of the run: ";
+
+/* Options that may change between a run and its continuation: they do not touch the path that the numbers take. */
+static bool may_change(const pd_settings *settings, const char *key)
+{
+    static const char *const keys[] = { "train.updates", "train.checkpoint_every", "train.log_every", "train.snapshot_every", "backend.threads",
+                                        "plugin_path" };
+    if (!strcmp(key, "train.epochs")) /* the cosine spans them, so its rates would not be those of the run so far */
+        return settings->train.schedule != PD_SCHEDULE_COSINE;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strcmp(key, keys[i]))
+            return true;
+    return false;
+}
+
+typedef struct comparison { const pd_rundir *dir; const pd_settings *now; int differences; } comparison;
+
+static void report_difference(void *user, const char *key, const char *then, const char *now)
+{
+    comparison *c = user;
+    if (may_change(c->now, key))
+        return;
+    c->differences++;
+    pd_fail(c->dir->ctx, PUDLE_ERR_CONFIG, "%s holds a run with %s = %s, and now it is %s", c->dir->path, key, then ? then : "(unset)",
+            now ? now : "(unset)");
+}
+
+static pudle_status same_config(const pd_rundir *dir, const char *path, const pd_settings *settings)
+{
+    pd_settings *old = NULL;
+    pudle_status s = pd_settings_load(dir->ctx, path, NULL, 0, &old);
+    if (s)
+        return pd_fail(dir->ctx, s, "%s: the config of the run that is there cannot be read, so nothing tells whether it is the same; repair it, or "
+                       "choose another folder with --out", path);
+    comparison c = { dir, settings, 0 };
+    s = pd_settings_compare(dir->ctx, old, settings, report_difference, &c);
+    pd_settings_destroy(old);
+    if (!s && c.differences)
+        s = pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s holds a run of another config: resume it with `pudle train %s --resume`, choose another folder "
+                    "with --out, or begin anew with --force", dir->path, dir->path);
+    return s;
+}
+
+typedef struct lines { const pd_settings *settings; FILE *to; } lines;
+
+static void add_line(void *user, const char *key, const char *value, const char *same)
+{
+    const lines *l = user;
+    (void)same;
+    if (!may_change(l->settings, key))
+        fprintf(l->to, "%s = %s\n", key, value);
+}
+
+static pudle_status make_identity(pd_rundir *dir, const pd_settings *settings)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    pudle_status s = memory ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory for the resolved config");
+    if (!s)
+        s = pd_settings_each(dir->ctx, settings, add_line, &(lines){ settings, memory });
+    if (memory && fclose(memory) && !s)
+        s = pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory for the resolved config");
+    if (!s)
+        pd_sha256(text, size, dir->identity);
+    free(text);
+    return s;
+}
+
+/* The identity that a config.cfg ends with; empty where it has none. */
+static void read_identity(const char *path, char identity[65])
+{
+    char *text = NULL, *at = NULL;
+    size_t room = 0;
+    FILE *file = fopen(path, "rbe");
+    identity[0] = '\0';
+    if (file && getdelim(&text, &room, '\0', file) > 0)
+        at = strstr(text, MARK);
+    if (at && strspn(at + sizeof MARK - 1, "0123456789abcdef") == 64)
+        memcpy(identity, at + sizeof MARK - 1, 64), identity[64] = '\0';
+    free(text);
+    if (file)
+        fclose(file);
+}
+
+static pudle_status write_config(pd_rundir *dir, const pd_settings *settings)
+{
+    char *path = pd_rundir_file(dir, "config.cfg");
+    pd_atomic *file = NULL;
+    pudle_status s = path ? pd_atomic_open(dir->ctx, path, &file) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s && (s = pd_settings_write(dir->ctx, settings, pd_atomic_stream(file))) != PUDLE_OK) {
+        pd_atomic_abandon(file);
+    } else if (!s) {
+        fprintf(pd_atomic_stream(file), "%s%s\n", MARK, dir->identity);
+        s = pd_atomic_commit(dir->ctx, file);
+    }
+    free(path);
+    return s;
+}
+
+/* ----------------------------------------------------------------- open, claim */
+
+/* Is the checkpoint that is there this run's, or one that --force was about to replace when it was stopped? The identity is
+ * carried on as it was, so that a newer pudle with more options knows the checkpoints of an older one. */
+static pudle_status identify(pd_rundir *dir, const char *config)
+{
+    char written[65] = "", stored[65] = "";
+    read_identity(config, written);
+    char *path = pd_rundir_file(dir, "checkpoint.safetensors");
+    pudle_status s = path ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s && exists(dir, "checkpoint.safetensors")) {
+        dir->found = true;
+        s = pd_checkpoint_identity(dir->ctx, path, stored);
+    }
+    free(path);
+    if (!s && dir->found && !exists(dir, "config.cfg") && *stored && strcmp(dir->identity, stored) != 0)
+        s = pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s: its config.cfg is missing, and the checkpoint there is of another config; choose another "
+                    "folder with --out, or begin anew with --force", dir->path);
+    if (*written && *stored && strcmp(written, stored) != 0) {
+        dir->leftover = true;
+        dir->found = false;
+    }
+    if (*written || *stored)
+        memcpy(dir->identity, *written ? written : stored, sizeof dir->identity);
+    return s;
+}
+
+static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const pd_train_options *options)
+{
+    const content there = look(dir);
+    if ((there.kinds & (1u << PROGRESS | 1u << RESULT)) && !options->resume && !options->force)
+        return pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s already holds a run: --resume continues it, --force begins anew, --out chooses another folder",
+                       dir->path);
+    remove_torn(dir);
+    pudle_status s = make_identity(dir, settings);
+    if (s || !options->resume)
+        return s;
+    char *config = pd_rundir_file(dir, "config.cfg");
+    s = config ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s && exists(dir, "config.cfg")) /* not there: a run was stopped at its very start */
+        s = same_config(dir, config, settings);
+    if (!s)
+        s = identify(dir, config);
+    free(config);
+    return s;
+}
+
+pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_rundir *dir)
+{
+    *dir = (pd_rundir){ .ctx = ctx, .path = pd_strdup(options->directory), .lock = -1, .begin_anew = options->force };
+    pudle_status s = dir->path ? make_folders(ctx, dir->path) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s)
+        s = refuse_others(dir);
+    if (!s)
+        s = take_lock(dir, options->stop);
+    if (!s)
+        s = examine(dir, settings, options);
+    if (s)
+        pd_rundir_close(dir);
+    return s;
+}
+
+static pudle_status open_log(pd_rundir *dir)
+{
+    char *path = pd_rundir_file(dir, "run.log");
+    dir->log = path ? fopen(path, dir->begin_anew ? "we" : "ae") : NULL;
+    free(path);
+    if (!dir->log)
+        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/run.log: %s", dir->path, strerror(errno));
+    pd_log_file(dir->ctx, dir->log);
+    return PUDLE_OK;
+}
+
+pudle_status pd_rundir_claim(pd_rundir *dir, const pd_settings *settings)
+{
+    pudle_status s = dir->found ? PUDLE_OK : pd_manifest_write(dir, settings);
+    if (!s)
+        s = open_log(dir);
+    if (!s && dir->found)
+        s = pd_manifest_renew(dir, settings);
+    /* The config before the checkpoint goes: between the two, their identities tell that the checkpoint is not this run's. */
+    if (!s)
+        s = write_config(dir, settings);
+    if (s || dir->found)
+        return s;
+    if (dir->leftover)
+        pd_log(dir->ctx, PUDLE_LOG_INFO, "%s: the checkpoint there is of a run that --force was replacing: discarded, the run begins anew",
+               dir->path);
+    remove_file(dir, "checkpoint.safetensors");
+    return PUDLE_OK;
+}
+
+void pd_rundir_close(pd_rundir *dir)
+{
+    if (dir->log) {
+        pd_log_file(dir->ctx, NULL);
+        fclose(dir->log);
+    }
+    if (dir->metrics)
+        fclose(dir->metrics);
+    if (dir->lock >= 0)
+        close(dir->lock);
+    free(dir->path);
+    *dir = (pd_rundir){ .lock = -1 };
+}

@@ -1,0 +1,51 @@
+/* core/train/rundir.h - the folder of a run: manifest.json, config.cfg, metrics.csv, run.log, checkpoint.safetensors,
+ * dictionary.npy, dictionary.png, thresholds.npz, dictionary_EPOCH.npy.
+ *
+ * manifest.json is written first of all: without it, files of these names are somebody else's and nothing is touched. config.cfg
+ * ends with the identity of the run, which its checkpoints carry too: a checkpoint of another identity is what an interrupted
+ * --force left behind. */
+#ifndef PD_RUNDIR_H
+#define PD_RUNDIR_H
+
+#include "train/train.h"
+
+typedef struct pd_rundir {
+    pd_context *ctx;
+    char *path;
+    int lock;          /* descriptor that holds the lock; -1 */
+    bool found;        /* a checkpoint to go on from is there */
+    bool leftover;     /* a checkpoint is there, but of a run that --force was giving up */
+    bool begin_anew;   /* --force */
+    char identity[65]; /* of this run: a digest of the options that its numbers depend on, as they were when it began */
+    FILE *metrics, *log;
+} pd_rundir;
+
+/** One row of metrics.csv. */
+typedef struct pd_metrics {
+    int64_t update, epoch;
+    double loss, data_loss, code_loss, nonzeros, rate, beta, step, gradient_norm, error, seconds;
+} pd_metrics;
+
+/** Make or open the folder, take its lock, and see what is there. Nothing but the lock is written, so that a run that cannot
+ *  start leaves an old one whole. @errors CONFIG: files of others; a run, but neither resume nor force; resume of another config.
+ *  IO: the folder cannot be written, or another process writes there */
+pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_rundir *dir);
+/** From here on the folder is this run's: manifest, config, log. The checkpoint of an old run goes. */
+pudle_status pd_rundir_claim(pd_rundir *dir, const pd_settings *settings);
+/** Remove results that were there before the first update, once the first checkpoint is written. */
+void pd_rundir_clear(const pd_rundir *dir);
+void pd_rundir_close(pd_rundir *dir);
+
+/** path/name; the caller frees it. NULL without memory. */
+char *pd_rundir_file(const pd_rundir *dir, const char *name);
+/** Write a text file, atomically. */
+pudle_status pd_rundir_write(pd_rundir *dir, const char *name, const char *text);
+
+/** Open metrics.csv for appending; rows at or after `update` (written after the checkpoint) are dropped first. seconds: what
+ *  its last row up to the update says, 0 without one. */
+pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds);
+pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row);
+/** Everything appended so far reaches the disk: before each checkpoint, so that no row is lost. */
+pudle_status pd_metrics_sync(pd_rundir *dir);
+
+#endif

@@ -1,0 +1,434 @@
+/* The loop: batch, gradient, metrics, step, checkpoint. All that it needs to go on later is in pd_progress and the parameters. */
+#include "train/train.h"
+#include "train/checkpoint.h"
+#include "train/dictionary.h"
+#include "train/optimizer.h"
+#include "train/progress.h"
+#include "train/rundir.h"
+#include "train/schedule.h"
+#include "train/streams.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct run {
+    pd_context *ctx;
+    const pd_settings *settings;
+    const pd_train_options *options;
+    pd_problem problem;
+    pd_rundir dir;
+    pd_progress at;
+    pd_progress_line line;
+    int64_t samples, batch, batches, total; /* per epoch; updates in all */
+    int64_t *order;                         /* sample numbers of this epoch */
+    double started, before, last_checkpoint; /* before: seconds of earlier processes */
+    double last_error;                      /* as last recorded, for the progress line */
+} run;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double elapsed(const run *r)
+{
+    return r->before + now() - r->started;
+}
+
+static char *path_of(const run *r, const char *name)
+{
+    return pd_rundir_file(&r->dir, name);
+}
+
+/* The order of the samples in an epoch: a Fisher-Yates shuffle that depends on (seed, epoch) alone. */
+static void shuffle(run *r, int64_t epoch)
+{
+    for (int64_t i = 0; i < r->samples; i++)
+        r->order[i] = i;
+    if (!r->settings->train.shuffle || r->batch == r->samples)
+        return;
+    pudle_random random = pudle_random_at((uint64_t)r->settings->train.seed, PD_STREAM_SHUFFLE, (uint32_t)epoch, 0);
+    for (int64_t i = r->samples - 1; i > 0; i--) {
+        const int64_t j = (int64_t)pudle_random_below(&random, (uint64_t)i + 1), swapped = r->order[i];
+        r->order[i] = r->order[j];
+        r->order[j] = swapped;
+    }
+}
+
+static double rate_at(const run *r, double base, int64_t epoch)
+{
+    const pd_train_params *t = &r->settings->train;
+    return pd_rate_at(t->schedule, base, t->schedule_every, t->schedule_factor, t->schedule_final, epoch, t->epochs);
+}
+
+/* ---------------------------------------------------------------- the record */
+
+static pudle_status checkpoint(run *r)
+{
+    char *path = path_of(r, "checkpoint.safetensors");
+    pudle_status s = path ? pd_metrics_sync(&r->dir) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    r->at.seconds = elapsed(r);
+    if (!s)
+        s = pd_checkpoint_write(&r->problem, path, &r->at);
+    free(path);
+    r->last_checkpoint = now();
+    return s;
+}
+
+static bool checkpoint_due(const run *r)
+{
+    const int64_t every = r->settings->train.checkpoint_every;
+    if (every > 0)
+        return r->at.update % every == 0;
+    return r->at.position == 0 && now() - r->last_checkpoint > 10.0; /* when does not change what is computed */
+}
+
+static pudle_status gradient_norm(run *r, double *norm)
+{
+    const pudle_cview g = pudle_const(&r->problem.net.dictionary.grad);
+    double sum = 0;
+    const pudle_status s = r->problem.be->dot(r->problem.exec, &g, &g, &sum);
+    *norm = sqrt(sum);
+    return s;
+}
+
+static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double rate)
+{
+    pd_metrics row = { .update = r->at.update, .epoch = epoch, .loss = pass->data_loss + pass->code_loss, .data_loss = pass->data_loss,
+                       .code_loss = pass->code_loss, .nonzeros = pass->nonzeros, .rate = rate, .beta = r->problem.net.beta,
+                       .step = r->problem.net.step, .gradient_norm = NAN, .error = NAN, .seconds = elapsed(r) };
+    pudle_status s = pass->gradient ? gradient_norm(r, &row.gradient_norm) : PUDLE_OK;
+    if (!s)
+        s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
+    if (s)
+        return s;
+    r->last_error = row.error;
+    if (r->at.update == 0)
+        r->at.first_error = row.error;
+    return pd_metrics_row(&r->dir, &row);
+}
+
+/* ------------------------------------------------------------------ the loop */
+
+/* The loss of every batch as it was met, weighted by its samples. */
+static void count_loss(run *r, double loss, int64_t samples)
+{
+    if (r->at.position == 0)
+        r->at.epoch_loss = 0;
+    r->at.epoch_loss += loss * (double)samples;
+    if (r->at.position + 1 < r->batches)
+        return;
+    r->at.last_loss = r->at.epoch_loss / (double)r->samples;
+    if (r->at.epoch == 0)
+        r->at.first_loss = r->at.last_loss;
+}
+
+static pudle_status update(run *r)
+{
+    const int64_t first = r->at.position * r->batch, epoch = r->at.epoch;
+    const int64_t count = r->samples - first < r->batch ? r->samples - first : r->batch;
+    const pd_train_params *how = &r->settings->train;
+    const double rate = rate_at(r, how->learning_rate, epoch);
+    const double threshold_rate = rate_at(r, how->threshold_rate > 0 ? how->threshold_rate : how->learning_rate, epoch);
+    pd_batch batch;
+    pd_pass pass = { .gradient = true };
+    pudle_status s = pd_problem_refresh(&r->problem, pd_problem_beta(&r->problem, r->at.update));
+    if (!s)
+        s = pd_problem_batch(&r->problem, PUDLE_SPLIT_TRAIN, (uint64_t)epoch, r->order + first, count, &batch);
+    if (!s)
+        s = pd_network_run(&r->problem.net, &batch, &pass);
+    if (!s)
+        s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
+    if (!s && r->at.update % how->log_every == 0)
+        s = record(r, &pass, epoch, rate);
+    if (!s)
+        s = pd_optimizer_step(&r->problem, rate, threshold_rate, r->at.update + 1);
+    if (s)
+        return s;
+    const double loss = pass.data_loss + pass.code_loss;
+    count_loss(r, loss, count);
+    r->at.update++;
+    pd_progress_show(&r->line, r->at.update, r->total, epoch, loss, r->last_error);
+    if (++r->at.position == r->batches) {
+        r->at.position = 0;
+        r->at.epoch++;
+    }
+    return PUDLE_OK;
+}
+
+/* At the end of an epoch: the dictionary under the epoch's number, written again in the same bits after a resume. */
+static pudle_status snapshot(run *r)
+{
+    const int64_t every = r->settings->train.snapshot_every;
+    char name[64];
+    if (every < 1 || r->at.position != 0 || r->at.epoch % every)
+        return PUDLE_OK;
+    snprintf(name, sizeof name, "dictionary_%" PRId64 ".npy", r->at.epoch);
+    char *path = path_of(r, name);
+    const pudle_status s = path ? pd_problem_write_dictionary(&r->problem, path, NULL) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    free(path);
+    return s;
+}
+
+static pudle_status loop(run *r, bool *interrupted)
+{
+    int64_t shuffled = -1;
+    pudle_status s = PUDLE_OK;
+    while (r->at.update < r->total && !s) {
+        if (r->at.epoch != shuffled)
+            shuffle(r, shuffled = r->at.epoch);
+        s = update(r);
+        if (!s)
+            s = snapshot(r);
+        *interrupted = !s && r->options->stop && *r->options->stop;
+        if (*interrupted)
+            return checkpoint(r);
+        if (!s && r->at.update < r->total && checkpoint_due(r))
+            s = checkpoint(r);
+    }
+    return s;
+}
+
+/* The state after the last update: one more row of metrics, forward only. */
+static pudle_status closing_row(run *r)
+{
+    pd_batch batch;
+    pd_pass pass = { .gradient = false };
+    pudle_status s = pd_problem_refresh(&r->problem, pd_problem_beta(&r->problem, r->at.update));
+    if (!s)
+        s = pd_problem_first(&r->problem, PUDLE_SPLIT_TRAIN, 0, r->batch, &batch);
+    if (!s)
+        s = pd_network_run(&r->problem.net, &batch, &pass);
+    if (!s)
+        s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
+    return s ? s : record(r, &pass, r->at.epoch, NAN);
+}
+
+static pudle_status write_results(run *r)
+{
+    char *npy = path_of(r, "dictionary.npy"), *png = path_of(r, "dictionary.png"), *levels = path_of(r, "thresholds.npz");
+    pudle_status s = npy && png && levels ? PUDLE_OK : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s)
+        s = pd_problem_write_dictionary(&r->problem, npy, png);
+    if (!s)
+        s = pd_problem_write_thresholds(&r->problem, levels);
+    free(npy);
+    free(png);
+    free(levels);
+    return s;
+}
+
+/* ---------------------------------------------------------------- begin, end */
+
+static pudle_status plan(run *r)
+{
+    const pd_train_params *t = &r->settings->train;
+    r->samples = r->problem.train.samples;
+    r->batch = t->batch > 0 ? t->batch : r->samples;
+    r->batches = (r->samples + r->batch - 1) / r->batch;
+    if (t->epochs > 0 && r->batches > INT64_MAX / t->epochs)
+        return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "train.epochs = %" PRId64 ": too many", t->epochs);
+    r->total = t->epochs > 0 ? t->epochs * r->batches : t->updates;
+    if (t->updates > 0 && t->updates < r->total)
+        r->total = t->updates;
+    r->order = pd_alloc((size_t)r->samples, sizeof *r->order);
+    return r->order ? PUDLE_OK : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory for the order of %" PRId64 " samples", r->samples);
+}
+
+/* The counters of a checkpoint mean something only for the batches that they count. */
+static pudle_status check_position(const run *r)
+{
+    const pd_progress *at = &r->at;
+    const char *dir = r->dir.path;
+    if (at->samples >= 0 && at->samples != r->samples)
+        return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s/checkpoint.safetensors: the run has %" PRId64 " training samples, and the data now have %" PRId64
+                       ": put the old data back, or begin anew with --force", dir, at->samples, r->samples);
+    if (at->batch >= 0 && at->batch != r->batch)
+        return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s/checkpoint.safetensors: the run has batches of %" PRId64 " samples, and now they are of %" PRId64
+                       ": resume it as it was, or begin anew with --force", dir, at->batch, r->batch);
+    if (at->epoch != at->update / r->batches || at->position != at->update % r->batches)
+        return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s/checkpoint.safetensors: is at update %" PRId64 ", batch %" PRId64 " of epoch %" PRId64
+                       ", which does not fit epochs of %" PRId64 " batches: the data have changed. Put the old data back, or begin anew with --force",
+                       dir, at->update, at->position, at->epoch, r->batches);
+    return PUDLE_OK;
+}
+
+/* More updates after the end: what was done at the end must not be done in the middle. */
+static pudle_status check_extension(run *r)
+{
+    if (!r->at.finished || r->at.update >= r->total)
+        return PUDLE_OK;
+    if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
+        return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s: the run is finished after %" PRId64 " updates and its atoms were normalised at the end "
+                       "(train.normalize_at = \"end\"), so going on would not be one longer run; begin anew with --force, or choose another folder with --out",
+                       r->dir.path, r->at.update);
+    r->at.finished = false;
+    return PUDLE_OK;
+}
+
+static pudle_status go_on(run *r)
+{
+    char *path = path_of(r, "checkpoint.safetensors");
+    pudle_status s = path ? pd_checkpoint_read(&r->problem, path, false, &r->at) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    free(path);
+    if (!s)
+        s = check_position(r);
+    return s ? s : check_extension(r);
+}
+
+/* What the log says first: enough to tell later what computed the numbers. */
+static void log_begin(const run *r)
+{
+    char text[4096] = "", when[32] = "";
+    const time_t t = time(NULL);
+    struct tm utc;
+    if (gmtime_r(&t, &utc))
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    pd_log_note(r->ctx, "%s  pudle %s %s %s", when, PD_VERSION, r->dir.found ? "resumes" : "begins", r->settings->source);
+    for (int i = 0; i < PD_SECTIONS; i++) {
+        const pd_section *section = &r->settings->section[i];
+        if (section->plugin)
+            pd_log_note(r->ctx, "%s: %s %s, %s", section->path, section->plugin->desc->name, section->plugin->desc->version, section->plugin->path);
+    }
+    r->problem.be->describe(r->problem.exec, text, sizeof text);
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        pd_log_note(r->ctx, "  %s", line);
+    pd_log_note(r->ctx, "%" PRId64 " samples in batches of %" PRId64 "; %" PRId64 " updates in all", r->samples, r->batch, r->total);
+}
+
+static void log_end(const run *r, pudle_status s, const pd_train_report *report)
+{
+    if (s)
+        pd_log_note(r->ctx, "stopped by an error after %" PRId64 " updates, %.1f s", report->updates, report->seconds);
+    else if (report->interrupted)
+        pd_log_note(r->ctx, "interrupted after %" PRId64 " updates, %.1f s", report->updates, report->seconds);
+    else
+        pd_log_note(r->ctx, "finished: %" PRId64 " updates, %.1f s; mean loss of the first epoch %.6g, of the last %.6g", report->updates,
+                    report->seconds, report->first_loss, report->last_loss);
+    if (!s && !isnan(report->last_error))
+        pd_log_note(r->ctx, "dictionary error: %.4f -> %.4f (%.4f after the best order and signs)", report->first_error, report->last_error,
+                    report->assigned_error);
+}
+
+/* Everything that can be refused comes first: only then does the folder become this run's, and old files go. */
+static pudle_status begin(run *r)
+{
+    double recorded = 0;
+    pudle_status s = pd_optimizer_init(&r->problem);
+    if (!s)
+        s = r->dir.found ? go_on(r) : pd_problem_initialise(&r->problem);
+    if (!s)
+        s = pd_rundir_claim(&r->dir, r->settings);
+    if (s)
+        return s;
+    log_begin(r);
+    if (r->dir.found)
+        pd_log(r->ctx, PUDLE_LOG_INFO, "resuming at update %" PRId64 " of %" PRId64, r->at.update, r->total);
+    s = pd_metrics_open(&r->dir, r->at.update, &recorded);
+    if (s)
+        return s;
+    r->before = isfinite(r->at.seconds) && r->at.seconds > 0 ? r->at.seconds : recorded;
+    r->started = r->last_checkpoint = now();
+    r->at.samples = r->samples;
+    r->at.batch = r->batch;
+    memcpy(r->at.identity, r->dir.identity, sizeof r->at.identity);
+    if (!r->dir.found)
+        s = checkpoint(r); /* from here on there is always something to go on from */
+    if (!s && r->at.update == 0)
+        pd_rundir_clear(&r->dir);
+    return s;
+}
+
+static pudle_status finish(run *r, pd_train_report *report)
+{
+    pudle_status s = PUDLE_OK;
+    if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
+        s = pd_normalize_atoms(&r->problem);
+    if (!s)
+        s = closing_row(r);
+    if (!s)
+        s = write_results(r);
+    r->at.finished = !s;
+    if (!s)
+        s = checkpoint(r);
+    return s ? s : pd_problem_dictionary_error(&r->problem, &report->last_error, &report->assigned_error);
+}
+
+/* A finished run that is resumed: its results are made again from the checkpoint, should they be missing. */
+static pudle_status already_done(run *r, pd_train_report *report)
+{
+    report->nothing_to_do = true;
+    pudle_status s = pd_problem_refresh(&r->problem, pd_problem_beta(&r->problem, r->at.update));
+    if (!s)
+        s = closing_row(r);
+    if (!s)
+        s = pd_metrics_sync(&r->dir);
+    if (!s)
+        s = write_results(r);
+    return s ? s : pd_problem_dictionary_error(&r->problem, &report->last_error, &report->assigned_error);
+}
+
+/* The report's losses; of a run without a whole epoch, the mean so far. */
+static void report_losses(const run *r, pd_train_report *report)
+{
+    const int64_t seen = r->at.position * r->batch;
+    report->first_loss = r->at.first_loss;
+    report->last_loss = r->at.last_loss;
+    if (isnan(report->first_loss) && seen > 0)
+        report->first_loss = report->last_loss = r->at.epoch_loss / (double)seen;
+}
+
+static pudle_status work(run *r, pd_train_report *report)
+{
+    if (r->at.finished)
+        return already_done(r, report);
+    const pudle_status s = loop(r, &report->interrupted);
+    return s || report->interrupted ? s : finish(r, report);
+}
+
+static pudle_status check_limits(pd_context *ctx, const pd_settings *settings)
+{
+    if (settings->train.epochs > 0 || settings->train.updates > 0)
+        return PUDLE_OK;
+    return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: train: nothing says how long to train; add to the group train  epochs = 10;  or  updates = 1000;  "
+                   "(on the command line --set train.epochs=10)", settings->source);
+}
+
+pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_train_report *report)
+{
+    run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1 }, .last_error = NAN,
+              .at = { .first_loss = NAN, .last_loss = NAN, .first_error = NAN, .seconds = NAN } };
+    *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN };
+    pudle_status s = check_limits(ctx, settings);
+    if (!s)
+        s = pd_problem_open(ctx, settings, NULL, &r.problem);
+    if (!s)
+        s = plan(&r);
+    if (!s)
+        s = pd_rundir_open(ctx, settings, options, &r.dir);
+    r.started = now();
+    if (!s)
+        s = begin(&r);
+    if (!s) {
+        pd_progress_begin(&r.line, ctx, options->quiet, r.at.update);
+        s = work(&r, report);
+        pd_progress_end(&r.line);
+    }
+    if (s == PUDLE_ERR_NUMERIC && r.dir.metrics)
+        pd_fail(ctx, s, "the last good checkpoint is kept: %s/checkpoint.safetensors", r.dir.path);
+    report->updates = r.at.update;
+    report->seconds = elapsed(&r);
+    report->first_error = r.at.first_error;
+    report_losses(&r, report);
+    log_end(&r, s, report);
+    free(r.order);
+    pd_rundir_close(&r.dir);
+    pd_problem_close(&r.problem);
+    return s;
+}

@@ -1,0 +1,27 @@
+/* core/train/train.h - the training run: loop, metrics, checkpoints, run directory. */
+#ifndef PD_TRAIN_H
+#define PD_TRAIN_H
+
+#include <signal.h>
+#include "train/problem.h"
+
+typedef struct pd_train_options {
+    const char *directory;
+    bool resume; /* go on from the directory's checkpoint; start where there is none */
+    bool force;  /* an earlier run in the directory is overwritten */
+    bool quiet;
+    const volatile sig_atomic_t *stop; /* set by a signal handler: finish the update, write a checkpoint, return */
+} pd_train_options;
+
+typedef struct pd_train_report {
+    int64_t updates;
+    double seconds;               /* in all processes of the run */
+    double first_loss, last_loss; /* mean over the samples of the first and of the last whole epoch; of what there was without one */
+    double first_error, last_error, assigned_error; /* relative to the true dictionary; NaN where it is unknown */
+    bool interrupted, nothing_to_do;
+} pd_train_report;
+
+/** Train as the settings say. @errors NUMERIC on divergence (the last good checkpoint is kept), IO, CONFIG */
+pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_train_report *report);
+
+#endif

@@ -1,0 +1,225 @@
+/* The cpu backend: matrix products by BLIS, everything else as loops over arrays, lanes side by side with OpenMP. */
+#include "cpu.h"
+#include <stdio.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+typedef struct params {
+    int64_t threads;
+    const char *arch;
+} params;
+
+/* Processors this process may run on. */
+static int processors(void)
+{
+#ifdef _OPENMP
+    const int n = omp_get_num_procs();
+    return n > 0 ? n : 1;
+#else
+    return 1;
+#endif
+}
+
+void cpu_parts(const pudle_exec *exec, int64_t parts, cpu_body body, void *ctx)
+{
+    if (exec->threads == 1 || parts <= 1) {
+        for (int64_t i = 0; i < parts; i++)
+            body(ctx, i);
+        return;
+    }
+#ifdef _OPENMP
+    const int threads = parts < exec->threads ? (int)parts : exec->threads;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int64_t i = 0; i < parts; i++)
+        body(ctx, i);
+#endif
+}
+
+void cpu_share(const pudle_exec *exec, int64_t parts, double work, cpu_body body, void *ctx)
+{
+    const pudle_exec alone = { .host = exec->host, .threads = 1, .lane = NULL };
+    cpu_parts(work < 262144 ? &alone : exec, parts, body, ctx);
+}
+
+/* -------------------------------------------------------- life and execution */
+
+static pudle_status cpu_open(const pudle_host *host, const void *self, pudle_exec **exec)
+{
+    const params *p = self;
+    const pudle_status s = cpu_arch_select(host, p && p->arch ? p->arch : "");
+    if (s)
+        return s;
+    int threads = p && p->threads > 0 ? (int)p->threads : processors();
+#ifndef _OPENMP
+    threads = 1;
+#endif
+    pudle_exec *made = host->alloc(host->ctx, (size_t)(1 + threads) * sizeof *made);
+    if (!made)
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "out of memory for %d threads", threads);
+    made[0] = (pudle_exec){ .host = host, .threads = threads, .lane = made + 1 };
+    for (int i = 1; i <= threads; i++)
+        made[i] = (pudle_exec){ .host = host, .threads = 1, .lane = NULL };
+    *exec = made;
+    return PUDLE_OK;
+}
+
+static void cpu_close(pudle_exec *exec)
+{
+    if (!exec || !exec->lane)
+        return;
+    for (int i = 0; i <= exec->threads; i++)
+        host_scratch_free(&exec[i]);
+    exec->host->free(exec->host->ctx, exec);
+}
+
+static void cpu_describe(pudle_exec *exec, char *text, size_t size)
+{
+    if (!size)
+        return;
+    cpu_arch_describe(text, size);
+    const size_t used = strlen(text);
+    if (exec)
+        snprintf(text + used, size - used, "\nthreads: %d of %d processors", exec->threads, processors());
+}
+
+static int64_t clamp(double value, int64_t low, int64_t high)
+{
+    return value < (double)low ? low : value > (double)high ? high : (int64_t)value;
+}
+
+/* Cut by shape alone. A row of a block keeps about two arrays of `features` and three of `code` at hand in a layer.
+ * - Lanes: 1, 2, 4, 8 or 16, the most for which a lane still has 12 rows (fewer where a row is so large, as with images,
+ *   that 256 KiB hold fewer): below that, reading the dictionary costs more than the work on it.
+ * - Rows of a block: as many as keep it in half of a 1 MiB second-level cache, but 32 to 256, and the lanes' shares cut into
+ *   equal blocks, so that no lane ends with a stump. */
+static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *rows, int64_t *lanes)
+{
+    const pudle_status s = host_check_work(exec, work);
+    if (s)
+        return s;
+    const int64_t n = work->samples > 0 ? work->samples : 1;
+    if (work->whole) {
+        *rows = n;
+        *lanes = 1;
+        return PUDLE_OK;
+    }
+    const double width = (double)pudle_dtype_size(work->dtype), m = (double)work->features, p = (double)work->code;
+    const double row = width * (2 * m + 3 * p) + 1;
+    /* A dictionary of more than 1 GiB is none: codes are maps over an image, and a sample is work enough for a block. */
+    const bool maps = width * m * p > 1073741824.0;
+    const int64_t least = clamp(maps ? 262144 / row : 12, 1, 12), most = clamp(524288 / row, maps ? 1 : 32, 256);
+    int64_t used = 1;
+    while (used < 16 && n / (2 * used) >= least)
+        used *= 2;
+    const int64_t turns = (n + used * most - 1) / (used * most);
+    int64_t block = (n + used * turns - 1) / (used * turns);
+    if (block % 3 == 1 && block > 1) /* a lone last row is slow, see gemm.c */
+        block += block < most ? 1 : -1;
+    *rows = block;
+    *lanes = used;
+    return PUDLE_OK;
+}
+
+typedef struct lanes_failure {
+    int64_t index;
+    pudle_status status;
+} lanes_failure;
+
+static void run_lane(pudle_lane_fn fn, void *ctx, pudle_exec *lane, int64_t i, lanes_failure *first)
+{
+    const pudle_status s = fn(ctx, lane, i);
+    if (!s)
+        return;
+#ifdef _OPENMP
+#pragma omp critical(pudle_cpu_lane_failure)
+#endif
+    {
+        if (!first->status || i < first->index) {
+            first->index = i;
+            first->status = s;
+        }
+    }
+}
+
+static pudle_status cpu_run(pudle_exec *exec, int64_t lanes, pudle_lane_fn fn, void *ctx)
+{
+    if (!exec)
+        return PUDLE_ERR_ARG;
+    if (lanes < 0 || !fn)
+        return FAIL(exec, PUDLE_ERR_ARG, "run: %lld lanes; the number must be >= 0 and the function given",
+                    (long long)lanes);
+    lanes_failure first = { 0, PUDLE_OK };
+    if (!exec->lane || exec->threads == 1 || lanes <= 1) {
+        for (int64_t i = 0; i < lanes; i++) /* one lane alone has all threads */
+            run_lane(fn, ctx, exec->lane && lanes > 1 ? exec->lane : exec, i, &first);
+        return first.status;
+    }
+#ifdef _OPENMP
+    const int threads = lanes < exec->threads ? (int)lanes : exec->threads;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int64_t i = 0; i < lanes; i++)
+        run_lane(fn, ctx, &exec->lane[omp_get_thread_num()], i, &first);
+#endif
+    return first.status;
+}
+
+static const pudle_option options[] = {
+    { "threads", PUDLE_INT, 0, offsetof(params, threads), "0", 0, 1024, NULL, "threads",
+      "Threads to compute with; 0: as many as there are processors this process may use. Results do not depend on it." },
+    { "arch", PUDLE_STRING, 0, offsetof(params, arch), "", 0, 0, NULL, NULL,
+      "Kernels of BLIS by name (skx, haswell, zen3 ...); empty: its own choice, or the best where it knows not the CPU." },
+    { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }
+};
+
+static const pudle_backend_ops ops = {
+    .size = sizeof(pudle_backend_ops),
+    .targets = host_targets,
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = cpu_describe,
+    .plan = cpu_plan,
+    .run = cpu_run,
+    .sync = host_sync,
+    .alloc = host_alloc,
+    .free = host_free,
+    .upload = host_transfer,
+    .download = host_transfer,
+    .fill = cpu_fill,
+    .copy = cpu_copy,
+    .axpby = cpu_axpby,
+    .sign = cpu_sign,
+    .dot = cpu_dot,
+    .census = cpu_census,
+    .gemm = cpu_gemm,
+    .normalize = cpu_normalize,
+    .momentum = cpu_momentum,
+    .adam = cpu_adam,
+    .prox_apply = host_prox_apply,
+    .prox_vjp = host_prox_vjp,
+    .loss_value = host_loss_value,
+    .loss_grad = host_loss_grad,
+    .loss_hvp = host_loss_hvp,
+    .code_value = host_code_value,
+    .code_grad = host_code_grad,
+    .get_ext = host_get_ext,
+    .conv_apply = cpu_conv_apply,
+    .conv_adjoint = cpu_conv_adjoint,
+    .conv_gradient = cpu_conv_gradient,
+};
+
+static const pudle_desc desc = {
+    .size = sizeof(pudle_desc),
+    .kind = PUDLE_KIND_BACKEND,
+    .name = "cpu",
+    .version = "1.0.0",
+    .summary = "Processor cores: matrix products by BLIS, lanes by OpenMP; the same bits on any number of threads",
+    .cite = "Van Zee, van de Geijn 2015, doi:10.1145/2764454",
+    .license = "MIT",
+    .options = options,
+    .option_size = sizeof(pudle_option),
+    .params_size = sizeof(params),
+    .ops = &ops,
+};
+PUDLE_PLUGIN(&desc);

@@ -1,0 +1,96 @@
+/* Loops over one run of contiguous entries. Included twice by arrays.c, with REAL float and double and NAME(x) giving each
+ * function its suffix. Arguments may be the same array (never partly overlapping ones), which `omp simd` allows and
+ * `restrict` would not. Sums are double. */
+
+static void NAME(fill)(REAL *y, int64_t n, REAL value)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = value;
+}
+
+static void NAME(axpby)(REAL a, const REAL *x, REAL b, REAL *y, int64_t n)
+{
+    if (b == 0) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] = a * x[i];
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[i] = a * x[i] + b * y[i];
+    }
+}
+
+static void NAME(sign)(const REAL *x, REAL *y, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const REAL v = x[i];
+        y[i] = v == v ? (REAL)(v > 0) - (REAL)(v < 0) : v;
+    }
+}
+
+static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)y[i];
+    return sum;
+}
+
+static void NAME(census)(const REAL *x, int64_t n, int64_t *nonzero, int64_t *nonfinite)
+{
+    int64_t filled = 0, bad = 0;
+#pragma omp simd reduction(+ : filled, bad)
+    for (int64_t i = 0; i < n; i++) {
+        filled += x[i] != 0;
+        bad += !(x[i] - x[i] == 0); /* NaN and infinities */
+    }
+    *nonzero += filled;
+    *nonfinite += bad;
+}
+
+static void NAME(momentum)(REAL rate, REAL mu, const REAL *g, REAL *buf, REAL *w, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const REAL b = mu * buf[i] + g[i];
+        buf[i] = b;
+        w[i] -= rate * b;
+    }
+}
+
+/* c1 = 1 - b1, c2 = 1 - b2, rate and root carry the bias corrections */
+static void NAME(adam)(const double how[7], const REAL *g, REAL *m, REAL *v, REAL *w, int64_t n)
+{
+    const REAL b1 = (REAL)how[0], c1 = (REAL)how[1], b2 = (REAL)how[2], c2 = (REAL)how[3];
+    const REAL rate = (REAL)how[4], root = (REAL)how[5], epsilon = (REAL)how[6];
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const REAL mi = b1 * m[i] + c1 * g[i], vi = b2 * v[i] + c2 * g[i] * g[i];
+        m[i] = mi;
+        v[i] = vi;
+        w[i] -= rate * mi / (SQRT(vi) * root + epsilon);
+    }
+}
+
+/* sum[j] += x_j^2 */
+static void NAME(add_squares)(const REAL *x, double *restrict sum, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        sum[i] += (double)x[i] * (double)x[i];
+}
+
+/* x_j <- x_j scale[j], or scale[0] for all */
+static void NAME(rescale)(REAL *x, const double *restrict scale, int64_t n, bool one)
+{
+    if (one) {
+        const double s = scale[0];
+        for (int64_t i = 0; i < n; i++)
+            x[i] = (REAL)((double)x[i] * s);
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            x[i] = (REAL)((double)x[i] * scale[i]);
+    }
+}

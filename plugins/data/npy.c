@@ -1,0 +1,210 @@
+/* Samples from NumPy files. The first axis counts samples, the rest is the shape of one sample: (n, m) or
+ * (n, channels, height, width). Targets, where given, stand in files of the same shape. Every value is looked at once, when
+ * the files are opened; afterwards rows are read as they are asked for. */
+#include "samples.h"
+
+typedef struct params {
+    const char *path, *target, *test_path, *test_target;
+} params;
+
+static const pudle_option options[] = {
+    { .name = "path", .type = PUDLE_PATH, .flags = PUDLE_REQUIRED, .offset = offsetof(params, path),
+      .doc = "Training samples, the first axis counts them: a .npy file, or an array in an .npz as \"file.npz:name\"." },
+    { .name = "target", .type = PUDLE_PATH, .offset = offsetof(params, target),
+      .doc = "What the training samples shall be reconstructed to; without it, themselves." },
+    { .name = "test_path", .type = PUDLE_PATH, .offset = offsetof(params, test_path), .doc = "Test samples." },
+    { .name = "test_target", .type = PUDLE_PATH, .offset = offsetof(params, test_target),
+      .doc = "Targets of the test samples." },
+    { .name = NULL },
+};
+
+typedef struct split {
+    pudle_array_file *x, *y; /* NULL: not given */
+    int64_t values;          /* in one sample */
+} split;
+
+typedef struct source {
+    const pudle_host_arrays *arrays;
+    split split[2]; /* PUDLE_SPLIT_TRAIN, PUDLE_SPLIT_TEST */
+} source;
+
+static pudle_status check(const pudle_host *host, const void *params_)
+{
+    const params *o = params_;
+    if (o->test_target && !o->test_path)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "test_target is given without test_path");
+    if (o->test_path && !o->target != !o->test_target)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s is given without %s: both splits need targets, or neither",
+                          o->target ? "target" : "test_target", o->target ? "test_target" : "target");
+    return PUDLE_OK;
+}
+
+/* The sample shapes of two files must agree; so must the numbers of rows if `rows`. */
+static pudle_status same_shape(const pudle_host *host, const pudle_host_arrays *arrays, const pudle_array_file *a,
+                               const char *path_a, const pudle_array_file *b, const char *path_b, bool rows)
+{
+    if (arrays->rank(a) != arrays->rank(b))
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s has rank %d, %s has rank %d: they must agree", path_a,
+                          (int)arrays->rank(a), path_b, (int)arrays->rank(b));
+    for (int32_t i = rows ? 0 : 1; i < arrays->rank(a); i++)
+        if (arrays->extent(a, i) != arrays->extent(b, i))
+            return host->fail(host->ctx, PUDLE_ERR_CONFIG, "axis %d of %s has %lld entries, of %s %lld: they must agree",
+                              (int)i, path_a, (long long)arrays->extent(a, i), path_b, (long long)arrays->extent(b, i));
+    return PUDLE_OK;
+}
+
+static int64_t values_in_row(const pudle_host_arrays *arrays, const pudle_array_file *file)
+{
+    int64_t n = 1;
+    for (int32_t i = 1; i < arrays->rank(file); i++)
+        n *= arrays->extent(file, i);
+    return n;
+}
+
+/* Every value must be finite: one NaN would spoil the dictionary without a trace of where it came from. */
+static pudle_status check_values(const pudle_host *host, const pudle_host_arrays *arrays, const pudle_array_file *file,
+                                 const char *path)
+{
+    const int64_t n = values_in_row(arrays, file);
+    double *row = host->alloc(host->ctx, (size_t)n * sizeof *row);
+    if (!row)
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "%s: no memory for a row of %lld values", path, (long long)n);
+    pudle_status s = PUDLE_OK;
+    for (int64_t r = 0; r < arrays->extent(file, 0) && !s; r++) {
+        s = arrays->read_row(host->ctx, file, r, PUDLE_F64, row);
+        for (int64_t i = 0; i < n && !s; i++)
+            if (!isfinite(row[i]))
+                s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: row %lld holds %s (its value %lld): remove or repair it",
+                               path, (long long)r, isnan(row[i]) ? "NaN" : "an infinite value", (long long)i);
+    }
+    host->free(host->ctx, row);
+    return s;
+}
+
+static pudle_status open_file(const pudle_host *host, const pudle_host_arrays *arrays, const char *path,
+                              pudle_array_file **file)
+{
+    pudle_status s = arrays->open(host->ctx, path, file);
+    if (s)
+        return s;
+    const int32_t rank = arrays->rank(*file);
+    if (rank < 2 || rank > PUDLE_MAX_RANK)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s has rank %d; it needs 2 to %d axes, the first one for samples",
+                          path, (int)rank, PUDLE_MAX_RANK);
+    for (int32_t i = 0; i < rank; i++)
+        if (arrays->extent(*file, i) < 1)
+            return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s is empty along axis %d", path, (int)i);
+    return check_values(host, arrays, *file, path);
+}
+
+static pudle_status open_split(const pudle_host *host, const pudle_host_arrays *arrays, const char *path, const char *target,
+                               split *out)
+{
+    if (!path)
+        return PUDLE_OK;
+    pudle_status s = open_file(host, arrays, path, &out->x);
+    if (!s && target)
+        s = open_file(host, arrays, target, &out->y);
+    if (!s && target)
+        s = same_shape(host, arrays, out->x, path, out->y, target, true);
+    if (!s)
+        out->values = values_in_row(arrays, out->x);
+    return s;
+}
+
+static void destroy(const pudle_host *host, void *self)
+{
+    source *d = self;
+    if (!d)
+        return;
+    for (int i = 0; i < 2; i++) {
+        d->arrays->close(d->split[i].x);
+        d->arrays->close(d->split[i].y);
+    }
+    host->free(host->ctx, d);
+}
+
+static pudle_status create(const pudle_host *host, const void *params_, void **self)
+{
+    const params *o = params_;
+    const pudle_host_arrays *arrays = host->get_ext(host->ctx, PUDLE_HOST_ARRAYS);
+    if (!arrays)
+        return host->fail(host->ctx, PUDLE_ERR_UNSUPPORTED, "the host does not read NumPy files (no %s)", PUDLE_HOST_ARRAYS);
+    source *d = host->alloc(host->ctx, sizeof *d);
+    if (!d)
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a data source");
+    *d = (source){ .arrays = arrays };
+    pudle_status s = open_split(host, arrays, o->path, o->target, &d->split[PUDLE_SPLIT_TRAIN]);
+    if (!s)
+        s = open_split(host, arrays, o->test_path, o->test_target, &d->split[PUDLE_SPLIT_TEST]);
+    if (!s && o->test_path)
+        s = same_shape(host, arrays, d->split[0].x, o->path, d->split[1].x, o->test_path, false);
+    if (s) {
+        destroy(host, d);
+        return s;
+    }
+    *self = d;
+    return PUDLE_OK;
+}
+
+static const split *split_of(const source *d, int32_t which)
+{
+    const split *s = which == PUDLE_SPLIT_TRAIN || which == PUDLE_SPLIT_TEST ? &d->split[which] : NULL;
+    return s && s->x ? s : NULL;
+}
+
+static pudle_status describe(const pudle_host *host, const void *self, int32_t which, pudle_data_info *info)
+{
+    const source *d = self;
+    const split *s = split_of(d, which);
+    if (!s)
+        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: give test_path");
+    info->rank = d->arrays->rank(s->x) - 1;
+    info->samples = d->arrays->extent(s->x, 0);
+    for (int32_t i = 0; i < info->rank; i++)
+        info->shape[i] = info->target_shape[i] = d->arrays->extent(s->x, i + 1);
+    info->has_target = s->y != NULL;
+    return PUDLE_OK;
+}
+
+static pudle_status read_rows(const pudle_host *host, const source *d, const pudle_array_file *file, int64_t values,
+                              const pudle_data_request *request, const pudle_view *to)
+{
+    const size_t bytes = (size_t)values * pudle_dtype_size(to->dtype);
+    pudle_status s = PUDLE_OK;
+    for (int64_t i = 0; i < request->count && !s; i++)
+        s = d->arrays->read_row(host->ctx, file, request->index[i], to->dtype, (char *)to->data + (size_t)i * bytes);
+    return s;
+}
+
+static pudle_status read_samples(const pudle_host *host, const void *self, const pudle_data_request *request)
+{
+    const source *d = self;
+    const split *s = split_of(d, request->split);
+    pudle_status status = samples_check(host, request, s ? d->arrays->extent(s->x, 0) : 0);
+    if (!status && s)
+        status = read_rows(host, d, s->x, s->values, request, request->x);
+    if (!status && s && s->y && request->y)
+        status = read_rows(host, d, s->y, s->values, request, request->y);
+    return status;
+}
+
+static const pudle_data_ops ops = { .size = sizeof(pudle_data_ops), .describe = describe, .read = read_samples };
+
+static const pudle_desc desc = {
+    .size = sizeof(pudle_desc),
+    .kind = PUDLE_KIND_DATA,
+    .name = "npy",
+    .version = "1.0.0",
+    .summary = "Samples from NumPy files, .npy or .npz",
+    .license = "MIT",
+    .caps = PUDLE_DATA_EPOCH_FREE,
+    .options = options,
+    .option_size = sizeof(pudle_option),
+    .params_size = sizeof(params),
+    .check = check,
+    .create = create,
+    .destroy = destroy,
+    .ops = &ops,
+};
+PUDLE_PLUGIN(&desc);

@@ -1,0 +1,318 @@
+/* Sparse codes through a known dictionary:   x = D z + noise.
+ *
+ * D (m, p): independent normal entries of variance 1/m, columns scaled to unit norm; or the Q of such a square matrix.
+ * z (p): a support of `sparsity` atoms, drawn without replacement or taken from disjoint blocks; magnitudes uniform or
+ * normal; signs, by default, one for the whole sample.
+ * noise: of a given standard deviation, or in a given ratio to each sample's power, variance ||D z||^2 / (m 10^(snr_db/10)).
+ *
+ * Every number is a pure function of (seed, split, sample): any samples may be read in any order, and neither the run's
+ * seed nor the epoch matters. All is computed in double and rounded once. */
+#include "samples.h"
+#include <string.h>
+
+/* Uses of random numbers; the split takes the place of the epoch. */
+enum { RANDOM_ATOM = 1, RANDOM_SUPPORT, RANDOM_MAGNITUDE, RANDOM_SIGN, RANDOM_NOISE };
+enum { AMPLITUDE_UNIFORM, AMPLITUDE_GAUSSIAN };             /* in the order of the options' choices */
+enum { SIGN_PER_SAMPLE, SIGN_PER_ENTRY, SIGN_POSITIVE };
+
+typedef struct params {
+    int64_t samples, test_samples, features, atoms, sparsity, blocks, seed;
+    int32_t amplitude, sign;
+    double amplitude_low, amplitude_high, mean, std, noise_std;
+    pudle_real_list snr_db;
+    bool orthogonal;
+} params;
+
+#define INT(member, dflt, min, max, doc) \
+    { #member, PUDLE_INT, 0, offsetof(params, member), dflt, min, max, NULL, NULL, doc }
+#define REAL(member, dflt, doc) \
+    { #member, PUDLE_REAL, PUDLE_OPEN_MAX, offsetof(params, member), dflt, 0, INFINITY, NULL, NULL, doc }
+#define ENUM(member, dflt, choices, doc) \
+    { #member, PUDLE_ENUM, 0, offsetof(params, member), dflt, 0, 0, choices, NULL, doc }
+#define COUNT 1e15      /* a whole number in double, and in int64_t */
+#define EXTENT 16777216 /* features and atoms: their product is a size of memory */
+
+static const pudle_option options[] = {
+    INT(samples, "10000", 1, COUNT, "Number of training samples."),
+    INT(test_samples, "0", 0, COUNT, "Number of test samples, independent of the training samples."),
+    INT(features, "50", 1, EXTENT, "Entries of a sample, m."),
+    INT(atoms, "100", 1, EXTENT, "Columns of the dictionary, p."),
+    INT(sparsity, "5", 1, EXTENT, "Nonzeros of a code."),
+    ENUM(amplitude, "uniform", "uniform|gaussian", "Distribution of the magnitudes."),
+    REAL(amplitude_low, "1.0", "Least magnitude (uniform)."),
+    REAL(amplitude_high, "2.0", "Largest magnitude (uniform)."),
+    { .name = "mean", .type = PUDLE_REAL, .offset = offsetof(params, mean), .dflt = "5.0",
+      .doc = "Mean of the magnitudes (gaussian)." },
+    REAL(std, "1.0", "Standard deviation of the magnitudes (gaussian)."),
+    ENUM(sign, "per_sample", "per_sample|per_entry|positive",
+         "One random sign for the whole sample, one for each entry, or none."),
+    REAL(noise_std, "0.0", "Standard deviation of the noise on every entry; not together with snr_db."),
+    { .name = "snr_db", .type = PUDLE_REAL_LIST, .offset = offsetof(params, snr_db), .dflt = "[]", .min = -300, .max = 300,
+      .unit = "dB", .doc = "Signal-to-noise ratio of every sample, one number; an empty list adds no noise." },
+    { .name = "orthogonal", .type = PUDLE_BOOL, .offset = offsetof(params, orthogonal), .dflt = "false",
+      .doc = "Make the dictionary orthogonal; needs atoms = features." },
+    INT(blocks, "0", 0, EXTENT, "Take every support from so many fixed disjoint blocks of atoms; 0 draws supports freely."),
+    INT(seed, "1", 0, COUNT, "Seed of the data; the run has its own."),
+    { .name = NULL },
+};
+
+typedef struct source {
+    const params *o;
+    double *atoms; /* (p, m): the dictionary, atom after atom */
+} source;
+
+static pudle_status check(const pudle_host *host, const void *params_)
+{
+    const params *o = params_;
+    const long long s = o->sparsity, p = o->atoms, b = o->blocks;
+    if (s > p)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "sparsity = %lld exceeds atoms = %lld", s, p);
+    if (b > 0 && b > p / s)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "blocks = %lld of sparsity = %lld need %lld atoms, there are %lld",
+                          b, s, b * s, p);
+    if (o->orthogonal && o->atoms != o->features)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "orthogonal needs atoms = features; atoms = %lld, features = %lld", p,
+                          (long long)o->features);
+    if (o->amplitude_low > o->amplitude_high)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "amplitude_low = %g exceeds amplitude_high = %g", o->amplitude_low,
+                          o->amplitude_high);
+    if (o->snr_db.count > 1)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "snr_db takes one number, not %lld", (long long)o->snr_db.count);
+    if (o->snr_db.count == 1 && o->noise_std > 0)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "noise_std = %g and snr_db = %g contradict each other: give one",
+                          o->noise_std, o->snr_db.item[0]);
+    return PUDLE_OK;
+}
+
+/* --------------------------------------------------------------- dictionary */
+
+static double dot(int64_t n, const double *a, const double *b)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+static void add_scaled(int64_t n, double scale, const double *x, double *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] += scale * x[i];
+}
+
+/* Modified Gram-Schmidt, twice: "twice is enough" for orthogonality to rounding. Giraud, Langou, Rozloznik 2005 */
+static void remove_earlier(const double *atoms, int64_t k, int64_t m, double *atom)
+{
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t j = 0; j < k; j++)
+            add_scaled(m, -dot(m, atoms + j * m, atom), atoms + j * m, atom);
+}
+
+static void draw_dictionary(const params *o, double *atoms)
+{
+    const int64_t m = o->features;
+    for (int64_t k = 0; k < o->atoms; k++) {
+        double *atom = atoms + k * m;
+        pudle_random r = pudle_random_at((uint64_t)o->seed, RANDOM_ATOM, 0, (uint64_t)k);
+        for (int64_t i = 0; i < m; i++)
+            atom[i] = pudle_random_normal(&r);
+        if (o->orthogonal)
+            remove_earlier(atoms, k, m, atom);
+        const double norm = sqrt(dot(m, atom, atom));
+        for (int64_t i = 0; i < m; i++)
+            atom[i] /= norm;
+    }
+}
+
+static void destroy(const pudle_host *host, void *self)
+{
+    source *d = self;
+    if (!d)
+        return;
+    host->free(host->ctx, d->atoms);
+    host->free(host->ctx, d);
+}
+
+static pudle_status create(const pudle_host *host, const void *params_, void **self)
+{
+    const params *o = params_;
+    source *d = host->alloc(host->ctx, sizeof *d);
+    double *atoms = d ? host->alloc(host->ctx, (size_t)o->atoms * (size_t)o->features * sizeof *atoms) : NULL;
+    if (!atoms) {
+        host->free(host->ctx, d);
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a dictionary of %lld x %lld", (long long)o->features,
+                          (long long)o->atoms);
+    }
+    draw_dictionary(o, atoms);
+    *d = (source){ .o = o, .atoms = atoms };
+    *self = d;
+    return PUDLE_OK;
+}
+
+/* ------------------------------------------------------------------ samples */
+
+typedef struct place { int32_t split; int64_t index; } place;
+
+static pudle_random random_at(const params *o, uint32_t use, place at)
+{
+    return pudle_random_at((uint64_t)o->seed, use, (uint32_t)at.split, (uint64_t)at.index);
+}
+
+/* Marks the support with ones in z (p), cleared before. Free supports by Floyd's method: after step j the marks are a
+ * uniform subset of the first j + 1 atoms.  Bentley, Floyd, CACM 30 (1987) 754 */
+static void mark_support(const params *o, place at, double *z)
+{
+    pudle_random r = random_at(o, RANDOM_SUPPORT, at);
+    if (o->blocks > 0) {
+        double *block = z + o->sparsity * (int64_t)pudle_random_below(&r, (uint64_t)o->blocks);
+        for (int64_t i = 0; i < o->sparsity; i++)
+            block[i] = 1;
+        return;
+    }
+    for (int64_t j = o->atoms - o->sparsity; j < o->atoms; j++) {
+        const int64_t k = (int64_t)pudle_random_below(&r, (uint64_t)j + 1);
+        z[z[k] != 0 ? j : k] = 1;
+    }
+}
+
+static double draw_magnitude(const params *o, pudle_random *r)
+{
+    if (o->amplitude == AMPLITUDE_GAUSSIAN)
+        return o->mean + o->std * pudle_random_normal(r);
+    return o->amplitude_low + (o->amplitude_high - o->amplitude_low) * pudle_random_uniform(r);
+}
+
+static void draw_code(const params *o, place at, double *z)
+{
+    memset(z, 0, (size_t)o->atoms * sizeof *z);
+    mark_support(o, at, z);
+    pudle_random magnitude = random_at(o, RANDOM_MAGNITUDE, at), sign = random_at(o, RANDOM_SIGN, at);
+    const double whole = o->sign == SIGN_PER_SAMPLE && pudle_random_u32(&sign) & 1 ? -1 : 1;
+    for (int64_t k = 0; k < o->atoms; k++) {
+        if (z[k] == 0)
+            continue;
+        const bool flip = o->sign == SIGN_PER_ENTRY && pudle_random_u32(&sign) & 1;
+        z[k] = (flip ? -whole : whole) * draw_magnitude(o, &magnitude);
+    }
+}
+
+static void add_noise(const params *o, place at, double *x)
+{
+    const int64_t m = o->features;
+    double std = o->noise_std;
+    if (o->snr_db.count == 1)
+        std = sqrt(dot(m, x, x) / ((double)m * pow(10, o->snr_db.item[0] / 10)));
+    if (std == 0)
+        return;
+    pudle_random r = random_at(o, RANDOM_NOISE, at);
+    for (int64_t i = 0; i < m; i++)
+        x[i] += std * pudle_random_normal(&r);
+}
+
+static void draw_sample(const source *d, place at, const double *z, double *x)
+{
+    const int64_t m = d->o->features;
+    memset(x, 0, (size_t)m * sizeof *x);
+    for (int64_t k = 0; k < d->o->atoms; k++)
+        if (z[k] != 0)
+            add_scaled(m, z[k], d->atoms + k * m, x);
+    add_noise(d->o, at, x);
+}
+
+static int64_t samples_of(const params *o, int32_t split)
+{
+    return split == PUDLE_SPLIT_TRAIN ? o->samples : split == PUDLE_SPLIT_TEST ? o->test_samples : 0;
+}
+
+/* Codes or samples of a request. */
+static pudle_status draw(const pudle_host *host, const source *d, const pudle_data_request *request, bool codes)
+{
+    const params *o = d->o;
+    const pudle_status s = samples_check(host, request, samples_of(o, request->split));
+    if (s)
+        return s;
+    double *z = host->alloc(host->ctx, (size_t)(o->atoms + o->features) * sizeof *z), *x = z ? z + o->atoms : NULL;
+    if (!z)
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a sample of %lld entries", (long long)o->features);
+    for (int64_t i = 0; i < request->count; i++) {
+        const place at = { request->split, request->index[i] };
+        draw_code(o, at, z);
+        if (!codes)
+            draw_sample(d, at, z, x);
+        samples_store(request->x, i, codes ? o->atoms : o->features, codes ? z : x);
+    }
+    host->free(host->ctx, z);
+    return PUDLE_OK;
+}
+
+static pudle_status read_samples(const pudle_host *host, const void *self, const pudle_data_request *request)
+{
+    return draw(host, self, request, false);
+}
+
+static pudle_status describe(const pudle_host *host, const void *self, int32_t split, pudle_data_info *info)
+{
+    const params *o = ((const source *)self)->o;
+    if (samples_of(o, split) == 0)
+        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: test_samples = 0");
+    info->rank = 1;
+    info->samples = samples_of(o, split);
+    info->shape[0] = info->target_shape[0] = o->features;
+    info->has_target = false;
+    return PUDLE_OK;
+}
+
+static const pudle_data_ops ops = { .size = sizeof(pudle_data_ops), .describe = describe, .read = read_samples };
+
+/* -------------------------------------------------------------------- truth */
+
+static int64_t truth_atoms(const void *self)
+{
+    return ((const source *)self)->o->atoms;
+}
+
+static pudle_status truth_dictionary(const void *self, const pudle_view *to) // (m, p)
+{
+    const source *d = self;
+    const int64_t m = d->o->features, p = d->o->atoms;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t k = 0; k < p; k++) {
+            if (to->dtype == PUDLE_F64)
+                ((double *)to->data)[i * p + k] = d->atoms[k * m + i];
+            else
+                ((float *)to->data)[i * p + k] = (float)d->atoms[k * m + i];
+        }
+    return PUDLE_OK;
+}
+
+static pudle_status truth_codes(const pudle_host *host, const void *self, const pudle_data_request *request)
+{
+    return draw(host, self, request, true);
+}
+
+static const pudle_data_truth truth = { sizeof(pudle_data_truth), 0, truth_atoms, truth_dictionary, truth_codes };
+
+static const void *get_ext(const char *id)
+{
+    return strcmp(id, PUDLE_DATA_TRUTH) == 0 ? &truth : NULL;
+}
+
+static const pudle_desc desc = {
+    .size = sizeof(pudle_desc),
+    .kind = PUDLE_KIND_DATA,
+    .name = "synthetic",
+    .version = "1.0.0",
+    .summary = "Sparse codes through a random known dictionary, with noise",
+    .math = "x = D z + noise",
+    .license = "MIT",
+    .caps = PUDLE_DATA_EPOCH_FREE,
+    .options = options,
+    .option_size = sizeof(pudle_option),
+    .params_size = sizeof(params),
+    .check = check,
+    .create = create,
+    .destroy = destroy,
+    .ops = &ops,
+    .get_ext = get_ext,
+};
+PUDLE_PLUGIN(&desc);

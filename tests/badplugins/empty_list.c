@@ -1,0 +1,4 @@
+/* An entry that describes no plugin. */
+#define NAME "empty_list"
+#define ENTRY_LIST NULL, &desc
+#include "good.h"

@@ -1,0 +1,4 @@
+/* No list of kernels. */
+#define NAME "no_kernels"
+#define KERNELS NULL
+#include "good.h"

@@ -1,0 +1,4 @@
+/* No summary. */
+#define NAME "no_summary"
+#define SUMMARY ""
+#include "good.h"

@@ -1,0 +1,4 @@
+/* No version. */
+#define NAME "no_version"
+#define VERSION NULL
+#include "good.h"

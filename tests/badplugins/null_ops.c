@@ -1,0 +1,4 @@
+/* No functions. */
+#define NAME "null_ops"
+#define OPS NULL
+#include "good.h"

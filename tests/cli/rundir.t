@@ -1,0 +1,261 @@
+#!/bin/sh
+# The folder of a run: nobody's files are lost, what was interrupted at any step can be begun or resumed, and a resume is of the
+# same run or refused.
+. "$top_srcdir/tests/cli/tap.sh"
+
+cat >"$work/run.cfg" <<'END'
+backend: { name = "ref"; };
+data:    { name = "synthetic"; samples = 200; features = 10; atoms = 15; sparsity = 2; seed = 3; };
+model:   { dictionary: { atoms = 15; init = "truth"; noise = 0.1; }; layers = 5; step = 0.2; gradient = "ae"; };
+prox:    { name = "soft_threshold"; lambda = 0.2; };
+loss:    { name = "least_squares"; };
+train:   { learning_rate = 1e-2; epochs = 4; batch = 30; seed = 1; };
+END
+cfg=$work/run.cfg
+
+digest() { # everything but the seconds of the metrics
+    (cd "$1" && sha256sum dictionary.npy checkpoint.safetensors && sed 's/,[^,]*$//' metrics.csv | sha256sum)
+}
+same() { # same DIR DESCRIPTION: the bits of an uninterrupted run
+    digest "$1" >"$work/got" 2>&1
+    cmp -s "$work/wanted" "$work/got"
+    ok $? "$2"
+}
+
+run "$PUDLE" train "$cfg" --out "$work/whole" --quiet
+is_success "a run"
+digest "$work/whole" >"$work/wanted"
+[ "$(grep -c '^28,4,' "$work/whole/metrics.csv")" -eq 1 ] && [ "$(wc -l <"$work/whole/metrics.csv")" -eq 30 ]
+ok $? "a row of metrics for each update, and one at the end"
+grep -q 'mean loss of the first epoch' "$work/out"
+ok $? "the report says which losses it compares"
+
+# ---- somebody's files
+for name in config.cfg metrics.csv dictionary.npy dictionary.png thresholds.npz run.log manifest.json dictionary_3.npy checkpoint.safetensors; do
+    mkdir "$work/own"
+    echo mine >"$work/own/$name"
+    for how in "" --force --resume; do
+        run "$PUDLE" train "$cfg" --out "$work/own" --quiet $how
+        refuses 2 "holds $name" "a folder with a $name of the user's is refused ${how:-without options}"
+    done
+    [ "$(cat "$work/own/$name")" = mine ] && [ "$(ls -A "$work/own")" = "$name" ]
+    ok $? "and left as it was"
+    rm -r "$work/own"
+done
+mkdir "$work/own"
+echo mine >"$work/own/notes.txt"
+run "$PUDLE" train "$cfg" --out "$work/own" --quiet
+is_success "a folder with other files is good"
+[ "$(cat "$work/own/notes.txt")" = mine ]
+ok $? "and they stay"
+
+# ---- a run that cannot start changes nothing
+cp -r "$work/whole" "$work/kept"
+ls -A "$work/kept" >"$work/before"
+sha256sum "$work/kept"/* >>"$work/before"
+run "$PUDLE" train "$cfg" --out "$work/kept" --quiet --force --set model.dictionary.init=file --set model.dictionary.path="$work/none.npy" \
+    --set model.dictionary.noise=0
+[ "$status" -ne 0 ]
+ok $? "a dictionary that is not there is refused"
+sed 's/noise = 0.1;//; s/"truth"/"file"; path = "none.npy"/' "$cfg" >"$work/none.cfg"
+run "$PUDLE" train "$work/none.cfg" --out "$work/kept" --quiet --force
+refuses 2 "none.npy" "and so is one that the config names"
+{ ls -A "$work/kept"; sha256sum "$work/kept"/*; } >"$work/after"
+cmp -s "$work/before" "$work/after"
+ok $? "the old run is whole"
+sed "s/noise = 0.1;//; s|\"truth\"|\"file\"; path = \"$work/kept/dictionary.npy\"|" "$cfg" >"$work/file.cfg"
+run "$PUDLE" train "$work/file.cfg" --out "$work/kept" --quiet --force
+is_success "--force may begin from the dictionary of the run it replaces"
+cp "$work/whole/dictionary.npy" "$work/start.npy"
+sed "s/noise = 0.1;//; s|\"truth\"|\"file\"; path = \"$work/start.npy\"|" "$cfg" >"$work/file.cfg"
+run "$PUDLE" train "$work/file.cfg" --out "$work/kept2" --quiet
+cmp -s "$work/kept/dictionary.npy" "$work/kept2/dictionary.npy"
+ok $? "and ends where a copy of it leads"
+
+# ---- --force replaces all of an old run
+cp -r "$work/whole" "$work/forced"
+touch "$work/forced/thresholds.npz" "$work/forced/dictionary_2.npy" "$work/forced/manifest.1.json"
+run "$PUDLE" train "$cfg" --out "$work/forced" --quiet --force
+is_success "--force"
+same "$work/forced" "the same bits"
+[ ! -e "$work/forced/thresholds.npz" ] && [ ! -e "$work/forced/dictionary_2.npy" ] && [ ! -e "$work/forced/manifest.1.json" ]
+ok $? "results that the new run does not have are gone"
+run "$PUDLE" train "$cfg" --out "$work/forced" --resume --force
+refuses 2 "give one of them" "--resume and --force together are refused"
+
+# ---- --force, interrupted after the new config was written and before the old checkpoint went
+run "$PUDLE" train "$cfg" --out "$work/other" --quiet --set prox.lambda=0.4
+for how in "$cfg --out" ""; do
+    rm -rf "$work/between"
+    cp -r "$work/other" "$work/between"
+    cp "$work/whole/config.cfg" "$work/between/"
+    run "$PUDLE" train $how "$work/between" --resume
+    [ "$status" -eq 0 ] && grep -q "discarded" "$work/err"
+    ok $? "the checkpoint of the old run is discarded with a note (train ${how:-RUN})"
+    same "$work/between" "and the new one has its own bits"
+done
+# ... and after it went
+rm "$work/between/checkpoint.safetensors"
+run "$PUDLE" train "$work/between" --resume --quiet
+same "$work/between" "without a checkpoint, the run begins anew"
+
+# ---- stopped before config.cfg
+mkdir "$work/early"
+touch "$work/early/.lock"
+run "$PUDLE" train "$work/early" --resume
+refuses 2 "pudle train CONFIG --out $work/early --resume" "a run without config.cfg says how to go on"
+cp "$work/whole/manifest.json" "$work/early"
+run "$PUDLE" train "$cfg" --out "$work/early" --resume --quiet
+same "$work/early" "and goes on so"
+
+# ---- torn files
+cp -r "$work/whole" "$work/torn"
+for name in config.cfg.tmp-12-0 checkpoint.safetensors.tmp-99999-17 dictionary_4.npy.tmp-1-1 manifest.2.json.tmp-1-1; do
+    echo torn >"$work/torn/$name"
+done
+touch "$work/torn/notes.tmp-1-1" "$work/torn/config.cfg.tmp-x-1" "$work/torn/config.cfg.tmp-1-1.bak"
+run "$PUDLE" train "$work/torn" --resume --quiet
+is_success "a finished run is resumed"
+[ "$(ls "$work/torn" | grep -c tmp-)" -eq 3 ]
+ok $? "what a killed process left of our files is removed, and nothing else"
+same "$work/torn" "its results are the same"
+
+# ---- the same config or not
+run "$PUDLE" train "$cfg" --out "$work/whole" --resume --quiet --set prox.lambda=0.3 --set train.seed=2
+refuses 2 "prox.lambda = 0.2, and now it is 0.3" "another config names the key and both values"
+grep -q "train.seed = 1, and now it is 2" "$work/err"
+ok $? "each of them"
+grep -q -- "--force" "$work/err"
+ok $? "and the ways out"
+run "$PUDLE" train "$cfg" --out "$work/whole" --resume --quiet --set model.layers=6
+refuses 2 "model.layers = 5, and now it is 6" "an integer, too"
+cp -r "$work/whole" "$work/older"
+sed -i -e '/weight_decay/d' -e '/channel_divisor/d' -e '/learn = /d' -e 's/^\( *\)beta1.*/\1\/\/ a comment/' "$work/older/config.cfg"
+run "$PUDLE" train "$cfg" --out "$work/older" --resume --quiet
+is_success "a config.cfg without options that are at their defaults is the same"
+run "$PUDLE" train "$cfg" --out "$work/older" --resume --quiet --set train.log_every=2 --set train.checkpoint_every=5 --set train.epochs=6 \
+    --set train.snapshot_every=3
+is_success "limits and logging may change"
+run "$PUDLE" train "$cfg" --out "$work/longer" --quiet --set train.epochs=6
+cmp -s "$work/older/dictionary.npy" "$work/longer/dictionary.npy" && cmp -s "$work/older/checkpoint.safetensors" "$work/longer/checkpoint.safetensors"
+ok $? "a run that was made longer has the bits of one that was long from the start"
+run "$PUDLE" train "$cfg" --out "$work/cosine" --quiet --set train.schedule=cosine
+run "$PUDLE" train "$cfg" --out "$work/cosine" --quiet --set train.schedule=cosine --resume --set train.epochs=6
+refuses 2 "train.epochs = 4, and now it is 6" "but not the epochs that a cosine spans"
+
+# ---- finished or not
+end="--set train.normalize_at=end"
+run "$PUDLE" train "$cfg" --out "$work/end" --quiet $end
+run "$PUDLE" train "$cfg" --out "$work/end" --quiet $end --resume --set train.epochs=6
+refuses 2 "normalised at the end" "a finished run that normalises at the end is not made longer"
+run "$PUDLE" train "$cfg" --out "$work/end" --quiet $end --resume --set train.epochs=2
+is_success "fewer epochs than were done: nothing to do"
+grep -q "were done before" "$work/out"
+ok $? "and it says so"
+cat >"$work/slow.cfg" <<'END'
+backend: { name = "ref"; };
+data:    { name = "synthetic"; samples = 2000; features = 40; atoms = 60; sparsity = 2; seed = 3; };
+model:   { dictionary: { atoms = 60; init = "truth"; noise = 0.1; }; layers = 10; step = 0.2; gradient = "ae"; };
+prox:    { name = "soft_threshold"; lambda = 0.2; };
+loss:    { name = "least_squares"; };
+train:   { learning_rate = 1e-2; epochs = 100000; batch = 50; seed = 1; normalize_at = "end"; };
+END
+"$PUDLE" train "$work/slow.cfg" --out "$work/slow" --quiet >/dev/null 2>&1 &
+pid=$!
+tries=0
+until [ "$(grep -c . "$work/slow/metrics.csv" 2>/dev/null)" -gt 5 ] 2>/dev/null || [ $tries -gt 200 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+kill -TERM $pid
+wait $pid
+done_updates=$(sed -n 's/^interrupted after \([0-9]*\) updates.*/\1/p' "$work/slow/run.log")
+[ -n "$done_updates" ]
+ok $? "the log says where a run was interrupted"
+# what SIGTERM in the last update leaves: all updates done, but not the end
+run "$PUDLE" train "$work/slow" --resume --quiet --set train.updates="$done_updates"
+run "$PUDLE" train "$work/slow.cfg" --out "$work/short" --quiet --set train.updates="$done_updates"
+cmp -s "$work/slow/dictionary.npy" "$work/short/dictionary.npy" && cmp -s "$work/slow/checkpoint.safetensors" "$work/short/checkpoint.safetensors"
+ok $? "a run stopped in its last update is finished when resumed: normalised at the end"
+[ "$(awk -F, 'NR > 2 && $NF < last { bad = 1 } { last = $NF } END { print bad + 0 }' "$work/slow/metrics.csv")" -eq 0 ]
+ok $? "seconds go on after a resume"
+
+# ---- data that have changed
+run "$PUDLE" gradient "$cfg" --out "$work/arrays" --quiet
+npy="$work/arrays/code.npy"
+samples() { # samples N FILE: the first N rows of the codes as an array of their own
+    { printf '\223NUMPY\001\000\166\000'
+      printf '%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': ($1, 15), }"
+      tail -c $((200 * 15 * 4)) "$npy" | head -c $(($1 * 15 * 4)); } >"$2"
+}
+samples 200 "$work/x.npy"
+sed -e "s|name = \"synthetic\".*|name = \"npy\"; path = \"$work/x.npy\"; };|" -e 's/init = "truth"; noise = 0.1;/init = "random";/' "$cfg" >"$work/npy.cfg"
+run "$PUDLE" train "$work/npy.cfg" --out "$work/npy" --quiet --set train.updates=10
+is_success "a run on an array"
+samples 100 "$work/x.npy"
+run "$PUDLE" train "$work/npy.cfg" --out "$work/npy" --quiet --resume
+refuses 2 "has 200 training samples, and the data now have 100" "an array that became shorter is noticed"
+samples 200 "$work/x.npy"
+run "$PUDLE" train "$work/npy.cfg" --out "$work/npy" --quiet --resume
+is_success "and with the old one the run goes on"
+
+# ---- how long
+sed 's/epochs = 4;//' "$cfg" >"$work/endless.cfg"
+run "$PUDLE" check "$work/endless.cfg"
+is_success "a config need not say how long to train"
+run "$PUDLE" train "$work/endless.cfg" --out "$work/endless" --quiet
+refuses 2 "epochs = 10;" "but to train it must"
+run "$PUDLE" train "$work/endless.cfg" --out "$work/endless" --quiet --set train.updates=40
+grep -q '^40 updates' "$work/out"
+ok $? "updates alone is enough, however many epochs they take"
+
+# ---- the log
+grep -q "pudle .* begins $cfg" "$work/whole/run.log" && grep -q '^prox: soft_threshold ' "$work/whole/run.log" &&
+    grep -q '^finished: 28 updates' "$work/whole/run.log"
+ok $? "run.log has the beginning, the plugins and the end"
+run "$PUDLE" train "$cfg" --out "$work/diverges" --quiet --set train.learning_rate=1e30 --set train.normalize=false --set train.optimizer=sgd
+[ "$status" -eq 1 ] && grep -q '^error: ' "$work/diverges/run.log"
+ok $? "and the errors"
+
+# ---- plugins
+mkdir -p "$work/plugins/prox"
+cp "$top_builddir/abi1/prox/soft_threshold.so" "$work/plugins/prox/moved.tmp" && mv "$work/plugins/prox/moved.tmp" "$work/plugins/prox/soft_threshold.so"
+run "$PUDLE" train "$cfg" --plugin-path "$work/plugins" --out "$work/path" --quiet --set train.updates=5
+is_success "a run with --plugin-path"
+grep -qF "plugin_path = \"$work/plugins\";" "$work/path/config.cfg"
+ok $? "the folder is in config.cfg"
+mkdir -p "$work/rest"
+cp -rL "$top_builddir/abi1/." "$work/rest"
+rm "$work/rest/prox/soft_threshold.so"
+run env PUDLE_PLUGIN_PATH="$work/rest" "$PUDLE" train "$work/path" --resume --quiet --set train.updates=8
+is_success "a resume finds its plugins without the option"
+run "$PUDLE" train "$work/path" --resume --quiet --plugin-path "$work/plugins" --set train.updates=9
+grep -qF "plugin_path = \"$work/plugins\";" "$work/path/config.cfg"
+ok $? "and does not add a folder twice"
+printf 'rebuilt' >>"$work/plugins/prox/soft_threshold.so"
+run "$PUDLE" train "$work/path" --resume --quiet --plugin-path "$work/plugins" --set train.updates=12
+[ "$status" -eq 0 ] && grep -q 'warning: .*plugin prox "soft_threshold" is not the file' "$work/err" &&
+    grep -q 'is not the file' "$work/path/run.log"
+ok $? "a plugin that was rebuilt is a warning"
+[ -s "$work/path/manifest.1.json" ] && ! cmp -s "$work/path/manifest.1.json" "$work/path/manifest.json"
+ok $? "and the old manifest is kept"
+run "$PUDLE" train "$work/path" --resume --quiet --plugin-path "$work/plugins" --set train.updates=13
+[ "$status" -eq 0 ] && [ ! -s "$work/err" ] && [ ! -e "$work/path/manifest.2.json" ]
+ok $? "said once"
+
+# ---- the lock
+if command -v flock >/dev/null 2>&1; then
+    flock "$work/whole/.lock" sleep 2 >/dev/null 2>&1 &
+    sleep 0.3
+    run "$PUDLE" train "$work/whole" --resume
+    [ "$status" -eq 0 ] && [ "$(grep -c 'waiting up to 10 s' "$work/err")" -eq 1 ]
+    ok $? "a process that is going away is waited for, and that is said once"
+    wait
+    flock "$work/whole/.lock" sleep 14 >/dev/null 2>&1 &
+    pid=$!
+    sleep 0.3
+    run "$PUDLE" train "$work/whole" --resume --quiet
+    refuses 1 "another run is writing there" "one that stays is not"
+    kill $pid
+fi
+done_testing

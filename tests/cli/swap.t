@@ -1,0 +1,20 @@
+#!/bin/sh
+# One config, every backend: only the name changes, and the curves agree.
+. "$top_srcdir/tests/cli/tap.sh"
+[ -e "$top_builddir/abi1/backend/cpu.so" ] || skip_all "built without the cpu backend: nothing to swap"
+cat >"$work/run.cfg" <<'EOF'
+precision = "f64";
+backend: { name = "cpu"; threads = 2; };
+data:    { name = "synthetic"; samples = 200; features = 20; atoms = 30; sparsity = 3; };
+model:   { dictionary: { atoms = 30; init = "truth"; noise = 0.1; }; layers = 12; step = 0.2; gradient = "ae"; };
+prox:    { name = "soft_threshold"; lambda = 0.2; };
+loss:    { name = "least_squares"; };
+train:   { epochs = 10; batch = 40; learning_rate = 1e-3; };
+EOF
+for backend in cpu ref; do
+    run "$PUDLE" train "$work/run.cfg" --out "$work/$backend" --quiet --set backend.name=$backend
+    is_success "trains on $backend"
+done
+run "$PUDLE" compare "$work/cpu/dictionary.npy" "$work/ref/dictionary.npy" --rtol 1e-9
+is_success "both learn the same dictionary"
+done_testing

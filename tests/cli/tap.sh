@@ -1,0 +1,46 @@
+# tests/cli/tap.sh - TAP for shell tests. Source it; call ok, skip, and done_testing at the end.
+# The environment comes from the Makefile: PUDLE (the program), PUDLE_PLUGIN_PATH, top_srcdir, top_builddir, CC.
+tap_count=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/pudle-test-XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+shared="$top_srcdir/../shared"
+
+# ok STATUS DESCRIPTION
+ok() {
+    tap_count=$((tap_count + 1))
+    if [ "$1" -eq 0 ]; then echo "ok $tap_count - $2"; else echo "not ok $tap_count - $2"; fi
+}
+
+# run COMMAND...: status in $status, output in $work/out and $work/err
+run() {
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+}
+
+diag() {
+    sed 's/^/# /' "$@"
+}
+
+# is_success DESCRIPTION: the last run exited 0; its errors are shown if not
+is_success() {
+    ok "$status" "$1"
+    [ "$status" -eq 0 ] || diag "$work/err"
+}
+
+# refuses CODE PHRASE DESCRIPTION: the last run exited with CODE and said PHRASE on stderr
+refuses() {
+    if [ "$status" -eq "$1" ] && grep -qF -- "$2" "$work/err"; then ok 0 "$3"; else
+        ok 1 "$3"
+        echo "# exit code $status, wanted $1; wanted on stderr: $2"
+        diag "$work/err"
+    fi
+}
+
+skip_all() {
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+
+done_testing() {
+    echo "1..$tap_count"
+}

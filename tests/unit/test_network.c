@@ -1,0 +1,421 @@
+/* The unrolled network against a slow reference written straight from the formulas, on random odd shapes; its gradients against
+ * finite differences; the same bits for any number of threads; sums that do not depend on how the batch is cut. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "train/dictionary.h"
+#include "train/problem.h"
+
+static pd_context *ctx;
+static char config_path[] = "/tmp/pudle-network-XXXXXX";
+static pudle_random random_state;
+
+static int64_t between(int64_t low, int64_t high)
+{
+    return low + (int64_t)pudle_random_below(&random_state, (uint64_t)(high - low + 1));
+}
+
+static bool backend_found(const char *name)
+{
+    const pd_plugin *plugin = NULL;
+    const bool found = !pd_plugin_find(ctx, PUDLE_KIND_BACKEND, name, &plugin);
+    pd_error_clear(ctx);
+    return found;
+}
+
+/* ------------------------------------------------------- one problem at a time */
+
+typedef struct setup {
+    const char *backend, *precision, *gradient, *learn, *loss;
+    int64_t n, m, p, layers, truncate, seed;
+    double step, lambda, decay;
+    bool nonnegative, hard, over_l; /* over_l: step = "1/L" */
+    int threads; /* 0: the backend's default */
+} setup;
+
+typedef struct opened { pd_settings *settings; pd_problem pb; } opened;
+
+static void open_problem(const setup *s, opened *o)
+{
+    FILE *f = fopen(config_path, "w");
+    assert_non_null(f);
+    fprintf(f, "precision = \"%s\";\nbackend: { name = \"%s\"; ", s->precision, s->backend);
+    if (s->threads)
+        fprintf(f, "threads = %d; ", s->threads);
+    fprintf(f, "};\ndata: { name = \"synthetic\"; samples = %lld; features = %lld; atoms = %lld; sparsity = %lld; seed = %lld; };\n", (long long)s->n,
+            (long long)s->m, (long long)s->p, (long long)(s->p < 3 ? 1 : 3), (long long)s->seed);
+    fprintf(f, "model: { dictionary: { kind = \"dense\"; atoms = %lld; init = \"random\"; }; layers = %lld; gradient = \"%s\";",
+            (long long)s->p, (long long)s->layers, s->gradient);
+    if (s->over_l)
+        fprintf(f, " step = \"1/L\";");
+    else
+        fprintf(f, " step = %.17g;", s->step);
+    if (!strcmp(s->gradient, "truncated"))
+        fprintf(f, " truncate = %lld;", (long long)s->truncate);
+    fprintf(f, " };\nprox: { name = \"%s\"; %s = %.17g; nonnegative = %s; decay = %.17g; learn = \"%s\"; };\n",
+            s->hard ? "hard_threshold" : "soft_threshold", s->hard ? "threshold" : "lambda", s->lambda, s->nonnegative ? "true" : "false", s->decay,
+            s->learn);
+    fprintf(f, "loss: { name = \"%s\"; };\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, (long long)s->seed);
+    assert_int_equal(fclose(f), 0);
+    if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) || pd_problem_initialise(&o->pb))
+        fail_msg("%s", pd_error(ctx));
+}
+
+static void close_problem(opened *o)
+{
+    pd_problem_close(&o->pb);
+    pd_settings_destroy(o->settings);
+}
+
+static double *doubles(pd_problem *pb, const pudle_view *v)
+{
+    pd_array a = { 0 };
+    assert_int_equal(pd_problem_fetch(pb, v, &a), PUDLE_OK);
+    const pudle_cview c = pudle_const(&a.view);
+    const int64_t count = pudle_count(&c);
+    double *out = malloc(sizeof *out * (size_t)count);
+    assert_non_null(out);
+    for (int64_t i = 0; i < count; i++)
+        out[i] = c.dtype == PUDLE_F64 ? ((const double *)c.data)[i] : (double)((const float *)c.data)[i];
+    pd_array_free(&a);
+    return out;
+}
+
+static void run(pd_problem *pb, pd_pass *pass)
+{
+    pd_batch batch;
+    assert_int_equal(pd_problem_first(pb, PUDLE_SPLIT_TRAIN, 0, pb->train.samples, &batch), PUDLE_OK);
+    if (pd_network_run(&pb->net, &batch, pass))
+        fail_msg("%s", pd_error(ctx));
+}
+
+/* ------------------------------------------------------------- slow reference */
+
+/* Gradient of the mean training loss, sample by sample, entry by entry. theta (T, cols); gtheta (T, cols) or NULL. */
+typedef struct slow { double loss, *gd, *gtheta; } slow;
+
+static double shrink(const setup *s, double v, double t, double *dv, double *dt)
+{
+    const double a = s->nonnegative ? v : fabs(v);
+    *dv = a > t;
+    *dt = s->hard || !(a > t) ? 0 : v > 0 ? -1 : 1;
+    return !(a > t) ? 0 : s->hard ? v : v > 0 ? v - t : v + t;
+}
+
+static void slow_sample(const setup *s, const double *d, const double *x, const double *theta, int64_t cols, int64_t depth, slow *out)
+{
+    const int64_t m = s->m, p = s->p, T = s->layers;
+    double *z = calloc((size_t)((T + 1) * p), sizeof *z), *dv = calloc((size_t)(T * p), sizeof *dv), *dt = calloc((size_t)(T * p), sizeof *dt);
+    double *r = calloc((size_t)((T + 1) * m), sizeof *r), *u = calloc((size_t)p, sizeof *u), *h = calloc((size_t)m, sizeof *h);
+    const double inner = 1.0 / (double)s->n, lasso = strcmp(s->loss, "lasso") ? 0 : 0.1;
+    for (int64_t t = 0; t <= T; t++) {
+        for (int64_t i = 0; i < m; i++) {
+            r[t * m + i] = -x[i];
+            for (int64_t k = 0; k < p; k++)
+                r[t * m + i] += d[i * p + k] * z[t * p + k];
+        }
+        for (int64_t k = 0; k < p && t < T; k++) {
+            double v = z[t * p + k];
+            for (int64_t i = 0; i < m; i++)
+                v -= s->step * d[i * p + k] * r[t * m + i];
+            z[(t + 1) * p + k] = shrink(s, v, theta[t * cols + (cols > 1 ? k : 0)], &dv[t * p + k], &dt[t * p + k]);
+        }
+    }
+    for (int64_t i = 0; i < m; i++)
+        out->loss += 0.5 * inner * r[T * m + i] * r[T * m + i];
+    for (int64_t k = 0; k < p; k++) {
+        out->loss += inner * lasso * fabs(z[T * p + k]);
+        u[k] = lasso * (z[T * p + k] > 0 ? 1 : z[T * p + k] < 0 ? -1 : 0);
+        for (int64_t i = 0; i < m; i++) {
+            u[k] += d[i * p + k] * r[T * m + i];
+            out->gd[i * p + k] += inner * r[T * m + i] * z[T * p + k];
+        }
+    }
+    for (int64_t t = T - 1; t >= T - depth; t--) {
+        for (int64_t k = 0; k < p; k++) {
+            out->gtheta[t * cols + (cols > 1 ? k : 0)] += inner * dt[t * p + k] * u[k];
+            u[k] *= dv[t * p + k];
+        }
+        for (int64_t i = 0; i < m; i++) {
+            h[i] = 0;
+            for (int64_t k = 0; k < p; k++)
+                h[i] += d[i * p + k] * u[k];
+            for (int64_t k = 0; k < p; k++)
+                out->gd[i * p + k] -= inner * s->step * (r[t * m + i] * u[k] + h[i] * z[t * p + k]);
+        }
+        for (int64_t k = 0; k < p; k++)
+            for (int64_t i = 0; i < m; i++)
+                u[k] -= s->step * d[i * p + k] * h[i];
+    }
+    free(z);
+    free(dv);
+    free(dt);
+    free(r);
+    free(u);
+    free(h);
+}
+
+/* max |a - b| against max |b|, or against `size`, of which a gradient that is zero but for rounding is made. */
+static double relative(const double *a, const double *b, int64_t n, double size)
+{
+    double worst = 0, scale = size;
+    for (int64_t i = 0; i < n; i++) {
+        worst = fmax(worst, isnan(a[i]) ? INFINITY : fabs(a[i] - b[i]));
+        scale = fmax(scale, fabs(b[i]));
+    }
+    return scale > 0 ? worst / scale : worst;
+}
+
+static setup random_setup(void)
+{
+    static const char *const learns[] = { "none", "global", "atom", "layer", "layer_atom" };
+    setup s = { .gradient = between(0, 1) ? "ae" : "truncated", .learn = learns[between(0, 4)], .loss = between(0, 1) ? "lasso" : "least_squares",
+                .n = between(1, 70), .m = between(1, 23), .p = between(1, 31), .layers = between(1, 9), .seed = between(1, 1000000),
+                .step = 0.05 + 0.1 * pudle_random_uniform(&random_state), .lambda = 0.3 * pudle_random_uniform(&random_state) + 0.01,
+                .decay = between(0, 1) ? 1.0 : 0.9, .nonnegative = between(0, 1) == 1, .hard = between(0, 3) == 0 };
+    s.truncate = between(1, s.layers);
+    return s;
+}
+
+static void against_reference(const setup *s, double bound)
+{
+    opened o;
+    open_problem(s, &o);
+    pd_network *net = &o.pb.net;
+    const pd_level *level = &net->level[0];
+    const int64_t depth = !strcmp(s->gradient, "ae") || s->truncate > s->layers ? s->layers : s->truncate;
+    pd_pass pass = { .gradient = true };
+    run(&o.pb, &pass);
+    pd_batch batch;
+    assert_int_equal(pd_problem_first(&o.pb, PUDLE_SPLIT_TRAIN, 0, s->n, &batch), PUDLE_OK);
+    const pudle_view bx = pd_view((void *)(uintptr_t)batch.x.data, batch.x.dtype, 2, batch.x.shape);
+    double *x = doubles(&o.pb, &bx), *d = doubles(&o.pb, &net->dictionary.value), *gd = doubles(&o.pb, &net->dictionary.grad);
+    slow want = { 0, calloc((size_t)(s->m * s->p), sizeof(double)), calloc((size_t)(s->layers * level->cols), sizeof(double)) };
+    for (int64_t i = 0; i < s->n; i++)
+        slow_sample(s, d, x + i * s->m, level->host, level->cols, depth, &want);
+    const double got = pass.data_loss + pass.code_loss;
+    if (!(fabs(got - want.loss) <= bound * fabs(want.loss)) || !(relative(gd, want.gd, s->m * s->p, want.loss) <= bound))
+        fail_msg("seed %lld %s %s %s: loss %.17g and %.17g, gradient off by %.3g", (long long)s->seed, s->backend, s->precision, s->gradient, got,
+                 want.loss, relative(gd, want.gd, s->m * s->p, want.loss));
+    if (level->learned) {
+        double *own = doubles(&o.pb, &level->parameter.grad), *sum = calloc((size_t)(level->rows * level->cols), sizeof *sum), beta = 1;
+        for (int64_t t = 0; t < s->layers; t++, beta *= s->decay)
+            for (int64_t k = 0; k < level->cols; k++)
+                sum[(level->rows > 1 ? t : 0) * level->cols + k] += beta * want.gtheta[t * level->cols + k];
+        if (!(relative(own, sum, level->rows * level->cols, want.loss) <= bound * 10))
+            fail_msg("seed %lld %s %s learn %s: threshold gradient off by %.3g", (long long)s->seed, s->backend, s->precision, s->learn,
+                     relative(own, sum, level->rows * level->cols, want.loss));
+        free(own);
+        free(sum);
+    }
+    free(x);
+    free(d);
+    free(gd);
+    free(want.gd);
+    free(want.gtheta);
+    close_problem(&o);
+}
+
+static void matches_slow_reference(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        setup s = random_setup();
+        for (int b = 0; b < 2; b++) {
+            s.backend = b ? "cpu" : "ref";
+            if (!backend_found(s.backend))
+                continue;
+            s.precision = "f64";
+            against_reference(&s, 1e-10);
+        }
+    }
+}
+
+/* Central difference of the loss in entry i of D. */
+static double difference(pd_problem *pb, double *d, int64_t i, double h)
+{
+    const double kept = d[i];
+    double f[2];
+    for (int k = 0; k < 2; k++) {
+        pd_pass forward = { .gradient = false };
+        d[i] = kept + (k ? h : -h);
+        run(pb, &forward);
+        f[k] = forward.data_loss + forward.code_loss;
+    }
+    d[i] = kept;
+    return (f[1] - f[0]) / (2 * h);
+}
+
+/* Where two steps disagree a support changes inside the larger: a kink, and no test of the derivative. */
+static void matches_finite_differences(void **state)
+{
+    (void)state;
+    int used = 0, tried = 0;
+    for (int round = 0; round < 10; round++) {
+        setup s = random_setup();
+        opened o;
+        s.backend = "ref";
+        s.precision = "f64";
+        s.gradient = "ae";
+        s.hard = false;
+        open_problem(&s, &o);
+        pd_pass pass = { .gradient = true };
+        run(&o.pb, &pass);
+        double *gd = doubles(&o.pb, &o.pb.net.dictionary.grad), *d = o.pb.net.dictionary.value.data; /* host memory on this backend */
+        for (int probe = 0; probe < 20; probe++) {
+            const int64_t i = between(0, s.m * s.p - 1);
+            const double wide = difference(&o.pb, d, i, 1e-6), narrow = difference(&o.pb, d, i, 2.5e-7);
+            tried++;
+            if (fabs(wide - narrow) > 1e-7 + 1e-7 * fabs(wide))
+                continue;
+            used++;
+            if (!(fabs(wide - gd[i]) <= 1e-6 + 1e-5 * fabs(gd[i])))
+                fail_msg("seed %lld entry %lld: difference %.12g, derivative %.12g", (long long)s.seed, (long long)i, wide, gd[i]);
+        }
+        free(gd);
+        close_problem(&o);
+    }
+    assert_true(used * 10 >= tried * 8);
+}
+
+static void single_precision_is_close(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 10; round++)
+        for (int b = 0; b < 2; b++) {
+            setup s = random_setup();
+            s.backend = b ? "cpu" : "ref";
+            if (!backend_found(s.backend))
+                continue;
+            s.hard = false; /* a hard threshold jumps: one rounding may change a support */
+            s.precision = "f32";
+            against_reference(&s, 2e-3);
+        }
+}
+
+static void same_bits_for_any_threads(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    for (int round = 0; round < 6; round++) {
+        setup s = random_setup();
+        pd_array d[2] = { { { 0 } } };
+        s.backend = "cpu";
+        s.precision = round % 2 ? "f32" : "f64";
+        s.n = between(100, 700);
+        for (int k = 0; k < 2; k++) {
+            opened o;
+            s.threads = 1 + k;
+            open_problem(&s, &o);
+            pd_pass pass = { .gradient = true };
+            run(&o.pb, &pass);
+            assert_int_equal(pd_problem_fetch(&o.pb, &o.pb.net.dictionary.grad, &d[k]), PUDLE_OK);
+            close_problem(&o);
+        }
+        const pudle_cview c = pudle_const(&d[0].view);
+        assert_memory_equal(d[0].view.data, d[1].view.data, (size_t)pudle_count(&c) * pudle_dtype_size(c.dtype));
+        pd_array_free(&d[0]);
+        pd_array_free(&d[1]);
+    }
+}
+
+static void spectral_norm(void **state)
+{
+    (void)state;
+    setup s = random_setup();
+    opened o;
+    s.backend = "ref";
+    s.precision = "f64";
+    open_problem(&s, &o);
+    double *d = o.pb.net.dictionary.value.data, sigma2 = 0;
+    for (int64_t i = 0; i < s.m; i++) /* orthogonal columns of known length: the largest wins */
+        for (int64_t k = 0; k < s.p; k++)
+            d[i * s.p + k] = i == k ? 1.0 + (double)k : 0.0;
+    assert_int_equal(pd_network_sigma2(&o.pb.net, &sigma2), PUDLE_OK);
+    const double largest = (double)(s.m < s.p ? s.m : s.p);
+    assert_true(fabs(sigma2 - largest * largest) <= 1e-4 * largest * largest);
+    close_problem(&o);
+}
+
+/* Learned levels begin where the fixed ones are, also when the step is found from the dictionary. */
+static void learned_levels_begin_at_the_options(void **state)
+{
+    (void)state;
+    double loss[5];
+    static const char *const learns[] = { "none", "global", "atom", "layer", "layer_atom" };
+    setup s = random_setup();
+    s.backend = "ref";
+    s.precision = "f64";
+    s.gradient = "ae";
+    s.hard = false;
+    s.over_l = true;
+    for (int i = 0; i < 5; i++) {
+        opened o;
+        pd_pass pass = { .gradient = false };
+        s.learn = learns[i];
+        open_problem(&s, &o);
+        run(&o.pb, &pass);
+        loss[i] = pass.data_loss + pass.code_loss;
+        close_problem(&o);
+        assert_true(fabs(loss[i] - loss[0]) <= 1e-12 * fabs(loss[0]));
+    }
+}
+
+static void divergence_names_the_layer(void **state)
+{
+    (void)state;
+    setup s = random_setup();
+    opened o;
+    s = (setup){ .backend = "ref", .precision = "f32", .gradient = "ae", .learn = "none", .loss = "least_squares", .n = 20, .m = 10, .p = 15, .layers = 40,
+                 .seed = 1, .step = 1e4, .lambda = 0.1, .decay = 1 };
+    open_problem(&s, &o);
+    pd_batch batch;
+    pd_pass pass = { .gradient = true };
+    run(&o.pb, &pass);
+    assert_int_equal(pd_problem_first(&o.pb, PUDLE_SPLIT_TRAIN, 0, 20, &batch), PUDLE_OK);
+    assert_int_equal(pd_problem_check_finite(&o.pb, &batch, &pass, 7), PUDLE_ERR_NUMERIC);
+    assert_non_null(strstr(pd_error(ctx), "update 7"));
+    assert_non_null(strstr(pd_error(ctx), "layer "));
+    pd_error_clear(ctx);
+    close_problem(&o);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    const char *given = getenv("PUDLE_TEST_SEED");
+    const int fd = mkstemp(config_path);
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u;
+    print_message("# seed %llu (set PUDLE_TEST_SEED to repeat)\n", (unsigned long long)seed);
+    random_state = pudle_random_at(seed, 1, 0, 0);
+    ctx = pd_context_create();
+    return fd < 0 || close(fd) || !ctx || !backend_found("ref"); /* without a backend nothing would be tested */
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unlink(config_path);
+    pd_context_destroy(ctx);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matches_slow_reference),   cmocka_unit_test(matches_finite_differences), cmocka_unit_test(single_precision_is_close),
+        cmocka_unit_test(same_bits_for_any_threads), cmocka_unit_test(spectral_norm),             cmocka_unit_test(divergence_names_the_layer),
+        cmocka_unit_test(learned_levels_begin_at_the_options),
+    };
+    return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
+}
