@@ -110,6 +110,8 @@ typedef struct pudle_backend_ops {
     /** gw[k, c, ky, kx] += a sum over samples and positions of z[k, i, j] r[c, i s + ky, j s + kx] */
     pudle_status (*conv_gradient)(pudle_exec *exec, const pudle_conv *conv, double a, const pudle_cview *r, const pudle_cview *z,
                                   const pudle_view *gw);
+    /** Since 1.1. m <- mean of the target that pred stands for; pred itself where the loss has no such function. Optional. */
+    pudle_status (*loss_mean)(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m);
 } pudle_backend_ops;
 
 #endif

@@ -26,7 +26,7 @@
 
 #define PUDLE_MAGIC 0x4c445550u /* "PUDL" in memory on a little-endian machine */
 #define PUDLE_ABI_MAJOR 1
-#define PUDLE_ABI_MINOR 0
+#define PUDLE_ABI_MINOR 1 /* 1: source of elementwise operators, mean of a loss */
 /* The smallest host minor version this plugin needs. A plugin that uses nothing newer may define it lower before including. */
 #ifndef PUDLE_NEEDS_MINOR
 #define PUDLE_NEEDS_MINOR PUDLE_ABI_MINOR
@@ -79,6 +79,12 @@ static inline int64_t pudle_count(const pudle_cview *v)
     for (int32_t i = 0; i < v->rank; i++)
         n *= v->shape[i];
     return n;
+}
+
+/** Entry i of a contiguous array, as a double. */
+static inline double pudle_entry(const pudle_cview *v, int64_t i)
+{
+    return v->dtype == PUDLE_F64 ? ((const double *)v->data)[i] : (double)((const float *)v->data)[i];
 }
 
 static inline size_t pudle_dtype_size(int32_t dtype)
@@ -215,6 +221,14 @@ PUDLE_EXTERN PUDLE_EXPORT const pudle_plugin_entry pudle_plugin;
     static const pudle_desc *const pudle_plugin_list[] = { __VA_ARGS__, NULL };            \
     const pudle_plugin_entry pudle_plugin = { PUDLE_MAGIC, PUDLE_ABI_MAJOR, PUDLE_NEEDS_MINOR, \
                                               (uint32_t)sizeof(pudle_plugin_entry), 0, pudle_plugin_list }
+
+/** The body of an elementwise operator as text, for backends that compile when they load; made by the macros of
+ *  pudle/elementwise.h, which say what is in scope. */
+typedef struct pudle_source {
+    uint32_t size;
+    int32_t levels;   /* of a prox: how many t[i] the body reads; 0 for a loss */
+    const char *body; /* C that is also C++ */
+} pudle_source;
 
 /** Where the work is queued: a device, a stream, a thread's lane. Defined and understood by the backend alone. */
 typedef struct pudle_exec pudle_exec;

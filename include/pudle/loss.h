@@ -29,6 +29,9 @@ typedef struct pudle_loss_kernel {
      *  Optional: both or neither. */
     pudle_status (*code_value)(const void *self, pudle_exec *exec, const pudle_cview *z, double *sum);
     pudle_status (*code_grad)(const void *self, pudle_exec *exec, const pudle_cview *z, const pudle_view *g);
+    /** Since 1.1. The mean of the target that pred stands for, the inverse link: exp(pred) for Poisson. m like pred, may be
+     *  pred. Optional: absent means pred itself. */
+    pudle_status (*mean)(const void *self, pudle_exec *exec, const pudle_cview *pred, const pudle_view *m);
 } pudle_loss_kernel;
 
 typedef struct pudle_loss_ops {
@@ -40,6 +43,8 @@ typedef struct pudle_loss_ops {
     pudle_status (*lipschitz)(const void *self, const pudle_cview *target_, double *constant);
     /** Are these targets in the domain? @errors ARG naming the first bad value, through host->fail. Optional. */
     pudle_status (*check_target)(const pudle_host *host, const void *self, const pudle_cview *target_);
+    /** Since 1.1. The elementwise body, for backends that compile it. Optional. */
+    const pudle_source *source;
 } pudle_loss_ops;
 
 #endif

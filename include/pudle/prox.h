@@ -16,7 +16,8 @@ enum {
     PUDLE_PROX_SEPARABLE = 1 << 1,    /* acts on every entry alone */
     PUDLE_PROX_INPLACE = 1 << 2,      /* p may be v; gv may be g */
     PUDLE_PROX_NONNEG = 1 << 3,       /* p >= 0 always */
-    PUDLE_PROX_BATCH_COUPLED = 1 << 4 /* looks across samples: the batch must not be split */
+    PUDLE_PROX_BATCH_COUPLED = 1 << 4, /* looks across samples: the batch must not be split */
+    PUDLE_PROX_SURROGATE = 1 << 5 /* the derivative for a level is a stand-in (straight-through), not the limit of differences */
 };
 
 /* What vjp reads, so that the tape keeps nothing else. */
@@ -51,6 +52,8 @@ typedef struct pudle_prox_ops {
     /** Half-width of the interval around 0 that is mapped to exactly 0, for the given levels; lets a backend skip work
      *  exactly. 0: none. Optional. */
     double (*dead_zone)(const void *self, double tau, const double *theta);
+    /** Since 1.1. The elementwise body, for backends that compile it. Optional. */
+    const pudle_source *source;
 } pudle_prox_ops;
 
 #endif

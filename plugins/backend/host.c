@@ -425,6 +425,24 @@ pudle_status host_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const p
     return s ? s : kernel->hvp(loss->self, exec, pred, target, u, hu);
 }
 
+pudle_status host_loss_mean(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m)
+{
+    const pudle_loss_kernel *kernel = NULL;
+    pudle_cview cm;
+    pudle_status s = loss_kernel(exec, "loss_mean", loss, &kernel);
+    if (!s && (!pred || !m))
+        s = FAIL(exec, PUDLE_ERR_ARG, "loss_mean: pred and m must both be given");
+    if (!s)
+        s = check_group(exec, "loss_mean", "pred|m", (const pudle_cview *const[]){ pred, host_const(m, &cm) }, 2);
+    if (s)
+        return s;
+    if (PUDLE_HAS(kernel, pudle_loss_kernel, mean) && kernel->mean)
+        return kernel->mean(loss->self, exec, pred, m);
+    if (m->data != pred->data)
+        memcpy(m->data, pred->data, (size_t)pudle_count(pred) * pudle_dtype_size(pred->dtype));
+    return PUDLE_OK;
+}
+
 pudle_status host_code_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, double *sum)
 {
     const pudle_loss_kernel *kernel = NULL;

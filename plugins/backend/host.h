@@ -71,6 +71,7 @@ pudle_status host_loss_value(pudle_exec *exec, const pudle_instance *loss, const
                              const pudle_cview *target, double *sum);
 pudle_status host_loss_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
                             const pudle_view *g);
+pudle_status host_loss_mean(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m);
 pudle_status host_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
                            const pudle_cview *u, const pudle_view *hu);
 pudle_status host_code_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, double *sum);

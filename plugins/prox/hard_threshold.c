@@ -18,12 +18,14 @@ static const pudle_option options[] = {
     { .name = NULL },
 };
 
-PUDLE_PROX_ELEMENTWISE_WITH(hard_threshold, params, pudle_dead_zone_level,
-    const bool off = (o->nonnegative ? v : pudle_abs(v)) <= t;
+PUDLE_PROX(hard_threshold, params, 1,
+    const bool off = (o->nonnegative ? v : pudle_abs(v)) <= t[0];
     *p = off ? 0 : v;
     *dv = off ? 0 : 1;
-    *dt = 0;
-);
+    dt[0] = 0;
+)
+PUDLE_PENALTY(hard_threshold, params, 1, *f = o->nonnegative && z < 0 ? INFINITY : z != 0 ? t[0] * t[0] / 2 : 0;)
+static const pudle_prox_ops ops = { PUDLE_PROX_OPS(hard_threshold), .value = hard_threshold_value, .dead_zone = pudle_dead_zone_level };
 
 static const pudle_desc desc = {
     .size = sizeof(pudle_desc),
@@ -38,6 +40,6 @@ static const pudle_desc desc = {
     .options = options,
     .option_size = sizeof(pudle_option),
     .params_size = sizeof(params),
-    .ops = &hard_threshold_ops,
+    .ops = &ops,
 };
 PUDLE_PLUGIN(&desc);

@@ -17,13 +17,15 @@ static const pudle_option options[] = {
     { .name = NULL },
 };
 
-PUDLE_PROX_ELEMENTWISE_WITH(soft_threshold, params, pudle_dead_zone_level,
-    const bool off = (o->nonnegative ? v : pudle_abs(v)) <= t;
-    const real level = pudle_copysign(t, v), sign = pudle_copysign(1, v);
+PUDLE_PROX(soft_threshold, params, 1,
+    const bool off = (o->nonnegative ? v : pudle_abs(v)) <= t[0];
+    const real level = pudle_copysign(t[0], v), sign = pudle_copysign(1, v);
     *p = v - (off ? v : level);
     *dv = off ? 0 : 1;
-    *dt = off ? 0 : -sign;
-);
+    dt[0] = off ? 0 : -sign;
+)
+PUDLE_PENALTY(soft_threshold, params, 1, *f = o->nonnegative && z < 0 ? INFINITY : t[0] * pudle_abs(z);)
+static const pudle_prox_ops ops = { PUDLE_PROX_OPS(soft_threshold), .value = soft_threshold_value, .dead_zone = pudle_dead_zone_level };
 
 static const pudle_desc desc = {
     .size = sizeof(pudle_desc),
@@ -38,6 +40,6 @@ static const pudle_desc desc = {
     .options = options,
     .option_size = sizeof(pudle_option),
     .params_size = sizeof(params),
-    .ops = &soft_threshold_ops,
+    .ops = &ops,
 };
 PUDLE_PLUGIN(&desc);

@@ -99,14 +99,20 @@ static const row rows[] = {
     AT(pudle_prox_kernel, apply, 16),
     AT(pudle_prox_kernel, vjp, 24),
 
-    SIZE(pudle_prox_ops, 32),
+    SIZE(pudle_source, 16),
+    AT(pudle_source, size, 0),
+    AT(pudle_source, levels, 4),
+    AT(pudle_source, body, 8),
+
+    SIZE(pudle_prox_ops, 40),
     AT(pudle_prox_ops, size, 0),
     AT(pudle_prox_ops, vjp_needs, 4),
     AT(pudle_prox_ops, kernels, 8),
     AT(pudle_prox_ops, value, 16),
     AT(pudle_prox_ops, dead_zone, 24),
+    AT(pudle_prox_ops, source, 32),
 
-    SIZE(pudle_loss_kernel, 56),
+    SIZE(pudle_loss_kernel, 64),
     AT(pudle_loss_kernel, size, 0),
     AT(pudle_loss_kernel, flags, 4),
     AT(pudle_loss_kernel, target, 8),
@@ -115,8 +121,9 @@ static const row rows[] = {
     AT(pudle_loss_kernel, hvp, 32),
     AT(pudle_loss_kernel, code_value, 40),
     AT(pudle_loss_kernel, code_grad, 48),
+    AT(pudle_loss_kernel, mean, 56),
 
-    SIZE(pudle_loss_ops, 48),
+    SIZE(pudle_loss_ops, 56),
     AT(pudle_loss_ops, size, 0),
     AT(pudle_loss_ops, flags, 4),
     AT(pudle_loss_ops, pred_domain, 8),
@@ -124,6 +131,7 @@ static const row rows[] = {
     AT(pudle_loss_ops, kernels, 24),
     AT(pudle_loss_ops, lipschitz, 32),
     AT(pudle_loss_ops, check_target, 40),
+    AT(pudle_loss_ops, source, 48),
 
     SIZE(pudle_data_info, 120),
     AT(pudle_data_info, size, 0),
@@ -183,7 +191,7 @@ static const row rows[] = {
     AT(pudle_adam, epsilon, 32),
     AT(pudle_adam, update, 40),
 
-    SIZE(pudle_backend_ops, 264),
+    SIZE(pudle_backend_ops, 272),
     AT(pudle_backend_ops, size, 0),
     AT(pudle_backend_ops, flags, 4),
     AT(pudle_backend_ops, targets, 8),
@@ -218,6 +226,7 @@ static const row rows[] = {
     AT(pudle_backend_ops, conv_apply, 240),
     AT(pudle_backend_ops, conv_adjoint, 248),
     AT(pudle_backend_ops, conv_gradient, 256),
+    AT(pudle_backend_ops, loss_mean, 264),
 
     SIZE(pudle_conv, 88),
     AT(pudle_conv, size, 0),
@@ -281,7 +290,7 @@ static const row rows[] = {
     IS(PUDLE_SPLIT_TEST, 1),
     IS(PUDLE_MAGIC, 0x4c445550),
     IS(PUDLE_ABI_MAJOR, 1),
-    IS(PUDLE_ABI_MINOR, 0),
+    IS(PUDLE_ABI_MINOR, 1),
 };
 
 int main(void)

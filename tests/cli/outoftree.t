@@ -15,16 +15,17 @@ static const pudle_option options[] = {
     { "lambda", PUDLE_REAL, PUDLE_THRESHOLD | PUDLE_PER_STEP | PUDLE_OPEN_MAX, offsetof(params, lambda), "0.1", 0, INFINITY, NULL, NULL, "l1 weight" },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }
 };
-PUDLE_PROX_ELEMENTWISE(my_shrink, params,
-    const bool off = pudle_abs(v) <= t;
-    *p = off ? v - v : v - pudle_copysign(t, v);
+PUDLE_PROX(my_shrink, params, 1,
+    const bool off = pudle_abs(v) <= t[0];
+    *p = off ? v - v : v - pudle_copysign(t[0], v);
     *dv = off ? 0 : 1;
-    *dt = off ? 0 : -pudle_sign(v);
-);
+    dt[0] = off ? 0 : -pudle_sign(v);
+)
+static const pudle_prox_ops ops = { PUDLE_PROX_OPS(my_shrink) };
 static const pudle_desc desc = {
     .size = sizeof(pudle_desc), .kind = PUDLE_KIND_PROX, .name = "my_shrink", .version = "0.1", .summary = "a soft threshold of my own",
     .license = "MIT", .caps = PUDLE_PROX_CONVEX | PUDLE_PROX_SEPARABLE, .options = options, .option_size = sizeof(pudle_option),
-    .params_size = sizeof(params), .ops = &my_shrink_ops
+    .params_size = sizeof(params), .ops = &ops
 };
 PUDLE_PLUGIN(&desc);
 EOF

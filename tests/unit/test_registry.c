@@ -201,7 +201,7 @@ static void good_plugin_loads_once(void **state)
     assert_string_equal(a->path, path);
     assert_int_equal(strlen(a->sha256), 64);
     assert_int_equal(a->abi_major, PUDLE_ABI_MAJOR);
-    assert_int_equal(a->abi_minor, 0);
+    assert_int_equal(a->abi_minor, PUDLE_ABI_MINOR);
     assert_string_equal(pd_error(ctx), "");
     free(path);
     pd_context_destroy(ctx);

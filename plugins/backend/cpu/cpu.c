@@ -201,6 +201,7 @@ static const pudle_backend_ops ops = {
     .loss_value = host_loss_value,
     .loss_grad = host_loss_grad,
     .loss_hvp = host_loss_hvp,
+    .loss_mean = host_loss_mean,
     .code_value = host_code_value,
     .code_grad = host_code_grad,
     .get_ext = host_get_ext,
