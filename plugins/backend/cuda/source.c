@@ -1,0 +1,302 @@
+/* The text is put together from: a prelude (types, functions of a body's vocabulary), the options as a struct, the author's body
+ * as a template over `real`, and the kernels around it. */
+#include "source.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------- text */
+
+typedef struct text {
+    char *at;
+    size_t length, room;
+    bool lost;
+} text;
+
+static PUDLE_PRINTF(2, 3) void put(text *t, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    const int need = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (need < 0)
+        t->lost = true;
+    while (!t->lost && t->length + (size_t)need + 1 > t->room) {
+        const size_t room = t->room ? 2 * t->room : 8192;
+        char *more = realloc(t->at, room);
+        t->lost = !more;
+        if (more) {
+            t->at = more;
+            t->room = room;
+        }
+    }
+    if (!t->lost)
+        t->length += (size_t)vsnprintf(t->at + t->length, t->room - t->length, format, again);
+    va_end(again);
+}
+
+/* ---------------------------------------------------------------- prelude */
+
+/* Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them.
+ * PUDLE_ENTRIES is a loop over all entries: the grid's on a device, a plain one on the host. Without a header of its own the
+ * run-time compiler knows the functions of math.h, but not these types. */
+static const char prelude[] =
+    "#ifdef __CUDACC__\n"
+    "#define PUDLE_DEVICE static __device__ __forceinline__\n"
+    "#define PUDLE_KERNEL extern \"C\" __global__ void\n"
+    "#define PUDLE_ENTRIES(i, n) for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += (long long)gridDim.x * blockDim.x)\n"
+    "#define PUDLE_ADD(to, x) atomicAdd(to, x)\n"
+    "#define PUDLE_OPTIONS pudle_options\n"
+    "#ifndef INFINITY\n"
+    "#define INFINITY __int_as_float(0x7f800000)\n"
+    "#endif\n"
+    "#ifndef NAN\n"
+    "#define NAN __int_as_float(0x7fffffff)\n"
+    "#endif\n"
+    "#ifdef __CUDACC_RTC__\n"
+    "typedef int int32_t;\n"
+    "typedef long long int64_t;\n"
+    "#else\n"
+    "#include <stdint.h>\n"
+    "#endif\n"
+    "#else\n"
+    "#include <math.h>\n"
+    "#include <stdint.h>\n"
+    "#define PUDLE_DEVICE static inline\n"
+    "#define PUDLE_KERNEL extern \"C\" void\n"
+    "#define PUDLE_ENTRIES(i, n) for (long long i = 0; i < (n); i++)\n"
+    "#define PUDLE_ADD(to, x) (*(to) += (x))\n"
+    "#define PUDLE_OPTIONS const pudle_options &\n"
+    "#endif\n";
+
+/* name, float function, double function; the same vocabulary as pudle/elementwise.h. */
+static const char *const unary[][3] = {
+    { "abs", "fabsf", "fabs" },       { "sqrt", "sqrtf", "sqrt" },    { "cbrt", "cbrtf", "cbrt" }, { "exp", "expf", "exp" },
+    { "expm1", "expm1f", "expm1" },   { "log", "logf", "log" },       { "log1p", "log1pf", "log1p" }, { "cos", "cosf", "cos" },
+    { "acos", "acosf", "acos" },      { "tanh", "tanhf", "tanh" },    { "floor", "floorf", "floor" },
+};
+static const char *const binary[][3] = { { "pow", "powf", "pow" }, { "copysign", "copysignf", "copysign" } };
+
+/* What has no name in the mathematical library, for TYPE. Whole numbers may stand beside a real, as in C: so a function of
+ * two arguments also takes an int on either side. */
+static const char own[] =
+    "PUDLE_DEVICE TYPE pudle_sign(TYPE x) { return x > 0 ? (TYPE)1 : x < 0 ? (TYPE)-1 : x; }\n"
+    "PUDLE_DEVICE TYPE pudle_max(TYPE a, TYPE b) { return a > b || a != a ? a : b; }\n"
+    "PUDLE_DEVICE TYPE pudle_min(TYPE a, TYPE b) { return a < b || a != a ? a : b; }\n"
+    "PUDLE_DEVICE TYPE pudle_sigmoid(TYPE x) { return x < 0 ? pudle_exp(x) / (1 + pudle_exp(x)) : 1 / (1 + pudle_exp(-x)); }\n"
+    "PUDLE_DEVICE TYPE pudle_softplus(TYPE x) { return pudle_max(x, (TYPE)0) + pudle_log1p(pudle_exp(-pudle_abs(x))); }\n";
+
+static void put_mixed(text *t, const char *name, const char *type)
+{
+    put(t, "PUDLE_DEVICE %s pudle_%s(int a, %s b) { return pudle_%s((%s)a, b); }\n", type, name, type, name, type);
+    put(t, "PUDLE_DEVICE %s pudle_%s(%s a, int b) { return pudle_%s(a, (%s)b); }\n", type, name, type, name, type);
+}
+
+static void put_functions(text *t, const char *type, int column)
+{
+    for (size_t i = 0; i < sizeof unary / sizeof *unary; i++)
+        put(t, "PUDLE_DEVICE %s pudle_%s(%s x) { return %s(x); }\n", type, unary[i][0], type, unary[i][column]);
+    for (size_t i = 0; i < sizeof binary / sizeof *binary; i++) {
+        put(t, "PUDLE_DEVICE %s pudle_%s(%s a, %s b) { return %s(a, b); }\n", type, binary[i][0], type, type, binary[i][column]);
+        put_mixed(t, binary[i][0], type);
+    }
+    put(t, "#define TYPE %s\n%s#undef TYPE\n", type, own);
+    put_mixed(t, "max", type);
+    put_mixed(t, "min", type);
+}
+
+/* ---------------------------------------------------------------- options */
+
+static const pudle_option *row(const pudle_desc *desc, int i)
+{
+    return (const pudle_option *)(const void *)((const char *)desc->options + (size_t)i * desc->option_size);
+}
+
+/* How an option stands in the params struct: NULL for what a body cannot use (text and lists). */
+static const char *member_type(const pudle_option *o, unsigned *size)
+{
+    switch (o->type) {
+    case PUDLE_BOOL: return *size = (unsigned)sizeof(bool), "bool";
+    case PUDLE_INT: return *size = (unsigned)sizeof(int64_t), "int64_t";
+    case PUDLE_REAL: return *size = (unsigned)sizeof(double), "double";
+    case PUDLE_ENUM: return *size = (unsigned)sizeof(int32_t), "int32_t";
+    default: return NULL;
+    }
+}
+
+/* The option with the lowest offset at or above `from`, among those a body can use; -1: none. */
+static int next_member(const pudle_desc *desc, unsigned from)
+{
+    int best = -1;
+    unsigned size;
+    for (int i = 0; desc->options && row(desc, i)->name; i++)
+        if (member_type(row(desc, i), &size) && row(desc, i)->offset >= from && (best < 0 || row(desc, i)->offset < row(desc, best)->offset))
+            best = i;
+    return best;
+}
+
+/* The params struct with every byte in its place, so that the host's instance is passed as it is. Members are named as the
+ * options are. */
+static void put_options(text *t, const pudle_desc *desc)
+{
+    unsigned at = 0, size = 0;
+    put(t, "struct __attribute__((packed, aligned(8))) pudle_options {\n");
+    for (int i = next_member(desc, 0); i >= 0; i = next_member(desc, at)) {
+        const pudle_option *o = row(desc, i);
+        const char *type = member_type(o, &size);
+        if (o->offset > at)
+            put(t, "    char pad%u[%u];\n", at, o->offset - at);
+        put(t, "    %s %s;\n", type, o->name);
+        at = o->offset + size;
+    }
+    if (desc->params_size > at)
+        put(t, "    char pad%u[%u];\n", at, desc->params_size - at);
+    put(t, "};\n");
+}
+
+/* ---------------------------------------------------------------- kernels */
+
+static const char prox_types[] =
+    "struct pudle_levels { const void *theta[8]; long long step[8]; };\n"
+    "struct pudle_level_sums { double *sum[8]; };\n"
+    "struct pudle_code { long long atoms, inner, count; };\n";
+
+static const char prox_kernels[] =
+    "PUDLE_KERNEL pudle_prox_apply_SUFFIX(PUDLE_OPTIONS o, TYPE tau, pudle_levels levels, const TYPE *v, TYPE *p, pudle_code c)\n"
+    "{\n"
+    "    PUDLE_ENTRIES(i, c.count) {\n"
+    "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x, dv;\n"
+    "        const long long atom = i / c.inner % c.atoms;\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            t[k] = ((const TYPE *)levels.theta[k])[atom * levels.step[k]];\n"
+    "        pudle_prox_entry<TYPE>(&o, tau, v[i], t, &x, &dv, dt);\n"
+    "        p[i] = x;\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_KERNEL pudle_prox_vjp_SUFFIX(PUDLE_OPTIONS o, TYPE tau, pudle_levels levels, const TYPE *v, const TYPE *g, TYPE *gv,\n"
+    "                                   pudle_level_sums gtheta, pudle_code c)\n"
+    "{\n"
+    "    PUDLE_ENTRIES(i, c.count) {\n"
+    "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x, dv;\n"
+    "        const long long atom = i / c.inner % c.atoms;\n"
+    "        const TYPE up = g[i];\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            t[k] = ((const TYPE *)levels.theta[k])[atom * levels.step[k]];\n"
+    "        pudle_prox_entry<TYPE>(&o, tau, v[i], t, &x, &dv, dt);\n"
+    "        gv[i] = dv * up;\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            if (gtheta.sum[k])\n"
+    "                PUDLE_ADD(&gtheta.sum[k][atom * levels.step[k]], (double)dt[k] * (double)up);\n"
+    "    }\n"
+    "}\n";
+
+static const char loss_kernels[] =
+    "PUDLE_KERNEL pudle_loss_value_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, double *each, long long n)\n"
+    "{\n"
+    "    PUDLE_ENTRIES(i, n) {\n"
+    "        double f, df, ddf, mean;\n"
+    "        bool ok;\n"
+    "        pudle_loss_entry<double>(&o, (double)eta[i], (double)x[i], &f, &df, &ddf, &mean, &ok);\n"
+    "        each[i] = f;\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_KERNEL pudle_loss_grad_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, TYPE *g, long long n)\n"
+    "{\n"
+    "    PUDLE_ENTRIES(i, n) {\n"
+    "        TYPE f, df, ddf, mean;\n"
+    "        bool ok;\n"
+    "        pudle_loss_entry<TYPE>(&o, eta[i], x[i], &f, &df, &ddf, &mean, &ok);\n"
+    "        g[i] = df;\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_KERNEL pudle_loss_hvp_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, const TYPE *u, TYPE *hu, long long n)\n"
+    "{\n"
+    "    PUDLE_ENTRIES(i, n) {\n"
+    "        TYPE f, df, ddf, mean;\n"
+    "        bool ok;\n"
+    "        pudle_loss_entry<TYPE>(&o, eta[i], x[i], &f, &df, &ddf, &mean, &ok);\n"
+    "        hu[i] = ddf * u[i];\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_KERNEL pudle_loss_mean_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, TYPE *m, long long n)\n"
+    "{\n"
+    "    PUDLE_ENTRIES(i, n) {\n"
+    "        TYPE f, df, ddf, mean;\n"
+    "        bool ok;\n"
+    "        pudle_loss_entry<TYPE>(&o, eta[i], (TYPE)0, &f, &df, &ddf, &mean, &ok);\n"
+    "        m[i] = mean;\n"
+    "    }\n"
+    "}\n";
+
+/* A template with TYPE, SUFFIX and LEVELS replaced. */
+static void put_kernels(text *t, const char *kernels, const char *type, const char *suffix, int levels)
+{
+    const struct { const char *word, *value; } words[] = { { "TYPE", type }, { "SUFFIX", suffix } };
+    char count[16];
+    snprintf(count, sizeof count, "%d", levels);
+    while (*kernels) {
+        const char *value = NULL;
+        size_t length = 0;
+        for (size_t i = 0; i < sizeof words / sizeof *words && !value; i++)
+            if (!strncmp(kernels, words[i].word, length = strlen(words[i].word)))
+                value = words[i].value;
+        if (!value && !strncmp(kernels, "LEVELS", length = 6))
+            value = count;
+        if (value)
+            put(t, "%s", value);
+        else
+            put(t, "%.*s", 1, kernels);
+        kernels += value ? length : 1;
+    }
+}
+
+/* The line directive lets a compiler's message name the operator instead of a line of this text. */
+static void put_entry(text *t, const pudle_desc *desc, const pudle_source *source)
+{
+    put(t, "#line 1 \"%s %s\"\n", desc->kind == PUDLE_KIND_PROX ? "prox" : "loss", desc->name);
+    if (desc->kind == PUDLE_KIND_PROX)
+        put(t, "template <typename real> PUDLE_DEVICE void pudle_prox_entry(const pudle_options *o, const real tau, const real v, "
+               "const real *t, real *p, real *dv, real *dt) { (void)o, (void)tau, (void)t, (void)dt; %s }\n", source->body);
+    else
+        put(t, "template <typename real> PUDLE_DEVICE void pudle_loss_entry(const pudle_options *o, const real eta, const real x, "
+               "real *f, real *df, real *ddf, real *mean, bool *ok) { (void)o, (void)eta, (void)x, (void)ok; %s }\n", source->body);
+    put(t, "#line 1 \"kernels of %s\"\n", desc->name);
+}
+
+const pudle_source *cuda_source_of(const pudle_desc *desc)
+{
+    const pudle_prox_ops *prox = desc->ops;
+    const pudle_loss_ops *loss = desc->ops;
+    if (desc->kind == PUDLE_KIND_PROX)
+        return PUDLE_HAS(prox, pudle_prox_ops, source) ? prox->source : NULL;
+    return desc->kind == PUDLE_KIND_LOSS && PUDLE_HAS(loss, pudle_loss_ops, source) ? loss->source : NULL;
+}
+
+pudle_status cuda_source(const pudle_desc *desc, char **out)
+{
+    const pudle_source *source = cuda_source_of(desc);
+    const bool prox = desc->kind == PUDLE_KIND_PROX;
+    text t = { NULL, 0, 0, false };
+    if (!source || !source->body || desc->create) /* with create, the instance is not the params that a body reads */
+        return PUDLE_ERR_UNSUPPORTED;
+    if (source->levels < 0 || source->levels > CUDA_LEVELS)
+        return PUDLE_ERR_ARG;
+    put(&t, "%s", prelude);
+    put_functions(&t, "float", 1);
+    put_functions(&t, "double", 2);
+    put_options(&t, desc);
+    if (prox)
+        put(&t, "%s", prox_types);
+    put_entry(&t, desc, source);
+    put_kernels(&t, prox ? prox_kernels : loss_kernels, "float", "f32", source->levels);
+    put_kernels(&t, prox ? prox_kernels : loss_kernels, "double", "f64", source->levels);
+    if (t.lost) {
+        free(t.at);
+        return PUDLE_ERR_NOMEM;
+    }
+    *out = t.at;
+    return PUDLE_OK;
+}

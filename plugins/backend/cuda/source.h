@@ -1,0 +1,33 @@
+/* plugins/backend/cuda/source.h - CUDA C++ out of the body that an elementwise plugin keeps (pudle_source).
+ *
+ * The text also compiles as plain C++ for the host, with loops in place of threads: so every operator's device source can be
+ * run and compared with its host kernel on a machine without a GPU. */
+#ifndef CUDA_SOURCE_H
+#define CUDA_SOURCE_H
+
+#include <pudle/plugin.h>
+
+/** Names of the kernels that a text defines, for SUFFIX f32 and f64:
+ *    pudle_prox_apply_SUFFIX(options, tau, levels, v, p, shape)
+ *    pudle_prox_vjp_SUFFIX(options, tau, levels, v, g, gv, gtheta, shape)      gtheta: f64, added to; its pointers may be NULL
+ *    pudle_loss_grad_SUFFIX(options, eta, x, g, n)
+ *    pudle_loss_hvp_SUFFIX(options, eta, x, u, hu, n)
+ *    pudle_loss_mean_SUFFIX(options, eta, mean, n)
+ *    pudle_loss_value_SUFFIX(options, eta, x, each, n)                         each: f64, the loss of every entry
+ *  `options` is the plugin's params struct, by value on a device and by address on the host. The structs below go by value. */
+enum { CUDA_LEVELS = 8 };
+typedef struct cuda_levels {
+    const void *theta[CUDA_LEVELS]; /* on the device */
+    int64_t step[CUDA_LEVELS];      /* 0: one value, 1: one per atom */
+} cuda_levels;
+typedef struct cuda_level_sums { double *sum[CUDA_LEVELS]; } cuda_level_sums;
+typedef struct cuda_code { int64_t atoms, inner, count; } cuda_code; /* entry i belongs to atom i / inner % atoms */
+
+/** The text for a prox or a loss that has a source, from malloc.
+ *  @errors UNSUPPORTED if the plugin has none, or makes instances that are not its params; NOMEM; ARG if a body has more levels than a prox can have */
+pudle_status cuda_source(const pudle_desc *desc, char **text);
+
+/** The source of a prox or a loss, or NULL: plugins of ABI 1.0 have none. */
+const pudle_source *cuda_source_of(const pudle_desc *desc);
+
+#endif
