@@ -48,7 +48,7 @@ typedef struct block {
     const pd_network *net;
     pudle_exec *exec;
     pd_lane_space *space;
-    int64_t rows;
+    int64_t lane, rows;
     pudle_cview x, y;
     bool diagnose;
 } block;
@@ -86,12 +86,16 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     return s;
 }
 
-/* z_T ends in slot K of the code tape. */
+/* z_T ends in slot K of the code tape; in its only slot where the backend unrolls by itself and keeps its own tape. */
 static pudle_status encode(const block *b, bool tape)
 {
     const pd_network *net = b->net;
     const int64_t T = net->layers, K = tape ? net->depth : 0;
     pudle_view z0 = slot(&b->space->code, 0, b->rows);
+    if (net->unroll) {
+        const pudle_cview x = pd_cmatrix(b->x.data, net->dtype, b->rows, net->map.features);
+        return net->unroller->forward(net->unroll, b->exec, b->lane, &x, K > 0, &z0);
+    }
     pudle_status s = net->be->fill(b->exec, 0.0, &z0);
     for (int64_t t = 1; t <= T && !s; t++) {
         const int64_t kept = t - (T - K); /* >= 1: one of the layers on the tape */
@@ -153,6 +157,13 @@ static pudle_status backpropagate(const block *b)
     const pd_network *net = b->net;
     const int64_t T = net->layers, K = net->depth;
     pudle_status s = PUDLE_OK;
+    if (net->unroll) {
+        pudle_view sums[PD_MAX_LEVELS];
+        for (int i = 0; i < net->levels; i++)
+            sums[i] = pd_view(b->space->theta_gradient[i], PUDLE_F64, 2, (const int64_t[]){ T, net->level[i].cols });
+        const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
+        return net->unroller->adjoint(net->unroll, b->exec, b->lane, &u, &b->space->gradient, net->levels && sums[0].data ? sums : NULL);
+    }
     for (int64_t end = K; end > 0 && !s;) {
         const int64_t begin = end > b->space->chunk ? end - b->space->chunk : 0;
         for (int64_t i = end - 1; i >= begin && !s; i--)
@@ -243,12 +254,12 @@ pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_spac
                            int64_t first, int64_t rows, bool diagnose)
 {
     const pudle_backend_ops *be = net->be;
-    block b = { net, exec, space, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose };
+    block b = { net, exec, space, space - net->space, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose };
     b.y = batch->y.data ? shaped_rows(net, &batch->y, first, rows) : b.x;
     pudle_status s = encode(&b, pass->gradient);
     if (s)
         return s;
-    const pudle_view code = slot(&space->code, pass->gradient ? net->depth : 0, rows);
+    const pudle_view code = slot(&space->code, pass->gradient && !net->unroll ? net->depth : 0, rows);
     const pudle_view estimate = pd_rows(&space->reconstruction, 0, rows);
     const pudle_cview cz = pudle_const(&code), w = pudle_const(&net->dictionary.value);
     s = net->map.ops->apply(&net->map, exec, &w, &cz, &estimate);

@@ -23,7 +23,8 @@ typedef struct pd_lane_space {
 } pd_lane_space;
 
 /** Make net->space for batches of `samples`, or keep it where it fits. */
-pudle_status pd_lanes_prepare(pd_network *net, int64_t samples);
+/** plain: for primitives, whatever the backend offers: a diagnosis looks into every layer. */
+pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain);
 void pd_lanes_free(pd_network *net);
 
 /** Samples [first, first + rows) of the batch through the network, into the lane's sums. */

@@ -27,7 +27,7 @@ static const pd_map_ops dense = { "dense", apply, adjoint, gradient };
 void pd_map_dense(pd_map *map, const pudle_backend_ops *be, int32_t data_rank, const int64_t *data_shape, int64_t atoms)
 {
     *map = (pd_map){ .ops = &dense, .be = be, .features = 1, .code = atoms, .atoms = atoms, .data_rank = data_rank, .code_rank = 1,
-                     .weight_rank = 2, .atom_axis = 1 };
+                     .weight_rank = 2, .atom_axis = 1, .matrix = true };
     for (int32_t i = 0; i < data_rank; i++) {
         map->data_shape[i] = data_shape[i];
         map->features *= data_shape[i];

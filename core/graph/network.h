@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "graph/map.h"
+#include <pudle/unroll.h>
 #include "tensor/arrays.h"
 
 /** What multiplies the residual in the decoder's part of the gradient. */
@@ -56,6 +57,11 @@ typedef struct pd_network {
     pd_level level[PD_MAX_LEVELS];
     struct pd_lane_space *space; /* workspaces, kept from batch to batch */
     int64_t lanes, rows;
+    const pudle_unroll_ops *unroller; /* NULL: the backend composes primitives */
+    pudle_unroll *unroll;             /* its own encoder, for the present lanes and rows; NULL: primitives */
+    pudle_cview unroll_theta[PD_MAX_LEVELS];
+    double *unroll_step;              /* (T) */
+    bool plain;                       /* the present workspaces are for primitives whatever the backend offers */
 } pd_network;
 
 /** One batch, with the backend: (n, features), targets the same (data NULL: the input itself), true codes (n, code) or NULL. */

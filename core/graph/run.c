@@ -32,6 +32,11 @@ void pd_lanes_free(pd_network *net)
     free(net->space);
     net->space = NULL;
     net->lanes = net->rows = 0;
+    if (net->unroll)
+        net->unroller->destroy(net->unroll);
+    net->unroll = NULL;
+    free(net->unroll_step);
+    net->unroll_step = NULL;
 }
 
 static pudle_status take(const pd_network *net, pudle_view *v, int32_t rank, const int64_t *shape)
@@ -49,7 +54,7 @@ static pudle_status take(const pd_network *net, pudle_view *v, int32_t rank, con
 
 static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64_t rows)
 {
-    const int64_t K = net->depth, kept = K ? K : 1, m = net->map.features, p = net->map.code;
+    const int64_t K = net->unroll ? 0 : net->depth, kept = K ? K : 1, m = net->map.features, p = net->map.code;
     const int32_t needs = ((const pudle_prox_ops *)net->prox.desc->ops)->vjp_needs;
     space->keeps_input = (needs & PUDLE_VJP_INPUT) != 0;
     space->chunk = (CHUNK_ROWS + rows - 1) / rows;
@@ -68,7 +73,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = take(net, &space->reconstruction, 2, (const int64_t[]){ rows, m });
     if (!s)
         s = take(net, &space->residual, 2, (const int64_t[]){ rows, m });
-    if (!s && (K || net->decoder_code == PD_CODE_SIGN)) /* else the gradient is the decoder's alone */
+    if (!s && (net->depth || net->decoder_code == PD_CODE_SIGN)) /* else the gradient is the decoder's alone */
         s = take(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
     if (!s)
         s = take(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
@@ -84,7 +89,28 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
     return s;
 }
 
-pudle_status pd_lanes_prepare(pd_network *net, int64_t samples)
+/* The backend's own encoder, where it has one for this network. */
+static pudle_status unroll_make(pd_network *net, bool plain)
+{
+    net->unroller = net->be->get_ext ? net->be->get_ext(net->exec, PUDLE_UNROLL) : NULL;
+    if (plain || !net->unroller || !net->map.matrix)
+        return PUDLE_OK;
+    net->unroll_step = pd_alloc((size_t)net->layers, sizeof *net->unroll_step);
+    if (!net->unroll_step)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld layers", (long long)net->layers);
+    for (int i = 0; i < net->levels; i++)
+        net->unroll_theta[i] = pd_cmatrix(net->level[i].theta, net->dtype, net->layers, net->level[i].cols);
+    for (int64_t t = 0; t < net->layers; t++)
+        net->unroll_step[t] = net->step;
+    const pudle_unroll_spec spec = { .size = sizeof spec, .dtype = net->dtype, .features = net->map.features, .atoms = net->map.code,
+                                     .layers = net->layers, .depth = net->depth, .rows = net->rows, .lanes = net->lanes, .prox = net->prox,
+                                     .inner = net->inner, .levels = net->levels, .dictionary = pudle_const(&net->dictionary.value),
+                                     .theta = net->unroll_theta, .step = net->unroll_step };
+    const pudle_status s = net->unroller->create(net->exec, &spec, &net->unroll);
+    return s == PUDLE_ERR_UNSUPPORTED ? PUDLE_OK : s;
+}
+
+pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain)
 {
     const pudle_work work = { sizeof work, net->dtype, samples, net->map.features, net->map.code, net->layers,
                               (net->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED) != 0, 0 };
@@ -95,7 +121,7 @@ pudle_status pd_lanes_prepare(pd_network *net, int64_t samples)
     const int64_t blocks = (samples + rows - 1) / rows;
     if (lanes > blocks)
         lanes = blocks;
-    if (net->space && rows == net->rows && lanes == net->lanes)
+    if (net->space && rows == net->rows && lanes == net->lanes && plain == net->plain)
         return PUDLE_OK;
     pd_lanes_free(net);
     net->space = pd_alloc((size_t)lanes, sizeof *net->space);
@@ -103,6 +129,8 @@ pudle_status pd_lanes_prepare(pd_network *net, int64_t samples)
         return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld lanes", (long long)lanes);
     net->lanes = lanes;
     net->rows = rows;
+    net->plain = plain;
+    s = unroll_make(net, plain);
     for (int64_t i = 0; i < lanes && !s; i++)
         s = lane_make(net, &net->space[i], rows);
     if (s)
@@ -195,6 +223,8 @@ static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass
         const pudle_cview part = pudle_const(&net->space[l].gradient);
         s = net->be->axpby(net->exec, scale, &part, l ? 1.0 : 0.0, &net->dictionary.grad);
     }
+    if (!s && net->unroll && net->depth)
+        s = net->unroller->finish(net->unroll, scale, &net->dictionary.grad);
     for (int i = 0; i < net->levels && !s; i++)
         if (net->level[i].learned)
             s = level_gradient(net, i, scale);
@@ -203,7 +233,11 @@ static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass
 
 pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pass)
 {
-    pudle_status s = pd_lanes_prepare(net, batch->count);
+    pudle_status s = pd_lanes_prepare(net, batch->count, false);
+    for (int64_t t = 0; net->unroll && t < net->layers; t++)
+        net->unroll_step[t] = net->step;
+    if (!s && net->unroll)
+        s = net->unroller->refresh(net->unroll, batch->count);
     if (s)
         return s;
     work w = { net, batch, pass, false };
@@ -214,7 +248,7 @@ pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pas
 pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint)
 {
     pd_pass pass = { .gradient = true };
-    pudle_status s = pd_lanes_prepare(net, batch->count);
+    pudle_status s = pd_lanes_prepare(net, batch->count, true);
     work w = { net, batch, &pass, true };
     if (!s)
         s = net->be->run(net->exec, net->lanes, lane_work, &w);

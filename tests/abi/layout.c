@@ -3,6 +3,7 @@
  * A failure means that plugins in use would break. Structs with a leading `size` may grow at the end, with a new
  * PUDLE_ABI_MINOR: then the size and the new rows are changed here, and no other row. */
 #include <pudle/plugin.h>
+#include <pudle/unroll.h>
 
 #include <stdio.h>
 
@@ -98,6 +99,34 @@ static const row rows[] = {
     AT(pudle_prox_kernel, target, 8),
     AT(pudle_prox_kernel, apply, 16),
     AT(pudle_prox_kernel, vjp, 24),
+
+    SIZE(pudle_unroll_spec, 224),
+    AT(pudle_unroll_spec, size, 0),
+    AT(pudle_unroll_spec, dtype, 4),
+    AT(pudle_unroll_spec, features, 8),
+    AT(pudle_unroll_spec, atoms, 16),
+    AT(pudle_unroll_spec, layers, 24),
+    AT(pudle_unroll_spec, depth, 32),
+    AT(pudle_unroll_spec, rows, 40),
+    AT(pudle_unroll_spec, lanes, 48),
+    AT(pudle_unroll_spec, prox, 56),
+    AT(pudle_unroll_spec, inner, 72),
+    AT(pudle_unroll_spec, levels, 88),
+    AT(pudle_unroll_spec, reserved, 92),
+    AT(pudle_unroll_spec, dictionary, 96),
+    AT(pudle_unroll_spec, theta, 208),
+    AT(pudle_unroll_spec, step, 216),
+
+    SIZE(pudle_unroll_ops, 64),
+    AT(pudle_unroll_ops, size, 0),
+    AT(pudle_unroll_ops, flags, 4),
+    AT(pudle_unroll_ops, create, 8),
+    AT(pudle_unroll_ops, destroy, 16),
+    AT(pudle_unroll_ops, refresh, 24),
+    AT(pudle_unroll_ops, forward, 32),
+    AT(pudle_unroll_ops, adjoint, 40),
+    AT(pudle_unroll_ops, finish, 48),
+    AT(pudle_unroll_ops, bytes, 56),
 
     SIZE(pudle_source, 16),
     AT(pudle_source, size, 0),

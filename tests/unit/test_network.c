@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "train/dictionary.h"
+#include "graph/lane.h"
 #include "train/problem.h"
 
 static pd_context *ctx;
@@ -240,6 +241,137 @@ static void matches_slow_reference(void **state)
     }
 }
 
+/* ---------------------------------------------- a backend's own encoder */
+
+typedef struct outcome { double *code, *gradient, *level, loss; int64_t codes, weights, levels; bool unrolled; } outcome;
+
+/* Everything a batch gives, with or without what the backend offers beyond primitives. */
+static outcome outcome_of(const setup *s, bool primitives)
+{
+    opened o;
+    outcome out = { .codes = s->n * s->p, .weights = s->m * s->p };
+    open_problem(s, &o);
+    pd_network *net = &o.pb.net;
+    pudle_backend_ops bare = *net->be;
+    bare.get_ext = NULL;
+    if (primitives)
+        net->be = &bare;
+    void *memory = NULL;
+    assert_int_equal(net->be->alloc(net->exec, (size_t)out.codes * pudle_dtype_size(net->dtype), &memory), PUDLE_OK);
+    pd_pass pass = { .gradient = true, .code = pd_matrix(memory, net->dtype, s->n, s->p) };
+    run(&o.pb, &pass);
+    run(&o.pb, &pass); /* the second batch finds what the first has left */
+    out.loss = pass.data_loss + pass.code_loss;
+    out.code = doubles(&o.pb, &pass.code);
+    out.gradient = doubles(&o.pb, &net->dictionary.grad);
+    out.unrolled = net->unroll != NULL;
+    if (net->level[0].learned) {
+        out.level = doubles(&o.pb, &net->level[0].parameter.grad);
+        out.levels = net->level[0].rows * net->level[0].cols;
+    }
+    net->be->free(net->exec, memory);
+    pd_lanes_free(net);
+    net->be = o.pb.be;
+    close_problem(&o);
+    return out;
+}
+
+static void outcome_free(outcome *o)
+{
+    free(o->code);
+    free(o->gradient);
+    free(o->level);
+}
+
+/* Sizes at which samples use few of the atoms, some, and all of them; and densities from almost none to all. */
+static setup large_setup(int round)
+{
+    static const int64_t atoms[] = { 7, 40, 100, 150, 400 };
+    setup s = random_setup();
+    s.p = atoms[round % 5] + between(0, 30);
+    s.m = between(5, 90);
+    s.n = between(1, round % 5 == 4 ? 9 : 60);
+    s.layers = between(1, 25);
+    s.truncate = between(1, s.layers);
+    s.step = 0.3 / (1 + sqrt((double)s.p / (double)s.m)) / (1 + sqrt((double)s.p / (double)s.m));
+    s.lambda = s.hard ? 0.02 * pow(30, pudle_random_uniform(&random_state)) : 0.02 * pow(200, pudle_random_uniform(&random_state));
+    s.backend = "cpu";
+    return s;
+}
+
+/* Distance of the input of the prox that is nearest to a kink: within rounding of it a support may differ. */
+static double margin(const setup *s)
+{
+    opened o;
+    setup wide = *s;
+    wide.precision = "f64";
+    wide.backend = "ref";
+    open_problem(&wide, &o);
+    pd_batch batch;
+    assert_int_equal(pd_problem_first(&o.pb, PUDLE_SPLIT_TRAIN, 0, s->n, &batch), PUDLE_OK);
+    const double *x = batch.x.data, *d = o.pb.net.dictionary.value.data;
+    const pd_level *level = &o.pb.net.level[0];
+    assert_int_equal(pd_network_refresh(&o.pb.net), PUDLE_OK);
+    double *z = malloc((size_t)s->p * sizeof *z), *r = malloc((size_t)s->m * sizeof *r), least = INFINITY, unused[2];
+    for (int64_t i = 0; i < s->n; i++) {
+        memset(z, 0, (size_t)s->p * sizeof *z);
+        for (int64_t t = 0; t < s->layers; t++) {
+            for (int64_t f = 0; f < s->m; f++) {
+                r[f] = -x[i * s->m + f];
+                for (int64_t k = 0; k < s->p; k++)
+                    r[f] += d[f * s->p + k] * z[k];
+            }
+            for (int64_t k = 0; k < s->p; k++) {
+                double v = z[k];
+                for (int64_t f = 0; f < s->m; f++)
+                    v -= s->step * d[f * s->p + k] * r[f];
+                const double level_k = level->host[t * level->cols + (level->cols > 1 ? k : 0)];
+                least = fmin(least, fabs(fabs(v) - level_k));
+                z[k] = shrink(s, v, level_k, &unused[0], &unused[1]);
+            }
+        }
+    }
+    free(z);
+    free(r);
+    close_problem(&o);
+    return least;
+}
+
+static void unrolled_matches_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    int compared = 0, sparse = 0, dense = 0;
+    for (int round = 0; round < 60; round++) {
+        setup s = large_setup(round);
+        const bool wide = round % 3 != 0;
+        s.precision = wide ? "f64" : "f32";
+        const double bound = wide ? 1e-11 : 1e-5;
+        if (margin(&s) < (wide ? 1e-12 : 1e-5))
+            continue;
+        outcome fast = outcome_of(&s, false), bare = outcome_of(&s, true);
+        assert_true(fast.unrolled && !bare.unrolled);
+        int64_t nonzero = 0;
+        for (int64_t i = 0; i < fast.codes; i++)
+            nonzero += fast.code[i] != 0;
+        sparse += nonzero < fast.codes / 10;
+        dense += nonzero > fast.codes / 3;
+        const double size = bare.loss + 1e-3;
+        const double code = relative(fast.code, bare.code, fast.codes, 0.01), gradient = relative(fast.gradient, bare.gradient, fast.weights, size),
+                     level = relative(fast.level, bare.level, fast.levels, size);
+        if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast.loss - bare.loss) <= bound * bare.loss))
+            fail_msg("seed %lld round %d %s %s p %lld m %lld n %lld T %lld: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g",
+                     (long long)s.seed, round, s.precision, s.hard ? "hard" : "soft", (long long)s.p, (long long)s.m, (long long)s.n,
+                     (long long)s.layers, code, gradient, level, fast.loss, bare.loss);
+        outcome_free(&fast);
+        outcome_free(&bare);
+        compared++;
+    }
+    print_message("# %d problems, %d with few nonzeros, %d with many\n", compared, sparse, dense);
+    assert_true(compared >= 30 && sparse >= 3 && dense >= 3);
+}
+
 /* Central difference of the loss in entry i of D. */
 static double difference(pd_problem *pb, double *d, int64_t i, double h)
 {
@@ -308,7 +440,7 @@ static void same_bits_for_any_threads(void **state)
     if (!backend_found("cpu"))
         skip();
     for (int round = 0; round < 6; round++) {
-        setup s = random_setup();
+        setup s = round > 2 ? large_setup(round) : random_setup();
         pd_array d[2] = { { { 0 } } };
         s.backend = "cpu";
         s.precision = round % 2 ? "f32" : "f64";
@@ -415,7 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_slow_reference),   cmocka_unit_test(matches_finite_differences), cmocka_unit_test(single_precision_is_close),
         cmocka_unit_test(same_bits_for_any_threads), cmocka_unit_test(spectral_norm),             cmocka_unit_test(divergence_names_the_layer),
-        cmocka_unit_test(learned_levels_begin_at_the_options),
+        cmocka_unit_test(learned_levels_begin_at_the_options), cmocka_unit_test(unrolled_matches_primitives),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }

@@ -1,5 +1,6 @@
 /* The cpu backend: matrix products by BLIS, everything else as loops over arrays, lanes side by side with OpenMP. */
 #include "cpu.h"
+#include "unroll.h"
 #include <stdio.h>
 #include <string.h>
 #ifdef _OPENMP
@@ -165,6 +166,12 @@ static pudle_status cpu_run(pudle_exec *exec, int64_t lanes, pudle_lane_fn fn, v
     return first.status;
 }
 
+static const void *cpu_get_ext(pudle_exec *exec, const char *id)
+{
+    (void)exec;
+    return id && !strcmp(id, PUDLE_UNROLL) ? &cpu_unroll_ops : NULL;
+}
+
 static const pudle_option options[] = {
     { "threads", PUDLE_INT, 0, offsetof(params, threads), "0", 0, 1024, NULL, "threads",
       "Threads to compute with; 0: as many as there are processors this process may use. Results do not depend on it." },
@@ -204,7 +211,7 @@ static const pudle_backend_ops ops = {
     .loss_mean = host_loss_mean,
     .code_value = host_code_value,
     .code_grad = host_code_grad,
-    .get_ext = host_get_ext,
+    .get_ext = cpu_get_ext,
     .conv_apply = cpu_conv_apply,
     .conv_adjoint = cpu_conv_adjoint,
     .conv_gradient = cpu_conv_gradient,
