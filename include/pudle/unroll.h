@@ -38,7 +38,8 @@ typedef struct pudle_unroll_ops {
     /** Before the lanes of every batch, on the root: D, theta or step may have changed. samples: in this batch, at most
      *  spec.rows to a block as before. */
     pudle_status (*refresh)(pudle_unroll *u, int64_t samples);
-    /** A block of x (rows <= spec.rows, m) to its codes z (rows, p). With tape, adjoint may follow for the same block. */
+    /** A block of x (rows <= spec.rows, m) to its codes z (rows, p). With tape, adjoint may follow for the same
+     *  block: from the same exec, with no other block in between. */
     pudle_status (*forward)(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z);
     /** adjoint: d loss / d z_T (rows, p), overwritten. gradient (m, p): added to, but for what finish adds. gtheta: NULL, or for
      *  each level (T, 1 or p) in f64, added to. */

@@ -39,6 +39,7 @@ typedef struct codes {
     int64_t room, local_room;
 } codes;
 
+/* A thread's workspace: the tape of the block it is at, and room for its arithmetic. */
 typedef struct lane {
     codes *slot;      /* depth + 3: z_{T-K} .. z_T, and two for the layers before */
     void *base;       /* (rows, ld): step c */
@@ -47,10 +48,15 @@ typedef struct lane {
     int32_t *number;  /* (p) */
     uint32_t *seen, stamp;
     buffer dense[2], levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS], up, masked, atoms, trail, columns[2], sums;
-    buffer outer;     /* (p, ld): sum over samples of step z u' */
-    bool outer_used;
     int64_t rows;     /* of the block on the tape */
 } lane;
+
+/* What a lane of the batch has gathered: (p, ld), the sum over its samples of step z u'. Lanes are added in order, so these are
+ * kept apart for each, while the tapes belong to threads, of which there are fewer. */
+typedef struct gathered {
+    buffer outer;
+    bool used;
+} gathered;
 
 struct pudle_unroll {
     pudle_exec *root;
@@ -60,7 +66,8 @@ struct pudle_unroll {
     void *gram;       /* (p, ld); the padding is 0 */
     void *dead;       /* half-widths of the dead zone: (T), or (T, ld) if dead_along */
     bool dead_along;
-    lane *lane;
+    lane *lane;          /* one a thread, and one for the root */
+    gathered *gathered;  /* one a lane */
     buffer zeros;     /* (rows, m) */
     size_t held;      /* bytes */
 };
@@ -178,15 +185,15 @@ static bool direct(const pudle_unroll *u, int64_t size)
 }
 
 /* The lane's outer products, cleared on first use in a batch. */
-static pudle_status outer_room(pudle_unroll *u, lane *l)
+static pudle_status outer_room(pudle_unroll *u, gathered *g)
 {
     const size_t bytes = (size_t)(u->spec.atoms * u->ld) * width_of(u);
-    if (l->outer_used)
+    if (g->used)
         return PUDLE_OK;
-    const pudle_status s = want(u, &l->outer, bytes);
+    const pudle_status s = want(u, &g->outer, bytes);
     if (!s)
-        memset(l->outer.at, 0, bytes);
-    l->outer_used = !s;
+        memset(g->outer.at, 0, bytes);
+    g->used = !s;
     return s;
 }
 
@@ -236,7 +243,7 @@ static void scatter_sums(const pudle_unroll *u, lane *l, int64_t t, const int32_
 
 static void lane_free(pudle_unroll *u, lane *l)
 {
-    buffer *const buffers[] = { &l->dense[0], &l->dense[1], &l->up, &l->masked, &l->atoms, &l->trail, &l->columns[0], &l->columns[1], &l->sums, &l->outer };
+    buffer *const buffers[] = { &l->dense[0], &l->dense[1], &l->up, &l->masked, &l->atoms, &l->trail, &l->columns[0], &l->columns[1], &l->sums };
     void *const plain[] = { l->base, l->target, l->v, l->coef, l->number, l->seen };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         host_free(u->root, buffers[i]->at);
@@ -258,9 +265,12 @@ static void cpu_unroll_destroy(pudle_unroll *u)
 {
     if (!u)
         return;
-    for (int64_t i = 0; u->lane && i < u->spec.lanes; i++)
+    for (int64_t i = 0; u->lane && i <= u->root->threads; i++)
         lane_free(u, &u->lane[i]);
+    for (int64_t i = 0; u->gathered && i < u->spec.lanes; i++)
+        host_free(u->root, u->gathered[i].outer.at);
     host_free(u->root, u->lane);
+    host_free(u->root, u->gathered);
     host_free(u->root, u->gram);
     host_free(u->root, u->dead);
     host_free(u->root, u->zeros.at);
@@ -281,8 +291,12 @@ static pudle_status take(pudle_unroll *u, void *to, int64_t count, size_t width)
     return PUDLE_OK;
 }
 
-static pudle_status lane_make(pudle_unroll *u, lane *l)
+/* The workspace of the thread that an exec stands for, made when it is first used. */
+static pudle_status lane_of(pudle_unroll *u, const pudle_exec *exec, lane **out)
 {
+    lane *l = *out = &u->lane[exec == u->root ? u->root->threads : exec - u->root->lane];
+    if (l->slot)
+        return PUDLE_OK;
     const int64_t rows = u->spec.rows, p = u->spec.atoms, slots = u->spec.depth + 3;
     const size_t w = width_of(u);
     pudle_status s = take(u, &l->slot, slots, sizeof *l->slot);
@@ -373,9 +387,9 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     if (!s)
         s = take(u, &u->dead, spec->layers * (along ? u->ld : 1), width_of(u));
     if (!s)
-        s = take(u, &u->lane, spec->lanes, sizeof *u->lane);
-    for (int64_t i = 0; i < spec->lanes && !s; i++)
-        s = lane_make(u, &u->lane[i]);
+        s = take(u, &u->lane, exec->threads + 1, sizeof *u->lane);
+    if (!s)
+        s = take(u, &u->gathered, spec->lanes, sizeof *u->gathered);
     if (s)
         cpu_unroll_destroy(u);
     else
@@ -427,7 +441,7 @@ static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
     u->samples = samples;
     find_dead_zones(u);
     for (int64_t i = 0; i < u->spec.lanes; i++)
-        u->lane[i].outer_used = false;
+        u->gathered[i].used = false;
     const size_t zeros = (size_t)(u->spec.rows * u->spec.features) * width_of(u), old = u->zeros.bytes;
     pudle_status s = g.status ? g.status : want(u, &u->zeros, zeros);
     if (!s && old < zeros)
@@ -449,65 +463,86 @@ static pudle_status correlate(pudle_unroll *u, pudle_exec *exec, lane *l, const 
 
 static pudle_status cpu_unroll_forward(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
 {
-    lane *l = &u->lane[index];
-    const pudle_status s = correlate(u, exec, l, x);
-    l->rows = x->shape[0];
+    lane *l = NULL;
+    pudle_status s = lane_of(u, exec, &l);
+    (void)index;
+    if (!s)
+        s = correlate(u, exec, l, x);
     if (s)
         return s;
+    l->rows = x->shape[0];
     return u->spec.dtype == PUDLE_F64 ? forward_f64(u, exec, l, l->rows, tape, z) : forward_f32(u, exec, l, l->rows, tape, z);
 }
 
 static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_view *adjoint, const pudle_view *gradient,
                                 const pudle_view *gtheta)
 {
-    lane *l = &u->lane[index];
+    lane *l = NULL;
+    pudle_status s = lane_of(u, exec, &l);
+    if (s)
+        return s;
+    gathered *g = &u->gathered[index];
     const int64_t rows = l->rows, m = u->spec.features;
     const size_t bytes = (size_t)(rows * u->ld) * width_of(u);
-    pudle_status s = want(u, &l->sums, bytes);
+    s = want(u, &l->sums, bytes);
     if (s)
         return s;
     memset(l->sums.at, 0, bytes);
     for (int64_t from = 0; from < rows && !s; from += BACK_ROWS) {
         const int64_t to = from + BACK_ROWS < rows ? from + BACK_ROWS : rows;
-        s = u->spec.dtype == PUDLE_F64 ? back_rows_f64(u, exec, l, from, to, adjoint, l->sums.at, gradient, gtheta)
-                                       : back_rows_f32(u, exec, l, from, to, adjoint, l->sums.at, gradient, gtheta);
+        s = u->spec.dtype == PUDLE_F64 ? back_rows_f64(u, exec, l, g, from, to, adjoint, l->sums.at, gradient, gtheta)
+                                       : back_rows_f32(u, exec, l, g, from, to, adjoint, l->sums.at, gradient, gtheta);
     }
     const pudle_view target = matrix_of(l->target, u->spec.dtype, rows, m, m), sums = matrix_of(l->sums.at, u->spec.dtype, rows, u->spec.atoms, u->ld);
     const pudle_cview ct = pudle_const(&target), cs = pudle_const(&sums);
     return s ? s : cpu_gemm(exec, true, false, -1.0, &ct, &cs, 1.0, gradient);
 }
 
-/* Sum of the lanes' outer products, in lane order, made symmetric. */
-static void symmetric_sum(pudle_unroll *u, void *sum, int64_t i)
+/* Entries of `sum`: the lanes' outer products, added in lane order, with their mirror images. A tile at a time, because one of the
+ * two goes down columns. */
+typedef struct mirror_work {
+    pudle_unroll *u;
+    void *sum;
+    int64_t tiles;
+} mirror_work;
+
+enum { MIRROR_TILE = 64 };
+
+static void mirror_tile(void *ctx, int64_t part)
 {
-    for (int64_t k = 0; k <= i; k++) {
-        double both = 0;
-        for (int64_t l = 0; l < u->spec.lanes; l++) {
-            if (!u->lane[l].outer_used)
-                continue;
-            const pudle_cview p = { .data = u->lane[l].outer.at, .dtype = u->spec.dtype };
-            both += pudle_entry(&p, i * u->ld + k) + pudle_entry(&p, k * u->ld + i);
+    const mirror_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    const int64_t p = u->spec.atoms, top = part / w->tiles * MIRROR_TILE, left = part % w->tiles * MIRROR_TILE;
+    const int64_t bottom = top + MIRROR_TILE < p ? top + MIRROR_TILE : p, right = left + MIRROR_TILE < p ? left + MIRROR_TILE : p;
+    for (int64_t i = top; i < bottom; i++)
+        for (int64_t k = left; k < right; k++) {
+            double both = 0;
+            for (int64_t l = 0; l < u->spec.lanes; l++) {
+                if (!u->gathered[l].used)
+                    continue;
+                const pudle_cview outer = { .data = u->gathered[l].outer.at, .dtype = u->spec.dtype };
+                both += pudle_entry(&outer, i * u->ld + k) + pudle_entry(&outer, k * u->ld + i);
+            }
+            if (u->spec.dtype == PUDLE_F64)
+                ((double *)w->sum)[i * u->ld + k] = both;
+            else
+                ((float *)w->sum)[i * u->ld + k] = (float)both;
         }
-        if (u->spec.dtype == PUDLE_F64)
-            ((double *)sum)[i * u->ld + k] = ((double *)sum)[k * u->ld + i] = both;
-        else
-            ((float *)sum)[i * u->ld + k] = ((float *)sum)[k * u->ld + i] = (float)both;
-    }
 }
 
 static pudle_status cpu_unroll_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
     bool used = false;
     for (int64_t l = 0; l < u->spec.lanes; l++)
-        used = used || u->lane[l].outer_used;
+        used = used || u->gathered[l].used;
     if (!used)
         return PUDLE_OK;
     void *sum = NULL;
     const pudle_status s = host_alloc(u->root, (size_t)(u->spec.atoms * u->ld) * width_of(u), &sum);
     if (s)
         return s;
-    for (int64_t i = 0; i < u->spec.atoms; i++)
-        symmetric_sum(u, sum, i);
+    mirror_work w = { u, sum, (u->spec.atoms + MIRROR_TILE - 1) / MIRROR_TILE };
+    cpu_share(u->root, w.tiles * w.tiles, (double)u->spec.atoms * (double)u->spec.atoms, mirror_tile, &w);
     const pudle_view v = matrix_of(sum, u->spec.dtype, u->spec.atoms, u->spec.atoms, u->ld);
     const pudle_cview cv = pudle_const(&v);
     const pudle_status done = cpu_gemm(u->root, false, false, -scale, &u->spec.dictionary, &cv, 1.0, gradient);

@@ -202,9 +202,9 @@ static pudle_status NAME(mask)(pudle_unroll *u, pudle_exec *exec, lane *l, int64
 
 /* What a row with local numbers has gathered: into the lane's outer products, or, where these are cheaper, D outer' + outer'
  * straight into the gradient. The sum of its adjoints into row `row` of `sums`. */
-static void NAME(unload)(pudle_unroll *u, lane *l, const NAME(trail) *r, REAL *sums)
+static void NAME(unload)(const pudle_unroll *u, gathered *g, const NAME(trail) *r, REAL *sums)
 {
-    REAL *outer = l->outer.at;
+    REAL *outer = g->outer.at;
     for (int64_t i = 0; i < r->size; i++) {
         sums[r->atom ? r->atom[i] : i] += r->sum[i];
         for (int64_t k = 0; r->atom && k < r->size; k++)
@@ -237,7 +237,7 @@ static pudle_status NAME(unload_directly)(pudle_unroll *u, pudle_exec *exec, lan
 }
 
 /* Rows [from, to) back through all kept layers. */
-static pudle_status NAME(back_rows)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t from, int64_t to, const pudle_view *adjoint,
+static pudle_status NAME(back_rows)(pudle_unroll *u, pudle_exec *exec, lane *l, gathered *g, int64_t from, int64_t to, const pudle_view *adjoint,
                                     REAL *sums, const pudle_view *gradient, const pudle_view *gtheta)
 {
     const int64_t T = u->spec.layers, K = u->spec.depth, p = u->spec.atoms;
@@ -252,7 +252,7 @@ static pudle_status NAME(back_rows)(pudle_unroll *u, pudle_exec *exec, lane *l, 
         if (s)
             return s;
         const int64_t size = NAME(number)(u, l, row, atom), width = padded(size);
-        const bool global = 2 * width > u->ld;
+        const bool global = 4 * width > 3 * u->ld;
         *r = (NAME(trail)){ .size = global ? p : size, .width = global ? u->ld : width, .stride = global ? u->ld : width,
                             .atom = global ? NULL : atom };
         entries += (size_t)(3 * r->width + (global ? 0 : 2 * size * width));
@@ -273,7 +273,7 @@ static pudle_status NAME(back_rows)(pudle_unroll *u, pudle_exec *exec, lane *l, 
         for (int64_t i = 0; i < r->size; i++)
             r->adjoint[i] = given[r->atom ? r->atom[i] : i];
         if (!r->atom || !direct(u, r->size))
-            s = outer_room(u, l);
+            s = outer_room(u, g);
         if (r->atom) {
             const size_t square = (size_t)(r->size * r->width);
             NAME(gather_gram)(u, r, memory);
@@ -283,7 +283,7 @@ static pudle_status NAME(back_rows)(pudle_unroll *u, pudle_exec *exec, lane *l, 
             memory += 2 * square;
         } else {
             r->gram = u->gram;
-            r->outer = l->outer.at;
+            r->outer = g->outer.at;
         }
     }
     for (int64_t t = T; t > T - K && !s; t--) {
@@ -300,7 +300,7 @@ static pudle_status NAME(back_rows)(pudle_unroll *u, pudle_exec *exec, lane *l, 
                 sums[row * u->ld + r->atom[i]] += r->sum[i];
             s = NAME(unload_directly)(u, exec, l, r, gradient);
         } else {
-            NAME(unload)(u, l, r, sums + row * u->ld);
+            NAME(unload)(u, g, r, sums + row * u->ld);
         }
     }
     return s;
