@@ -130,8 +130,8 @@ static inline pudle_code_shape pudle_code_shape_of(const pudle_cview *v)
 }
 
 /** A code as runs of consecutive entries, as long as the levels allow: run r belongs to atom r % atoms or, if `along`, entry i
- *  of every run belongs to atom i.
- *  all levels scalar: one run;  dense, per atom: a run per sample, along;  convolutional, per atom: a run per sample and atom. */
+ *  of every run belongs to atom i, and every level has a value per atom.
+ *  all levels scalar: one run;  dense, all per atom: a run per sample, along;  otherwise: a run per sample and atom. */
 typedef struct pudle_code_runs { int64_t runs, length, atoms; bool along; } pudle_code_runs;
 
 /** How a code meets `count` levels, each with one value or one per atom. */
@@ -139,13 +139,15 @@ static inline pudle_code_runs pudle_code_runs_of(const pudle_cview *v, const pud
 {
     const pudle_code_shape s = pudle_code_shape_of(v);
     pudle_code_runs c = { 1, s.batch * s.atoms * s.inner, 1, false };
-    bool per_atom = false;
-    for (int k = 0; k < count; k++)
+    bool per_atom = false, all = true;
+    for (int k = 0; k < count; k++) {
         per_atom = per_atom || pudle_count(&level[k]) > 1;
+        all = all && pudle_count(&level[k]) > 1;
+    }
     if (c.length == 0) {
         c.runs = 0;
     } else if (per_atom) {
-        c.along = s.inner == 1;
+        c.along = s.inner == 1 && all;
         c.runs = c.along ? s.batch : s.batch * s.atoms;
         c.length = c.along ? s.atoms : s.inner;
         c.atoms = s.atoms;
