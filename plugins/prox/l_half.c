@@ -20,13 +20,16 @@ static const pudle_option options[] = {
 };
 
 PUDLE_PROX(l_half, params, 1,
-    const real x = o->nonnegative ? v : pudle_abs(v), c = pudle_cbrt(t[0]), r = t[0] / (x * pudle_sqrt(x));
-    const bool off = x <= c * c * 3 / 2;
-    const real y = (1 + pudle_cos(pudle_acos((real)-1.2990381056766580 * r) * 2 / 3)) * 2 / 3;
-    const real slope = 1 / (1 - r / (4 * y * pudle_sqrt(y))), sign = pudle_copysign(1, v);
-    *p = off ? 0 : v * y;
-    *dv = off ? 0 : slope;
-    dt[0] = off ? 0 : -sign * slope / (2 * pudle_sqrt(x * y));
+    const real x = o->nonnegative ? v : pudle_abs(v), c = pudle_cbrt(t[0]);
+    *p = 0;
+    *dv = 0;
+    dt[0] = 0;
+    if (!(x <= c * c * 3 / 2)) { /* few entries: the branch spares the others costly functions */
+        const real r = t[0] / (x * pudle_sqrt(x)), y = (1 + pudle_cos(pudle_acos((real)-1.2990381056766580 * r) * 2 / 3)) * 2 / 3;
+        *p = v * y;
+        *dv = 1 / (1 - r / (4 * y * pudle_sqrt(y)));
+        dt[0] = -pudle_copysign(*dv, v) / (2 * pudle_sqrt(x * y));
+    }
 )
 PUDLE_PENALTY(l_half, params, 1, *f = o->nonnegative && z < 0 ? INFINITY : t[0] * pudle_sqrt(pudle_abs(z));)
 

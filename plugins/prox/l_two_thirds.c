@@ -21,13 +21,17 @@ static const pudle_option options[] = {
 };
 
 PUDLE_PROX(l_two_thirds, params, 1,
-    const real x = o->nonnegative ? v : pudle_abs(v), c = t[0] * 2 / 3, root = pudle_cbrt(x), r = c / (x * root), k = r / 3;
-    const bool off = x <= 2 * pudle_sqrt(c * pudle_sqrt(c));
-    const real u = pudle_cbrt((1 + pudle_sqrt(1 - 256 * k * k * k)) / 16), a = pudle_sqrt(2 * (u + k / u));
-    const real y = (a + pudle_sqrt(2 / a - a * a)) / 2, slope = 1 / (1 - k / (y * y * y * y)), sign = pudle_copysign(1, v);
-    *p = off ? 0 : v * y * y * y;
-    *dv = off ? 0 : slope;
-    dt[0] = off ? 0 : -sign * slope * 2 / (3 * root * y);
+    const real x = o->nonnegative ? v : pudle_abs(v), c = t[0] * 2 / 3;
+    *p = 0;
+    *dv = 0;
+    dt[0] = 0;
+    if (!(x <= 2 * pudle_sqrt(c * pudle_sqrt(c)))) { /* few entries: the branch spares the others costly functions */
+        const real root = pudle_cbrt(x), r = c / (x * root), k = r / 3, u = pudle_cbrt((1 + pudle_sqrt(1 - 256 * k * k * k)) / 16);
+        const real a = pudle_sqrt(2 * (u + k / u)), y = (a + pudle_sqrt(2 / a - a * a)) / 2;
+        *p = v * y * y * y;
+        *dv = 1 / (1 - k / (y * y * y * y));
+        dt[0] = -pudle_copysign(*dv, v) * 2 / (3 * root * y);
+    }
 )
 PUDLE_PENALTY(l_two_thirds, params, 1,
     const real root = pudle_cbrt(pudle_abs(z));

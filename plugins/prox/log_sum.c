@@ -22,19 +22,23 @@ static const pudle_option options[] = {
 };
 
 PUDLE_PROX(log_sum, params, 1,
-    const real x = o->nonnegative ? v : pudle_abs(v), e = (real)o->epsilon, w = x + e, d = x - e, least = 2 * pudle_sqrt(t[0]);
-    const real root = pudle_sqrt(pudle_max((1 - least / w) * (1 + least / w), 0)), end = t[0] / e;
-    const real q = pudle_max(d >= 0 ? (d + w * root) / 2 : 2 * (x * e - t[0]) / (w * root - d), 0);
-    const real dearer = q * (q / 2 - x) + t[0] * pudle_log1p(q / e); /* than 0 is */
-    const bool off = x <= (t[0] <= e * e ? end : least - e) || (x <= end && dearer >= 0);
-    const real sign = pudle_copysign(1, v);
-    *p = off ? 0 : sign * q;
-    *dv = off ? 0 : (1 + 1 / root) / 2;
-    dt[0] = off ? 0 : -sign / (w * root);
+    const real x = o->nonnegative ? v : pudle_abs(v), e = (real)o->epsilon, w = x + e, d = x - e;
+    const real least = 2 * pudle_sqrt(t[0]), end = t[0] / e;
+    *p = 0;
+    *dv = 0;
+    dt[0] = 0;
+    if (!(x <= (t[0] <= e * e ? end : least - e))) { /* few entries: the branch spares the others costly functions */
+        const real root = pudle_sqrt(pudle_max((1 - least / w) * (1 + least / w), 0));
+        const real q = pudle_max(d >= 0 ? (d + w * root) / 2 : 2 * (x * e - t[0]) / (w * root - d), 0);
+        const bool off = x <= end && q * (q / 2 - x) + t[0] * pudle_log1p(q / e) >= 0; /* 0 costs no more */
+        *p = off ? 0 : pudle_copysign(q, v);
+        *dv = off ? 0 : (1 + 1 / root) / 2;
+        dt[0] = off ? 0 : -pudle_copysign(1, v) / (w * root);
+    }
 )
 PUDLE_PENALTY(log_sum, params, 1, *f = o->nonnegative && z < 0 ? INFINITY : t[0] * pudle_log1p(pudle_abs(z) / o->epsilon);)
 
-/* Where p jumps this is the end of what is certain without comparing costs. A little less: float rounds otherwise. */
+/* Where p jumps, this is the end of what is certain without comparing costs. A little less: float rounds otherwise. */
 static double dead_zone(const void *self, double tau, const double *theta)
 {
     const double e = ((const params *)self)->epsilon, t = theta[0];
