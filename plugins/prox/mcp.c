@@ -16,7 +16,7 @@ static const pudle_option options[] = {
       .offset = offsetof(params, lambda), .dflt = "0.1", .min = 0, .max = INFINITY,
       .doc = "Slope of the penalty at 0; small entries shrink by step * lambda in every layer." },
     { .name = "gamma", .type = PUDLE_REAL, .flags = PUDLE_OPEN_MIN | PUDLE_OPEN_MAX, .offset = offsetof(params, gamma), .dflt = "3.0",
-      .min = 0, .max = INFINITY, .doc = "Entries beyond gamma * lambda are not shrunk; keep it above the step; the larger, the nearer to the l1 norm." },
+      .min = 0, .max = INFINITY, .doc = "Entries beyond gamma * lambda are not shrunk; keep it above the step. The larger, the more like l1." },
     { .name = "nonnegative", .type = PUDLE_BOOL, .offset = offsetof(params, nonnegative), .dflt = "false",
       .doc = "Keep codes >= 0." },
     { .name = NULL },
