@@ -38,6 +38,7 @@
  * - Fractions need a cast, (real)0.5, or float arithmetic turns into double. Whole numbers need none.
  * - Prefer c ? x : y over finished values to if and to arithmetic inside the arms: the compiler then takes many entries
  *   at once. No #if inside the body, and no // comment (a body becomes one line of source).
+ *   gcc does so with divisions and roots only under -fno-math-errno -fno-trapping-math, which are safe here.
  * - A body is also compiled for devices, where only what this header defines, o and the names above exist. There, o has one
  *   member for each option of type BOOL, INT, REAL or ENUM, named as the option is: name the members of params like the options. */
 #ifndef PUDLE_ELEMENTWISE_H
@@ -179,9 +180,10 @@ static inline double pudle_dead_zone_level(const void *self, double tau, const d
 #define PUDLE_CLONES
 #endif
 
-/* Before a loop over entries: none of them depends on another, even where input and output are the same array. */
+/* Before a loop over entries: none of them depends on another, even where input and output are the same array. clang would warn
+ * of a body that it takes one entry at a time, such as one with a logarithm; that is no mistake. */
 #if defined(__clang__)
-#define PUDLE_EACH_ALONE _Pragma("clang loop vectorize(assume_safety)")
+#define PUDLE_EACH_ALONE _Pragma("clang diagnostic ignored \"-Wpass-failed\"") _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)
 #define PUDLE_EACH_ALONE _Pragma("GCC ivdep")
 #else
