@@ -10,7 +10,8 @@ static void print_caps(const pudle_desc *desc)
     static const struct { int32_t kind; uint64_t cap; const char *word; } words[] = {
         { PUDLE_KIND_PROX, PUDLE_PROX_CONVEX, "convex" },       { PUDLE_KIND_PROX, PUDLE_PROX_SEPARABLE, "separable" },
         { PUDLE_KIND_PROX, PUDLE_PROX_INPLACE, "in place" },    { PUDLE_KIND_PROX, PUDLE_PROX_NONNEG, "non-negative" },
-        { PUDLE_KIND_PROX, PUDLE_PROX_BATCH_COUPLED, "couples the batch" }, { PUDLE_KIND_LOSS, PUDLE_LOSS_CONVEX, "convex" },
+        { PUDLE_KIND_PROX, PUDLE_PROX_BATCH_COUPLED, "couples the batch" },
+        { PUDLE_KIND_PROX, PUDLE_PROX_SURROGATE, "levels learned by a stand-in derivative" }, { PUDLE_KIND_LOSS, PUDLE_LOSS_CONVEX, "convex" },
         { PUDLE_KIND_LOSS, PUDLE_LOSS_QUADRATIC, "quadratic" }, { PUDLE_KIND_LOSS, PUDLE_LOSS_SEPARABLE, "separable" },
     };
     const char *before = "  [";
