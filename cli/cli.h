@@ -15,6 +15,7 @@ typedef struct cli_args {
     const char *set[256];
     int sets;
     const char *out, *input, *output, *reconstruction, *split, *format;
+    const char *dir; /* plugins new */
     double rtol, atol;
     bool resume, force, quiet, dictionary;
     /* denoise */
@@ -64,6 +65,7 @@ extern const char cli_denoise_help[]; /* what --help adds to the usage */
 int cli_check(pd_context *ctx, const cli_args *args);
 int cli_compare(pd_context *ctx, const cli_args *args);
 int cli_plugins(pd_context *ctx, const cli_args *args);
+int cli_plugins_new(pd_context *ctx, const cli_args *args); /* plugins new KIND NAME, its arguments counted */
 int cli_doctor(pd_context *ctx, const cli_args *args);
 
 #endif

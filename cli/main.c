@@ -19,7 +19,8 @@ static const cli_command commands[] = {
     { "check", "CONFIG", "validate a config and load its plugins; run nothing", "set quiet", 1, 1, cli_check },
     { "compare", "A.npy B.npy [--rtol R] [--atol A] [--dictionary]", "distance of two arrays, or of two dictionaries up to order and sign",
       "rtol atol dictionary", 2, 2, cli_compare },
-    { "plugins", "list | info NAME [--format text|md|cfg] | reference", "the plugins that can be found, and their options", "format", 1, 2, cli_plugins },
+    { "plugins", "list | info NAME [--format text|md|cfg] | new KIND NAME [--dir DIR] | reference",
+      "the plugins that can be found, and their options; a new one to begin with", "format dir", 1, 3, cli_plugins },
     { "doctor", "", "versions, search paths, backends: what this installation is made of", "", 0, 0, cli_doctor },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -41,7 +42,7 @@ static const struct option long_options[] = {
     { "model", required_argument, NULL, 'M' }, { "config", required_argument, NULL, 'C' }, { "sigma", required_argument, NULL, 'G' },
     { "shift-average", no_argument, NULL, 'A' },{ "memory", required_argument, NULL, 'Y' }, { "grey", no_argument, NULL, 'g' },
     { "seed", required_argument, NULL, 'D' },  { "csv", required_argument, NULL, 'V' },    { "compare", required_argument, NULL, 'P' },
-    { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
+    { "dir", required_argument, NULL, 'N' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
 };
 
 static const char *long_name(int value)
@@ -108,6 +109,7 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'R': args->reconstruction = text; break;
     case 'S': args->split = text; break;
     case 'F': args->format = text; break;
+    case 'N': args->dir = text; break;
     case 'd': args->dictionary = true; break;
     case 'v': pd_log_level(ctx, PUDLE_LOG_DEBUG); break;
     case 't': return tolerance(ctx, "rtol", text, &args->rtol);

@@ -1,4 +1,4 @@
-/* plugins list | info NAME | reference: what can be loaded, and the options of each, from the tables alone. */
+/* plugins list | info NAME | reference (new: plugins_new.c): what can be loaded, and the options of each, from the tables alone. */
 #include "cli.h"
 #include "config/settings.h"
 #include "plugin/registry.h"
@@ -33,6 +33,22 @@ static void print_derivative(const pudle_desc *desc)
     printf("  derivative: %s\n", n >= 0 && n < 4 ? needs[n] : "?");
 }
 
+/* What the author could leave out, as far as the struct that was compiled into the plugin reaches. */
+static void print_optional(const pudle_desc *desc)
+{
+    const pudle_prox_ops *prox = desc->ops;
+    const pudle_loss_ops *loss = desc->ops;
+    if (desc->kind == PUDLE_KIND_PROX)
+        printf("  penalty: %s   dead zone: %s   device source: %s\n", prox->value ? "yes" : "no", prox->dead_zone ? "yes" : "no",
+               PUDLE_HAS(prox, pudle_prox_ops, source) && prox->source ? "yes" : "no");
+    if (desc->kind == PUDLE_KIND_LOSS) {
+        const pudle_loss_kernel *host = loss->kernels[0];
+        printf("  Lipschitz constant: %s   mean of the target: %s   device source: %s\n", loss->lipschitz ? "yes" : "no",
+               PUDLE_HAS(host, pudle_loss_kernel, mean) && host->mean ? "yes" : "the prediction itself",
+               PUDLE_HAS(loss, pudle_loss_ops, source) && loss->source ? "yes" : "no");
+    }
+}
+
 static void info_text(const pd_plugin *plugin)
 {
     const pudle_desc *d = plugin->desc;
@@ -44,6 +60,7 @@ static void info_text(const pd_plugin *plugin)
     if (d->cite)
         printf("  source: %s\n", d->cite);
     print_derivative(d);
+    print_optional(d);
     printf("  file: %s\n  plugin ABI %d.%d, sha256 %s\n\n", plugin->path, plugin->abi_major, plugin->abi_minor, plugin->sha256);
     pudle_option first;
     if (pd_option_at(d, 0, &first))
@@ -154,5 +171,8 @@ int cli_plugins(pd_context *ctx, const cli_args *args)
         return reference(ctx);
     if (!strcmp(what, "info") && args->positionals == 2)
         return info(ctx, args->positional[1], format);
-    return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins: usage: pudle plugins list | info NAME [--format text|md|cfg] | reference"));
+    if (!strcmp(what, "new") && args->positionals == 3)
+        return cli_plugins_new(ctx, args);
+    return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins: usage: pudle plugins list | info NAME [--format text|md|cfg] | "
+                                         "new KIND NAME [--dir DIR] | reference"));
 }

@@ -38,8 +38,7 @@ typedef struct pd_registry {
 /** Size of a struct up to and including `member`: what ABI 1.0 demands, whatever is appended later. */
 #define PD_UP_TO(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 
-enum { PD_NAME_LIMIT = 63, PD_LIST_LIMIT = 64 };
-bool pd_name_valid(const char *name); /* [a-z][a-z0-9_]*, at most PD_NAME_LIMIT long */
+enum { PD_LIST_LIMIT = 64 };
 
 /* path.c */
 pudle_status pd_registry_get(pd_context *ctx, pd_registry **out); /* made on first use; directories complete */

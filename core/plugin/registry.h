@@ -18,6 +18,9 @@ typedef struct pd_plugin {
 const char *pd_kind_name(int32_t kind); /* "prox", "loss", "data", "backend"; "?" */
 int32_t pd_kind_from_name(const char *name); /* 0 if unknown */
 
+enum { PD_NAME_LIMIT = 63 };
+bool pd_name_valid(const char *name); /* of a plugin or an option: [a-z][a-z0-9_]*, at most PD_NAME_LIMIT long */
+
 /** Add search directories. `path` is colon separated. Command-line first: order of calls within a source is kept. */
 enum { PD_FROM_COMMAND_LINE, PD_FROM_ENVIRONMENT, PD_FROM_CONFIG, PD_FROM_USER_DIR, PD_FROM_INSTALL, PD_PATH_SOURCES };
 pudle_status pd_plugin_path_add(pd_context *ctx, int source, const char *path);
