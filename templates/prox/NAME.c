@@ -10,7 +10,7 @@ typedef struct params {
 static const pudle_option options[] = {
     { .name = "lambda", .type = PUDLE_REAL, .flags = PUDLE_THRESHOLD | PUDLE_PER_STEP | PUDLE_OPEN_MAX,
       .offset = offsetof(params, lambda), .dflt = "0.1", .min = 0, .max = INFINITY, .doc = "Weight of the l1 norm." },
-    { .name = "mu", .type = PUDLE_REAL, .flags = PUDLE_OPEN_MAX, .offset = offsetof(params, mu), .dflt = "0.1", .min = 0,
+    { .name = "mu", .type = PUDLE_REAL, .flags = PUDLE_OPEN_MAX, .offset = offsetof(params, mu), .dflt = "0.01", .min = 0,
       .max = INFINITY, .doc = "Weight of half the squared norm." },
     { .name = NULL },
 };

@@ -36,6 +36,11 @@ refuses() {
     fi
 }
 
+# can_check: does this pudle have `plugins check`?
+can_check() {
+    "$PUDLE" plugins --help | grep -q 'check FILE'
+}
+
 skip_all() {
     echo "1..0 # SKIP $1"
     exit 0
