@@ -41,6 +41,22 @@ can_check() {
     "$PUDLE" plugins --help | grep -q 'check FILE'
 }
 
+# installed: from here on everything is found as in an installation, under $work/root: the program (PUDLE, and in PATH), headers by
+# pkg-config, plugins, templates. $HOME is $work/home. The prefix was another one when pudle was configured, so two variables say where.
+installed() {
+    unset MAKEFLAGS MFLAGS MAKELEVEL XDG_DATA_HOME
+    run make -C "$top_builddir" install DESTDIR="$work/root"
+    is_success "make install DESTDIR=..."
+    PUDLE=$(find "$work/root" -path '*/bin/pudle')
+    PATH=$(dirname "$PUDLE"):$PATH
+    PKG_CONFIG_SYSROOT_DIR=$work/root
+    PKG_CONFIG_PATH=$(dirname "$(find "$work/root" -name pudle-plugin.pc)")
+    PUDLE_PLUGIN_PATH=$(find "$work/root" -type d -name abi1)
+    PUDLE_TEMPLATES=$(find "$work/root" -type d -path '*/pudle/templates')
+    HOME=$work/home
+    export PATH HOME PUDLE PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_PATH PUDLE_PLUGIN_PATH PUDLE_TEMPLATES
+}
+
 skip_all() {
     echo "1..0 # SKIP $1"
     exit 0
