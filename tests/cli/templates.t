@@ -85,8 +85,12 @@ refuses 2 "PUDLE_TEMPLATES" "templates that are not there: what to set"
 [ -z "$(find . "$work/elsewhere" -name '*half*' -o -name '.*.new-*')" ]
 ok $? "nothing half-written is left behind"
 
-[ "$(pkg-config --variable=templatedir pudle-plugin | sed 's|.*/pudle/|/pudle/|')" = /pudle/templates ]
-ok $? "pudle-plugin.pc knows the templates"
+templates=$(env -u PKG_CONFIG_SYSROOT_DIR pkg-config --variable=templatedir pudle-plugin)
+[ -n "$templates" ] && [ -f "$work/root$templates/prox/NAME.c" ]
+ok $? "pudle-plugin.pc says where the templates are: $templates"
+run env -u PUDLE_TEMPLATES "$PUDLE" plugins new prox unset
+[ "$status" -eq 0 ] || grep -qF "$templates/common" "$work/err"
+ok $? "the program looks there by itself"
 run env -u PKG_CONFIG_PATH -u PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR=/nonexistent make -C my_loss
 refuses 2 "set PKG_CONFIG_PATH" "make without the installed headers says what is missing"
 done_testing
