@@ -42,7 +42,7 @@ static const struct option long_options[] = {
     { "model", required_argument, NULL, 'M' }, { "config", required_argument, NULL, 'C' }, { "sigma", required_argument, NULL, 'G' },
     { "shift-average", no_argument, NULL, 'A' },{ "memory", required_argument, NULL, 'Y' }, { "grey", no_argument, NULL, 'g' },
     { "seed", required_argument, NULL, 'D' },  { "csv", required_argument, NULL, 'V' },    { "compare", required_argument, NULL, 'P' },
-    { "dir", required_argument, NULL, 'N' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
+    { "dir", required_argument, NULL, 'W' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
 };
 
 static const char *long_name(int value)
@@ -109,7 +109,7 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'R': args->reconstruction = text; break;
     case 'S': args->split = text; break;
     case 'F': args->format = text; break;
-    case 'N': args->dir = text; break;
+    case 'W': args->dir = text; break;
     case 'd': args->dictionary = true; break;
     case 'v': pd_log_level(ctx, PUDLE_LOG_DEBUG); break;
     case 't': return tolerance(ctx, "rtol", text, &args->rtol);

@@ -163,6 +163,8 @@ static int reference(pd_context *ctx)
 int cli_plugins(pd_context *ctx, const cli_args *args)
 {
     const char *what = args->positional[0], *format = args->format ? args->format : "text";
+    if (args->dir && strcmp(what, "new") != 0)
+        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins %s: --dir belongs to pudle plugins new", what));
     if (strcmp(format, "text") != 0 && strcmp(format, "md") != 0 && strcmp(format, "cfg") != 0)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "--format %s: there are text, md and cfg", format));
     if (!strcmp(what, "list") && args->positionals == 1)

@@ -205,6 +205,8 @@ int cli_plugins_new(pd_context *ctx, const cli_args *args)
 {
     const char *templates = getenv("PUDLE_TEMPLATES"), *dir = args->dir ? args->dir : ".";
     folder f = { .ctx = ctx, .kind = args->positional[1], .name = args->positional[2] };
+    if (args->format)
+        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins new: --format belongs to pudle plugins info"));
     const pudle_status kind = check_kind(ctx, f.kind), name = check_name(ctx, f.name);
     if (kind || name)
         return cli_setup_failed(ctx, PUDLE_ERR_CONFIG);

@@ -68,6 +68,10 @@ run pudle plugins new porx mine
 refuses 2 "there are prox, loss and data" "an unknown kind"
 run pudle plugins new prox
 refuses 2 "usage: pudle plugins" "a missing name"
+run pudle plugins info my_prox --dir "$work"
+refuses 2 "--dir belongs to pudle plugins new" "--dir of another command"
+run pudle plugins new prox mine --format md
+refuses 2 "--format belongs to pudle plugins info" "an option of another command"
 run pudle plugins new prox mine --dir "$work/nowhere"
 refuses 1 "$work/nowhere/mine: cannot be made" "--dir that does not exist"
 mkdir "$work/elsewhere"
