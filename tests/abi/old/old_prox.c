@@ -1,4 +1,4 @@
-/* A soft threshold as ABI 1.0 had it:  p = sign(v) max(|v| - t, 0),  t = tau lambda, one level for all atoms. */
+/* A soft threshold as ABI 1.0 had it:  p = sign(v) max(|v| - t, 0),  t = tau lambda. */
 #include "pudle-1.0.h"
 
 typedef struct params {
@@ -11,20 +11,33 @@ static const pudle_option options[] = {
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL },
 };
 
+/* How often a level is used before the next one's turn, and how many there are: entry i has level i / run % count. */
+typedef struct levels {
+    int64_t count, run;
+} levels;
+
+static levels levels_of(const pudle_cview *theta, const pudle_cview *v)
+{
+    levels l = { pudle_count(theta), 1 };
+    for (int32_t i = 2; i < v->rank; i++)
+        l.run *= v->shape[i];
+    return l;
+}
+
 #define KERNELS(TYPE, SUFFIX)                                                                                   \
-    static void apply_##SUFFIX(int64_t n, TYPE t, const TYPE *v, TYPE *p)                                       \
+    static void apply_##SUFFIX(int64_t n, levels l, const TYPE *t, const TYPE *v, TYPE *p)                      \
     {                                                                                                           \
         for (int64_t i = 0; i < n; i++) {                                                                       \
-            const TYPE x = v[i], level = x < 0 ? -t : t;                                                        \
-            p[i] = x <= t && x >= -t ? 0 : x - level;                                                           \
+            const TYPE x = v[i], level = t[i / l.run % l.count];                                                \
+            p[i] = x <= level && x >= -level ? 0 : x < 0 ? x + level : x - level;                               \
         }                                                                                                       \
     }                                                                                                           \
-    static void vjp_##SUFFIX(int64_t n, const TYPE *p, const TYPE *g, TYPE *gv, double *gt)                     \
+    static void vjp_##SUFFIX(int64_t n, levels l, const TYPE *p, const TYPE *g, TYPE *gv, double *gt)           \
     {                                                                                                           \
         for (int64_t i = 0; i < n; i++) {                                                                       \
-            const TYPE up = g[i], sign = p[i] > 0 ? 1 : p[i] < 0 ? -1 : 0;                                      \
+            const TYPE up = g[i];                                                                               \
             if (gt)                                                                                             \
-                *gt -= (double)(sign * up);                                                                     \
+                gt[i / l.run % l.count] -= (double)(p[i] > 0 ? up : p[i] < 0 ? -up : 0);                        \
             gv[i] = p[i] == 0 ? 0 : up;                                                                         \
         }                                                                                                       \
     }
@@ -34,25 +47,25 @@ KERNELS(double, f64)
 static pudle_status apply(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v,
                           const pudle_view *p)
 {
+    const levels l = levels_of(theta, v);
     (void)self, (void)exec, (void)tau;
-    if (pudle_count(&theta[0]) != 1)
-        return PUDLE_ERR_ARG;
     if (v->dtype == PUDLE_F64)
-        apply_f64(pudle_count(v), *(const double *)theta[0].data, v->data, p->data);
+        apply_f64(pudle_count(v), l, theta[0].data, v->data, p->data);
     else
-        apply_f32(pudle_count(v), *(const float *)theta[0].data, v->data, p->data);
+        apply_f32(pudle_count(v), l, theta[0].data, v->data, p->data);
     return PUDLE_OK;
 }
 
 static pudle_status vjp(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v,
                         const pudle_cview *p, const pudle_cview *g, const pudle_view *gv, const pudle_view *gtheta)
 {
+    const levels l = levels_of(theta, p);
     double *gt = gtheta ? gtheta[0].data : NULL;
-    (void)self, (void)exec, (void)tau, (void)theta, (void)v;
+    (void)self, (void)exec, (void)tau, (void)v;
     if (p->dtype == PUDLE_F64)
-        vjp_f64(pudle_count(p), p->data, g->data, gv->data, gt);
+        vjp_f64(pudle_count(p), l, p->data, g->data, gv->data, gt);
     else
-        vjp_f32(pudle_count(p), p->data, g->data, gv->data, gt);
+        vjp_f32(pudle_count(p), l, p->data, g->data, gv->data, gt);
     return PUDLE_OK;
 }
 
