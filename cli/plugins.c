@@ -1,4 +1,4 @@
-/* plugins list | info NAME | reference: what can be loaded, and the options of each, from the tables alone. */
+/* plugins list | info NAME | reference (check: plugins_check.c): what can be loaded, and the options of each, from the tables alone. */
 #include "cli.h"
 #include "config/settings.h"
 #include "plugin/registry.h"
@@ -146,6 +146,11 @@ static int reference(pd_context *ctx)
 int cli_plugins(pd_context *ctx, const cli_args *args)
 {
     const char *what = args->positional[0], *format = args->format ? args->format : "text";
+    if (!strcmp(what, "check"))
+        return cli_plugins_check(ctx, args);
+    if (args->only || args->backend || args->timeout > 0 || args->in_process || args->has_seed || args->sets)
+        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins %s: --only, --seed, --set, --backend, --timeout and --in-process belong to "
+                                             "pudle plugins check", what));
     if (strcmp(format, "text") != 0 && strcmp(format, "md") != 0 && strcmp(format, "cfg") != 0)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "--format %s: there are text, md and cfg", format));
     if (!strcmp(what, "list") && args->positionals == 1)
@@ -154,5 +159,5 @@ int cli_plugins(pd_context *ctx, const cli_args *args)
         return reference(ctx);
     if (!strcmp(what, "info") && args->positionals == 2)
         return info(ctx, args->positional[1], format);
-    return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins: usage: pudle plugins list | info NAME [--format text|md|cfg] | reference"));
+    return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins: usage: pudle plugins list | info NAME [--format text|md|cfg] | reference | check FILE.so|NAME"));
 }
