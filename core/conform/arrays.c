@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLACK = 4096, SENTINEL = 0x5a };
+enum { SLACK = 4096, PADDING = 256, SENTINEL = 0x5a };
 
 struct pd_place {
     pd_place *next;
@@ -19,8 +19,8 @@ struct pd_place {
     unsigned char *base, *data; /* base: of the mapping */
     size_t whole, bytes;        /* of the mapping; of the array */
     unsigned char *open, *open_end; /* what may be touched: the array and sentinels */
-    int guard;
     bool read_only;
+    void *padded;               /* instead of a mapping */
 };
 
 /* Faults are looked up here; changed only while no kernel runs. */
@@ -33,8 +33,24 @@ static size_t page(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Cheap memory with room on both sides, so that a wrong access there does no harm to the suite. */
+static void *padded_new(pd_trial *t, pd_place *p, size_t bytes)
+{
+    unsigned char *memory = p ? pd_alloc(1, bytes + 2 * PADDING) : NULL;
+    if (!memory) {
+        free(p);
+        pd_fails(t, "the suite has no memory for an array of %zu bytes", bytes);
+        return NULL;
+    }
+    *p = (pd_place){ .next = t->places, .name = "an array", .padded = memory, .data = memory + PADDING, .bytes = bytes };
+    t->places = watched = p;
+    return p->data;
+}
+
 void *pd_place_new(pd_trial *t, size_t bytes, int guard, const char *name)
 {
+    if (guard == PD_PADDED)
+        return padded_new(t, calloc(1, sizeof(pd_place)), bytes);
     const size_t pages = (bytes + SLACK + page() - 1) / page() * page();
     pd_place *p = calloc(1, sizeof *p);
     unsigned char *base = p ? mmap(NULL, pages + 2 * page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
@@ -43,7 +59,7 @@ void *pd_place_new(pd_trial *t, size_t bytes, int guard, const char *name)
         pd_fails(t, "the suite has no memory for an array of %zu bytes", bytes);
         return NULL;
     }
-    *p = (pd_place){ .next = t->places, .name = name, .base = base, .whole = pages + 2 * page(), .bytes = bytes, .guard = guard };
+    *p = (pd_place){ .next = t->places, .name = name, .base = base, .whole = pages + 2 * page(), .bytes = bytes };
     p->open = base + page();
     p->open_end = p->open + pages;
     mprotect(base, page(), PROT_NONE);
@@ -65,7 +81,10 @@ void pd_release(pd_trial *t, void *mark)
     t->places = watched = mark;
     for (pd_place *next; p != mark; p = next) {
         next = p->next;
-        munmap(p->base, p->whole);
+        if (p->padded)
+            free(p->padded);
+        else
+            munmap(p->base, p->whole);
         free(p);
     }
 }
@@ -86,7 +105,7 @@ static pd_place *place_of(pd_trial *t, const void *memory)
 void pd_place_protect(pd_trial *t, const void *memory, bool read_only)
 {
     pd_place *p = place_of(t, memory);
-    if (!p)
+    if (!p || p->padded)
         return;
     mprotect(p->open, (size_t)(p->open_end - p->open), read_only ? PROT_READ : PROT_READ | PROT_WRITE);
     p->read_only = read_only;
@@ -95,7 +114,7 @@ void pd_place_protect(pd_trial *t, const void *memory, bool read_only)
 bool pd_place_intact(pd_trial *t, const void *memory, bool *after)
 {
     const pd_place *p = place_of(t, memory);
-    for (const unsigned char *at = p ? p->open : NULL; p && at < p->open_end; at++) {
+    for (const unsigned char *at = p && !p->padded ? p->open : NULL; at && at < p->open_end; at++) {
         if (at == p->data)
             at += p->bytes;
         if (at < p->open_end && *at != SENTINEL) {
@@ -110,10 +129,7 @@ bool pd_place_intact(pd_trial *t, const void *memory, bool *after)
 
 double *pd_scratch(pd_trial *t, int64_t n)
 {
-    double *x = pd_place_new(t, (size_t)(n > 0 ? n : 1) * sizeof *x, PD_PLAIN, "scratch");
-    if (x)
-        memset(x, 0, (size_t)(n > 0 ? n : 1) * sizeof *x);
-    return x;
+    return pd_place_new(t, (size_t)(n > 0 ? n : 1) * sizeof(double), PD_PADDED, "scratch");
 }
 
 size_t pd_view_bytes(const pudle_view *v)
@@ -187,7 +203,7 @@ bool pd_pause_begin(pd_trial *t, const void *memory, bool (*fn)(void *ctx), void
 {
     const pd_place *p = place_of(t, memory);
     const uintptr_t mask = (uintptr_t)page() - 1;
-    if (!p || p->bytes < 2 * page())
+    if (!p || p->padded || p->bytes < 2 * page())
         return false;
     trap.from = (unsigned char *)(((uintptr_t)p->data + p->bytes / 2 + mask) & ~mask);
     trap.bytes = ((size_t)(p->data + p->bytes - trap.from) + mask) & ~mask;
@@ -241,6 +257,8 @@ static void append(char *to, size_t room, const char *text)
 
 static const char *fault_of(const pd_place *p, const unsigned char *at)
 {
+    if (p->padded)
+        return NULL;
     if (at >= p->open && at < p->open_end)
         return p->read_only ? "it wrote to its input " : NULL;
     if (at >= p->open_end && at < p->base + p->whole)

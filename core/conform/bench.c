@@ -52,7 +52,7 @@ bool pd_bench_put(pd_bench *b, int32_t dtype, int32_t rank, const int64_t *shape
 {
     pd_trial *t = b->t;
     void *mark = pd_mark(t);
-    const pudle_view host = pd_view_new(t, dtype, rank, shape, PD_PLAIN, "staging", from);
+    const pudle_view host = pd_view_new(t, dtype, rank, shape, PD_PADDED, "staging", from);
     const size_t bytes = host.data ? pd_view_bytes(&host) : 0;
     pudle_status s = host.data ? PUDLE_OK : PUDLE_ERR_NOMEM;
     if (!s && !from)
@@ -72,7 +72,7 @@ bool pd_bench_get(pd_bench *b, const pudle_view *v, double *to)
 {
     pd_trial *t = b->t;
     void *mark = pd_mark(t);
-    pudle_view host = pd_view_new(t, v->dtype, v->rank, v->shape, PD_PLAIN, "staging", NULL);
+    pudle_view host = pd_view_new(t, v->dtype, v->rank, v->shape, PD_PADDED, "staging", NULL);
     const pudle_status s = !host.data ? PUDLE_ERR_NOMEM : PD_IN(t, "download", b->ops->download(b->exec, host.data, v->data, pd_view_bytes(&host)));
     PD_OUT(t);
     if (!s)

@@ -104,16 +104,39 @@ static bool each_call(pd_trial *t, const pd_cases *cases, int64_t limit, int dra
 
 /* -------------------------------------------------------------------- output */
 
+/* What is added to: the same call on zeros differs by what was there. */
+static bool added_to(pd_trial *t, const pd_call *c, const arrays *a)
+{
+    arrays z;
+    if (!arrays_new(t, c, PD_PADDED, 0xff, &z))
+        return false;
+    for (int i = 0; i < c->outputs; i++)
+        if (c->added[i])
+            memset(z.out[i].data, 0, pd_view_bytes(&z.out[i]));
+    if (!execute(t, c, &z))
+        return false;
+    for (int i = 0; i < c->outputs; i++) {
+        const pudle_cview v = pudle_const(&z.out[i]);
+        for (int64_t k = 0; k < pudle_count(&v) && c->added[i]; k++) {
+            const double before = entry(&c->out[i], k), alone = entry(&z.out[i], k), after = entry(&a->out[i], k);
+            if (!(fabs(after - alone - before) <= pd_tolerance(c->out[i].dtype, 1 << 16) * (fabs(alone) + fabs(before) + 1))) /* sums of many terms */
+                return pd_fails(t, "%s, %s: %s[%lld] was %.9g, its own part is %.9g, and after the call it is %.9g: it is not added to", c->name,
+                                pd_dtype_text(c->out[i].dtype), c->out_name[i], (long long)k, before, alone, after);
+        }
+    }
+    return true;
+}
+
 static bool output_of(pd_trial *t, const pd_call *c)
 {
     arrays a, b;
-    if (!arrays_new(t, c, PD_PLAIN, 0xff, &a) || !arrays_new(t, c, PD_PLAIN, 0x11, &b)) /* 0xff...: NaN; 0x11...: tiny */
+    if (!arrays_new(t, c, PD_PADDED, 0xff, &a) || !arrays_new(t, c, PD_PADDED, 0x11, &b)) /* 0xff...: NaN; 0x11...: tiny */
         return false;
     if (!execute(t, c, &a) || !execute(t, c, &b))
         return false;
     const int i = differs(c, a.out, b.out);
     if (i < 0)
-        return true;
+        return added_to(t, c, &a);
     const int64_t at = first_difference(&a.out[i], &b.out[i]);
     return pd_fails(t, "%s, %s: entry %lld of %s depends on what was in %s before the call (%g, or %g)", c->name, pd_dtype_text(c->out[i].dtype),
                     (long long)at, c->out_name[i], c->out_name[i], entry(&a.out[i], at), entry(&b.out[i], at));
@@ -129,7 +152,7 @@ bool pd_contract_output(pd_trial *t, const pd_cases *cases)
 static bool repeated(pd_trial *t, const pd_call *c)
 {
     arrays a, b;
-    if (!arrays_new(t, c, PD_PLAIN, 0xff, &a) || !arrays_new(t, c, PD_PLAIN, 0xff, &b) || !execute(t, c, &a))
+    if (!arrays_new(t, c, PD_PADDED, 0xff, &a) || !arrays_new(t, c, PD_PADDED, 0xff, &b) || !execute(t, c, &a))
         return false;
     for (int i = 0; i < 20; i++) {
         prepare(c, b.out, 0xff);
@@ -156,7 +179,7 @@ static bool in_place(pd_trial *t, const pd_call *c)
     arrays a, b;
     if (c->in_place < 0)
         return true;
-    if (!arrays_new(t, c, PD_PLAIN, 0xff, &a) || !arrays_new(t, c, PD_PLAIN, 0xff, &b))
+    if (!arrays_new(t, c, PD_PADDED, 0xff, &a) || !arrays_new(t, c, PD_PADDED, 0xff, &b))
         return false;
     memcpy(b.out[0].data, b.in[c->in_place].data, pd_view_bytes(&b.out[0]));
     b.in[c->in_place].data = b.out[0].data;
@@ -291,7 +314,7 @@ static bool gather(pd_trial *t, const pd_cases *cases, void *c, int32_t dtype, t
         if (m->count < 0)
             return false;
         for (int k = 0; k < m->count; k++)
-            if (!arrays_new(t, &m->calls[i][k], PD_PLAIN, 0xff, &m->right[i][k]) || !arrays_new(t, &m->calls[i][k], PD_PLAIN, 0xff, &m->own[i][k]) ||
+            if (!arrays_new(t, &m->calls[i][k], PD_PADDED, 0xff, &m->right[i][k]) || !arrays_new(t, &m->calls[i][k], PD_PLAIN, 0xff, &m->own[i][k]) ||
                 !execute(t, &m->calls[i][k], &m->right[i][k]))
                 return false;
     }
@@ -308,7 +331,7 @@ static bool together(pd_trial *t, team *m)
     t->verdict->calling = "a kernel, on several threads";
     for (; started < THREADS; started++) {
         w[started] = (worker){ .t = t, .calls = m->calls[started], .count = m->count, .first = started, .a = m->own[started],
-                               .right = m->right[started], .go = &go, .until = seconds() + 0.06, .wrong = -1 };
+                               .right = m->right[started], .go = &go, .until = seconds() + 0.03, .wrong = -1 };
         if (pthread_create(&thread[started], NULL, work, &w[started]))
             break;
     }

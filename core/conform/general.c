@@ -89,6 +89,7 @@ static bool wrong_values_refused(pd_trial *t)
 /* What the table allows is either accepted or refused with words, by check before anything is made. */
 static bool options(pd_trial *t)
 {
+    t->strict = true;
     if (!pd_params_draw(t, 0) || !wrong_values_refused(t))
         return false;
     for (int draw = 1; draw <= 40; draw++) {

@@ -44,7 +44,7 @@ void pd_target_draw(pd_trial *t, int family, int32_t rank, const int64_t *shape,
 static bool target_accepted(pd_trial *t, const pd_loss_case *c, const double *x)
 {
     void *mark = pd_mark(t);
-    const pudle_view v = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PLAIN, "target", x);
+    const pudle_view v = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "target", x);
     const pudle_cview view = pudle_const(&v);
     const pudle_status s = !v.data ? PUDLE_ERR_NOMEM : PD_IN(t, "check_target", c->ops->check_target(&t->host.table, t->self, &view));
     PD_OUT(t);
@@ -80,8 +80,8 @@ static bool refresh_case(pd_trial *t, void *c_)
 static pudle_status value_status(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *pred, double *f)
 {
     void *mark = pd_mark(t);
-    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "pred", pred),
-                     y = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "target", c->target);
+    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "pred", pred),
+                     y = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "target", c->target);
     const pudle_cview cp = pudle_const(&p), cy = pudle_const(&y);
     const pudle_status s = !p.data || !y.data ? PUDLE_ERR_NOMEM : PD_IN(t, "value", c->kernel->value(t->self, NULL, &cp, &cy, f));
     PD_OUT(t);
@@ -134,10 +134,10 @@ bool pd_loss_value(pd_trial *t, const pd_loss_case *c, int32_t dtype, const doub
 static bool derived(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *pred, const double *u, double *out)
 {
     void *mark = pd_mark(t);
-    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "pred", pred),
-                     y = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "target", c->target),
-                     w = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "u", u ? u : pred),
-                     g = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "g", NULL);
+    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "pred", pred),
+                     y = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "target", c->target),
+                     w = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "u", u ? u : pred),
+                     g = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "g", NULL);
     const pudle_cview cp = pudle_const(&p), cy = pudle_const(&y), cu = pudle_const(&w);
     pudle_status s = PUDLE_ERR_NOMEM;
     if (p.data && y.data && w.data && g.data) {
@@ -200,9 +200,9 @@ static int calls_of(pd_trial *t, void *c_, int32_t dtype, pd_call *calls)
 {
     const pd_loss_case *c = c_;
     const int64_t one = 1;
-    const pudle_view pred = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "pred", c->pred),
-                     target = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "target", c->target),
-                     u = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "u", c->u), sum = pd_view_new(t, PUDLE_F64, 1, &one, PD_PLAIN, "sum", NULL);
+    const pudle_view pred = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "pred", c->pred),
+                     target = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "target", c->target),
+                     u = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "u", c->u), sum = pd_view_new(t, PUDLE_F64, 1, &one, PD_PADDED, "sum", NULL);
     int count = 0;
     if (!pred.data || !target.data || !u.data || !sum.data)
         return -1;

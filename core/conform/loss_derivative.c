@@ -120,7 +120,7 @@ bool pd_loss_symmetric(pd_trial *t)
 static pudle_status constant_of(pd_trial *t, const pd_loss_case *c, bool any, double *constant)
 {
     void *mark = pd_mark(t);
-    const pudle_view y = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PLAIN, "target", c->target);
+    const pudle_view y = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "target", c->target);
     const pudle_cview view = pudle_const(&y);
     const pudle_status s = !y.data ? PUDLE_ERR_NOMEM : PD_IN(t, "lipschitz", c->ops->lipschitz(t->self, any ? NULL : &view, constant));
     PD_OUT(t);
@@ -271,7 +271,7 @@ bool pd_loss_separable(pd_trial *t)
 static pudle_status code_of(pd_trial *t, const pd_loss_case *c, const double *z, double *f, double *g)
 {
     void *mark = pd_mark(t);
-    const pudle_view v = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PLAIN, "z", z), out = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PLAIN, "g", g ? g : z);
+    const pudle_view v = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "z", z), out = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "g", g ? g : z);
     const pudle_cview view = pudle_const(&v);
     pudle_status s = PUDLE_ERR_NOMEM;
     if (v.data && out.data) {

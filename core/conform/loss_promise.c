@@ -24,7 +24,7 @@ static bool each_case(pd_trial *t, bool (*test)(pd_trial *, pd_loss_case *, int3
 static bool judged(pd_trial *t, pd_loss_case *c, int *refused)
 {
     void *mark = pd_mark(t);
-    const pudle_view y = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PLAIN, "target", c->target);
+    const pudle_view y = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "target", c->target);
     const pudle_cview view = pudle_const(&y);
     double f = 0;
     pd_test_host_forget(&t->host);
@@ -142,7 +142,7 @@ static bool samples(pd_trial *t)
 
 static bool mean_of(pd_trial *t, const pd_loss_case *c, int32_t dtype, double *m)
 {
-    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "pred", c->pred), out = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "m", NULL);
+    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "pred", c->pred), out = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "m", NULL);
     const pudle_cview view = pudle_const(&p);
     const pudle_status s = !p.data || !out.data ? PUDLE_ERR_NOMEM : PD_IN(t, "mean", c->kernel->mean(t->self, NULL, &view, &out));
     PD_OUT(t);

@@ -80,6 +80,7 @@ struct pd_trial {
     void *params;         /* of the instance at hand, from pd_draw_params */
     void *self;
     bool alive;           /* self is to be destroyed */
+    bool strict;          /* a check that refuses drawn options without words is a finding, not a reason to draw others */
     struct pd_pairs *pairs; /* what params were made from */
     char options[768];    /* the same in words */
 };
@@ -137,7 +138,9 @@ bool pd_difference_enough(pd_trial *t, const pd_differences *all, const char *of
 
 /* -------------------------------------------------------------------- arrays */
 
-enum { PD_PLAIN, PD_GUARD_AFTER, PD_GUARD_BEFORE }; /* where an access outside is seen at once */
+/** PADDED: cheap, for numbers of the suite. PLAIN: pages of its own, which can be made read only or a trap. GUARD: an access outside is
+ *  seen at once on that side, and a write on the other side by pd_place_intact. */
+enum { PD_PADDED, PD_PLAIN, PD_GUARD_AFTER, PD_GUARD_BEFORE };
 
 /** Memory for an array that lives until pd_trial_clear; NULL, with the trial failed, without memory. name: for reports. */
 void *pd_place_new(pd_trial *t, size_t bytes, int guard, const char *name);

@@ -110,7 +110,7 @@ static void level_views(pd_trial *t, const pd_prox_case *c, int32_t dtype, pudle
 {
     const int64_t count = pd_prox_level_count(c);
     for (int k = 0; k < c->levels; k++)
-        theta[k] = pd_view_new(t, dtype, 1, &count, PD_PLAIN, "theta", c->level[k]);
+        theta[k] = pd_view_new(t, dtype, 1, &count, PD_PADDED, "theta", c->level[k]);
 }
 
 typedef struct apply_arrays { pudle_view theta[PD_LEVELS], v, p; pudle_cview ctheta[PD_LEVELS], cv; } apply_arrays;
@@ -119,8 +119,8 @@ typedef struct apply_arrays { pudle_view theta[PD_LEVELS], v, p; pudle_cview cth
 static bool apply_arrays_new(pd_trial *t, const pd_prox_case *c, int32_t dtype, apply_arrays *a)
 {
     level_views(t, c, dtype, a->theta);
-    a->v = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "v", NULL);
-    a->p = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "p", NULL);
+    a->v = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "v", NULL);
+    a->p = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "p", NULL);
     for (int k = 0; k < c->levels; k++) {
         if (!a->theta[k].data)
             return false;
@@ -174,12 +174,12 @@ bool pd_prox_vjp(pd_trial *t, const pd_prox_case *c, int32_t dtype, const double
     pudle_status s = PUDLE_ERR_NOMEM;
     if (!apply_arrays_new(t, c, dtype, &a))
         goto release;
-    up = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "g", g);
-    out = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "gv", NULL);
+    up = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "g", g);
+    out = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "gv", NULL);
     if (!up.data || !out.data)
         goto release;
     for (int k = 0; k < c->levels; k++) {
-        levels[k] = pd_view_new(t, PUDLE_F64, 1, &count, PD_PLAIN, "gtheta", NULL);
+        levels[k] = pd_view_new(t, PUDLE_F64, 1, &count, PD_PADDED, "gtheta", NULL);
         if (!levels[k].data)
             goto release;
         memset(levels[k].data, 0, pd_view_bytes(&levels[k]));
@@ -275,7 +275,7 @@ static int calls_of(pd_trial *t, void *c_, int32_t dtype, pd_call *calls)
     calls[0] = (pd_call){ .name = "apply", .self = t->self, .owner = c, .run = run_apply, .in_place = in_place ? c->levels : -1 };
     for (int k = 0; k < c->levels; k++)
         add_input(&calls[0], theta[k], "theta");
-    const pudle_view v = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "v", c->v);
+    const pudle_view v = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "v", c->v);
     add_input(&calls[0], v, "v");
     add_output(&calls[0], v, "p", false);
     if (!c->kernel->vjp || c->ops->vjp_needs == PUDLE_VJP_NONE)
@@ -286,15 +286,15 @@ static int calls_of(pd_trial *t, void *c_, int32_t dtype, pd_call *calls)
         calls[k] = (pd_call){ .name = "vjp", .self = t->self, .owner = c, .run = run_vjp, .in_place = in_place ? c->levels : -1 };
         for (int l = 0; l < c->levels; l++)
             add_input(&calls[k], theta[l], "theta");
-        const pudle_view g = pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "g", c->g);
+        const pudle_view g = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "g", c->g);
         add_input(&calls[k], g, "g");
         if (c->ops->vjp_needs & PUDLE_VJP_INPUT)
             add_input(&calls[k], v, "v");
         if (c->ops->vjp_needs & PUDLE_VJP_OUTPUT)
-            add_input(&calls[k], pd_view_new(t, dtype, c->rank, c->shape, PD_PLAIN, "p", p), "p");
+            add_input(&calls[k], pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "p", p), "p");
         add_output(&calls[k], g, "gv", false);
         for (int l = 0; l < c->levels && k == 1; l++)
-            add_output(&calls[k], pd_view_new(t, PUDLE_F64, 1, &count, PD_PLAIN, "gtheta", some), "gtheta", true);
+            add_output(&calls[k], pd_view_new(t, PUDLE_F64, 1, &count, PD_PADDED, "gtheta", some), "gtheta", true);
     }
     return c->levels ? 3 : 2;
 }
