@@ -1,7 +1,7 @@
 /* The derivatives of a loss against finite differences, and what is declared of its shape. All in double. */
 #include "conform/parts.h"
 
-enum { DRAWS = 16, LIMIT = 48, WIDE = 256 };
+enum { DRAWS = 30, LIMIT = 48, WIDE = 256 };
 
 static double inner(const double *a, const double *b, int64_t n)
 {

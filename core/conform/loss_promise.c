@@ -1,7 +1,7 @@
 /* The domain of a loss, NaN, batches, precisions; and the list of all tests of a loss. */
 #include "conform/parts.h"
 
-enum { DRAWS = 24, LIMIT = 256 };
+enum { DRAWS = 40, LIMIT = 256 };
 static const int32_t precisions[] = { PUDLE_F64, PUDLE_F32 };
 
 static bool each_case(pd_trial *t, bool (*test)(pd_trial *, pd_loss_case *, int32_t))

@@ -1,7 +1,7 @@
 /* A prox by its definition: the least of 1/2 ||q - v||^2 + tau f(q), and what follows from it. */
 #include "conform/parts.h"
 
-enum { DRAWS = 40, LIMIT = 256 };
+enum { DRAWS = 80, LIMIT = 256 };
 
 static bool all_finite(const double *x, int64_t n)
 {

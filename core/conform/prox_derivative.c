@@ -1,7 +1,7 @@
 /* The derivatives of a prox against finite differences, in double; float is compared with double elsewhere. */
 #include "conform/parts.h"
 
-enum { DRAWS = 24, LIMIT = 48 };
+enum { DRAWS = 48, LIMIT = 48 };
 
 static double weigh(const double *g, const double *p, int64_t n)
 {

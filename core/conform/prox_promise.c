@@ -1,7 +1,7 @@
 /* What a prox declares in its caps and its header, and the list of all tests of a prox. */
 #include "conform/parts.h"
 
-enum { DRAWS = 24, LIMIT = 256 };
+enum { DRAWS = 40, LIMIT = 256 };
 static const int32_t precisions[] = { PUDLE_F64, PUDLE_F32 };
 
 /* Each case in both precisions. */
