@@ -23,6 +23,10 @@ typedef struct cli_args {
     double sigma;
     int64_t memory, seed; /* memory 0: the default */
     bool has_sigma, has_seed, shift_average, grey;
+    /* plugins check */
+    const char *only, *backend;
+    double timeout; /* 0: the default */
+    bool in_process;
 } cli_args;
 
 typedef struct cli_command {
@@ -66,6 +70,7 @@ int cli_check(pd_context *ctx, const cli_args *args);
 int cli_compare(pd_context *ctx, const cli_args *args);
 int cli_plugins(pd_context *ctx, const cli_args *args);
 int cli_plugins_new(pd_context *ctx, const cli_args *args); /* plugins new KIND NAME, its arguments counted */
+int cli_plugins_check(pd_context *ctx, const cli_args *args); /* plugins check FILE.so|NAME */
 int cli_doctor(pd_context *ctx, const cli_args *args);
 
 #endif

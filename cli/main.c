@@ -19,8 +19,10 @@ static const cli_command commands[] = {
     { "check", "CONFIG", "validate a config and load its plugins; run nothing", "set quiet", 1, 1, cli_check },
     { "compare", "A.npy B.npy [--rtol R] [--atol A] [--dictionary]", "distance of two arrays, or of two dictionaries up to order and sign",
       "rtol atol dictionary", 2, 2, cli_compare },
-    { "plugins", "list | info NAME [--format text|md|cfg] | new KIND NAME [--dir DIR] | reference",
-      "the plugins that can be found, and their options; a new one to begin with", "format dir", 1, 3, cli_plugins },
+    { "plugins", "list | info NAME [--format text|md|cfg] | new KIND NAME [--dir DIR] | reference | check FILE.so|NAME [--only TEST] [--seed N] "
+      "[--set KEY=VALUE]... [--backend NAME] [--timeout S] [--in-process]",
+      "the plugins that can be found, their options, and whether they keep their promises; a new one to begin with",
+      "format dir only seed set backend timeout in-process", 1, 3, cli_plugins },
     { "doctor", "", "versions, search paths, backends: what this installation is made of", "", 0, 0, cli_doctor },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -42,6 +44,8 @@ static const struct option long_options[] = {
     { "model", required_argument, NULL, 'M' }, { "config", required_argument, NULL, 'C' }, { "sigma", required_argument, NULL, 'G' },
     { "shift-average", no_argument, NULL, 'A' },{ "memory", required_argument, NULL, 'Y' }, { "grey", no_argument, NULL, 'g' },
     { "seed", required_argument, NULL, 'D' },  { "csv", required_argument, NULL, 'V' },    { "compare", required_argument, NULL, 'P' },
+    { "only", required_argument, NULL, 'N' },  { "backend", required_argument, NULL, 'B' }, { "timeout", required_argument, NULL, 'T' },
+    { "in-process", no_argument, NULL, 'I' },
     { "dir", required_argument, NULL, 'W' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
 };
 
@@ -124,6 +128,10 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'G': args->has_sigma = true; return tolerance(ctx, "sigma", text, &args->sigma);
     case 'Y': return bytes(ctx, "memory", text, &args->memory);
     case 'D': args->has_seed = true; return seed(ctx, text, &args->seed);
+    case 'N': args->only = text; break;
+    case 'B': args->backend = text; break;
+    case 'I': args->in_process = true; break;
+    case 'T': return tolerance(ctx, "timeout", text, &args->timeout);
     case 's':
         if (args->sets == (int)(sizeof args->set / sizeof *args->set))
             return pd_fail(ctx, PUDLE_ERR_CONFIG, "--set is given more than %d times: put the values into a config file", args->sets);

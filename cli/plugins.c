@@ -1,4 +1,5 @@
-/* plugins list | info NAME | reference (new: plugins_new.c): what can be loaded, and the options of each, from the tables alone. */
+/* plugins list | info NAME | reference (new: plugins_new.c, check: plugins_check.c): what can be loaded, and the options of each, from the
+ * tables alone. */
 #include "cli.h"
 #include "config/settings.h"
 #include "plugin/registry.h"
@@ -165,6 +166,11 @@ int cli_plugins(pd_context *ctx, const cli_args *args)
     const char *what = args->positional[0], *format = args->format ? args->format : "text";
     if (args->dir && strcmp(what, "new") != 0)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins %s: --dir belongs to pudle plugins new", what));
+    if (!strcmp(what, "check"))
+        return cli_plugins_check(ctx, args);
+    if (args->only || args->backend || args->timeout > 0 || args->in_process || args->has_seed || args->sets)
+        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins %s: --only, --seed, --set, --backend, --timeout and --in-process belong to "
+                                             "pudle plugins check", what));
     if (strcmp(format, "text") != 0 && strcmp(format, "md") != 0 && strcmp(format, "cfg") != 0)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "--format %s: there are text, md and cfg", format));
     if (!strcmp(what, "list") && args->positionals == 1)
@@ -176,5 +182,5 @@ int cli_plugins(pd_context *ctx, const cli_args *args)
     if (!strcmp(what, "new") && args->positionals == 3)
         return cli_plugins_new(ctx, args);
     return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins: usage: pudle plugins list | info NAME [--format text|md|cfg] | "
-                                         "new KIND NAME [--dir DIR] | reference"));
+                                         "new KIND NAME [--dir DIR] | reference | check FILE.so|NAME"));
 }
