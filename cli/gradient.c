@@ -38,6 +38,12 @@ static pudle_status write_thresholds(pd_problem *pb, const char *folder)
     return s;
 }
 
+/* Gradient of something that not every model learns. */
+static pudle_status write_parameter(pd_problem *pb, const char *folder, const char *name, const pd_parameter *p)
+{
+    return p->value.data ? write_view(pb, folder, name, &p->grad, p->value.rank, p->value.shape) : PUDLE_OK;
+}
+
 static pudle_status write_rows(pd_problem *pb, const char *folder, const char *name, const pudle_view *rows, int32_t rank, const int64_t *shape)
 {
     int64_t full[PUDLE_MAX_RANK] = { rows->shape[0] };
@@ -73,6 +79,12 @@ static pudle_status run(pd_problem *pb, const char *folder)
         s = write_view(pb, folder, "gradient", &pb->net.dictionary.grad, map->weight_rank, map->weight_shape);
     if (!s)
         s = write_thresholds(pb, folder);
+    if (!s)
+        s = write_parameter(pb, folder, "gradient_analysis", &pb->net.analysis);
+    if (!s)
+        s = write_parameter(pb, folder, "gradient_synthesis", &pb->net.synthesis);
+    if (!s)
+        s = write_parameter(pb, folder, "gradient_step", &pb->net.steps);
     if (!s)
         printf("loss=%.17g\n", pass.data_loss + pass.code_loss);
     if (reconstruction)

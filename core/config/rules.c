@@ -294,6 +294,26 @@ static void check_levels(pd_loader *loader)
                   "work against each other; remove decay_every, or write  learn = \"global\";");
 }
 
+/* Encoders of their own: what is learned must be reached by the gradient, and have one meaning. */
+static void check_encoder(pd_loader *loader)
+{
+    const pd_settings *settings = loader->settings;
+    const pd_model_params *model = &settings->model;
+    const said encoder = where_said(loader, PD_SECTION_MODEL, "encoder"), layers = where_said(loader, PD_SECTION_MODEL, "encoder_layers"),
+               path = where_said(loader, PD_SECTION_MODEL, "encoder_path"), step = where_said(loader, PD_SECTION_MODEL, "learn_step"),
+               gradient = where_said(loader, PD_SECTION_MODEL, "gradient");
+    const bool tied = model->encoder == 0, learns = (!tied && !encoder.bad) || (model->learn_step != PD_STEP_FIXED && !step.bad);
+    if (tied && !encoder.bad && model->encoder_layers && !layers.bad)
+        pd_report(loader, layers.where, "tied layers all have the weights of D; write  encoder = \"untied\";  or remove this key");
+    if (tied && !encoder.bad && model->encoder_path && !path.bad)
+        pd_report(loader, path.where, "a tied encoder has no weights of its own to start; write  encoder = \"untied\";  or remove this key");
+    if (model->learn_step != PD_STEP_FIXED && !step.bad && settings->step_over_l)
+        pd_report(loader, step.where, "a step that is learned cannot follow L at the same time; write a number, such as  step = 0.1;");
+    if (learns && !gradient.bad && model->gradient != PD_GRADIENT_AE && model->gradient != PD_GRADIENT_TRUNCATED)
+        pd_report(loader, gradient.where, "\"%s\" does not reach the encoder, whose own weights or step would stay where they start; write  "
+                  "gradient = \"ae\";", gradients[model->gradient]);
+}
+
 static void check_train(pd_loader *loader)
 {
     const pd_train_params *train = &loader->settings->train;
@@ -318,6 +338,7 @@ void pd_rules(pd_loader *loader)
         parse_step(loader);
         check_gradient(loader);
         check_step(loader);
+        check_encoder(loader);
     }
     check_dictionary(loader);
     check_levels(loader);

@@ -13,6 +13,7 @@ enum { PD_KIND_DENSE, PD_KIND_CONV };
 enum { PD_REDUCTION_SUM, PD_REDUCTION_MEAN, PD_REDUCTION_CHANNELS };
 enum { PD_INIT_RANDOM, PD_INIT_SAMPLES, PD_INIT_FILE, PD_INIT_TRUTH, PD_INIT_PAIRWISE };
 enum { PD_LEARN_NONE, PD_LEARN_GLOBAL, PD_LEARN_ATOM, PD_LEARN_LAYER, PD_LEARN_LAYER_ATOM };
+enum { PD_STEP_FIXED, PD_STEP_GLOBAL, PD_STEP_LAYER };
 enum { PD_OPTIMIZER_SGD, PD_OPTIMIZER_MOMENTUM, PD_OPTIMIZER_ADAM };
 enum { PD_SCHEDULE_CONSTANT, PD_SCHEDULE_STEP, PD_SCHEDULE_COSINE };
 enum { PD_NORMALIZE_UPDATE, PD_NORMALIZE_END };
@@ -24,6 +25,10 @@ typedef struct pd_model_params {
     const char *step; /* a number, or "c/L" */
     int32_t gradient; /* PD_GRADIENT_* */
     int64_t truncate;
+    int32_t encoder;           /* PD_ENCODER_* of graph/network.h, in that order */
+    bool encoder_layers;       /* each layer its own weights */
+    const char *encoder_path;  /* .npz with E and B to start from; NULL: copies of D */
+    int32_t learn_step;        /* PD_STEP_* */
 } pd_model_params;
 
 typedef struct pd_dictionary_params {

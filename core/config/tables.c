@@ -28,6 +28,17 @@ static const pudle_option model_table[] = {
              "needs data that know it)." },
     { .name = "truncate", .type = PUDLE_INT, AT(pd_model_params, truncate), .max = 1e6,
       .doc = "Layers that gradient = \"truncated\" reaches back through; 0 is the same as dec." },
+    { .name = "encoder", .type = PUDLE_ENUM, AT(pd_model_params, encoder), .dflt = "tied", .choices = "tied|analysis|untied",
+      .doc = "Weights of a layer v = z - step E' grad l(B z; x): tied (E = B = D), analysis (E is learned by itself, B = D), untied "
+             "(E and B are learned by themselves, D is the decoder's)." },
+    { .name = "encoder_layers", .type = PUDLE_BOOL, AT(pd_model_params, encoder_layers), .dflt = "false",
+      .doc = "Each layer has weights E, B of its own, instead of all layers the same." },
+    { .name = "encoder_path", .type = PUDLE_PATH, AT(pd_model_params, encoder_path),
+      .doc = "A .npz with initial weights, arrays \"analysis\" and, if untied, \"synthesis\": shaped (1 or layers, shape of D...), as encoder.npz "
+             "of a run; without it they start as copies of D." },
+    { .name = "learn_step", .type = PUDLE_ENUM, AT(pd_model_params, learn_step), .dflt = "none", .choices = "none|global|layer",
+      .doc = "Learn the step: one for all layers, or one for each. It stays between 1/1000 and 1000 times its start. A prox that uses the step beside "
+             "its levels is differentiated through the levels only." },
     END
 };
 

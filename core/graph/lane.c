@@ -2,9 +2,9 @@
  *
  * Adjoint (mathematics: gradient estimators), with r = l'(x_hat; y):
  *   gD = r z';  u = D' r + penalty'(z_T);
- *   for t = T .. T-K+1:  u <- J_t' u;  h = H D u;  gD <- gD - alpha (g_t u' + h z_{t-1}');  u <- u - alpha D' h
- * where g_t and H are gradient and Hessian of the inner loss at D z_{t-1}. The two outer products of a chunk of layers are
- * one matrix product each, because slots lie one behind the other. */
+ *   for t = T .. T-K+1:  u <- J_t' u;  h = H E u;  gE <- gE - alpha g_t u';  gB <- gB - alpha h z_{t-1}';  u <- u - alpha B' h
+ * where g_t and H are gradient and Hessian of the inner loss at B z_{t-1}, and E and B are D unless the config unties them. The
+ * outer products of a chunk of layers are one matrix product each, because slots lie one behind the other. */
 #include "graph/lane.h"
 #include <stdlib.h>
 
@@ -34,6 +34,27 @@ static void theta_of(const pd_network *net, const pd_lane_space *space, int64_t 
     }
 }
 
+/* The weights of layer t: a parameter's, or D. */
+static pudle_cview weights(const pd_network *net, const pd_parameter *p, int64_t t)
+{
+    const pudle_cview d = pudle_const(&net->dictionary.value);
+    if (!p->value.data)
+        return d;
+    const size_t row = p->value.shape[0] > 1 ? (size_t)(t - 1) : 0;
+    return pd_cview((const char *)p->value.data + row * (size_t)pudle_count(&d) * pudle_dtype_size(d.dtype), d.dtype, d.rank, d.shape);
+}
+
+/* Where their gradient is summed: `own`, or the place of D. */
+static pudle_view weights_gradient(const pd_lane_space *space, const pudle_view *own, int64_t t)
+{
+    const pudle_view *d = &space->gradient;
+    const pudle_cview c = pudle_const(d);
+    if (!own->data)
+        return *d;
+    const size_t row = own->shape[0] > 1 ? (size_t)(t - 1) : 0;
+    return pd_view((char *)own->data + row * (size_t)pudle_count(&c) * pudle_dtype_size(d->dtype), d->dtype, d->rank, d->shape);
+}
+
 static pudle_status note_bad(const pd_network *net, pudle_exec *exec, const pudle_view *v, int64_t layer, int64_t *bad)
 {
     int64_t nonzero, nonfinite = 0;
@@ -58,7 +79,8 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
 {
     const pd_network *net = b->net;
     const pudle_backend_ops *be = net->be;
-    const pudle_cview w = pudle_const(&net->dictionary.value);
+    const double step = net->alpha[t - 1];
+    const pudle_cview synthesis = weights(net, &net->synthesis, t), analysis = weights(net, &net->analysis, t);
     const pudle_view z = slot(&b->space->code, from, b->rows), next = slot(&b->space->code, to, b->rows);
     const pudle_view u = slot(&b->space->data, keep, b->rows), v = slot(&b->space->input, b->space->keeps_input ? keep : 0, b->rows);
     const pudle_view g = pd_rows(&b->space->residual, 0, b->rows); /* the tape keeps D z_{t-1} itself, so g has its own place */
@@ -66,7 +88,7 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     pudle_cview theta[PD_MAX_LEVELS];
     pudle_view unused[PD_MAX_LEVELS];
     theta_of(net, b->space, t, theta, unused);
-    pudle_status s = t == 1 ? be->fill(b->exec, 0.0, &u) : net->map.ops->apply(&net->map, b->exec, &w, &cz, &u);
+    pudle_status s = t == 1 ? be->fill(b->exec, 0.0, &u) : net->map.ops->apply(&net->map, b->exec, &synthesis, &cz, &u);
     if (s)
         return s;
     const pudle_view shaped_u = pd_map_data_view(&net->map, &u), shaped_g = pd_map_data_view(&net->map, &g);
@@ -75,12 +97,12 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     if (!s)
         s = be->copy(b->exec, &cz, &v);
     if (!s)
-        s = net->map.ops->adjoint(&net->map, b->exec, &w, -net->step, &cg, 1.0, &v);
+        s = net->map.ops->adjoint(&net->map, b->exec, &analysis, -step, &cg, 1.0, &v);
     if (s)
         return s;
     const pudle_view shaped_v = pd_map_code_view(&net->map, &v), shaped_next = pd_map_code_view(&net->map, &next);
     const pudle_cview in = pudle_const(&shaped_v);
-    s = be->prox_apply(b->exec, &net->prox, net->step, theta, &in, &shaped_next);
+    s = be->prox_apply(b->exec, &net->prox, step, theta, &in, &shaped_next);
     if (!s && b->diagnose)
         s = note_bad(net, b->exec, &next, t, &b->space->bad_layer);
     return s;
@@ -104,19 +126,33 @@ static pudle_status encode(const block *b, bool tape)
     return s;
 }
 
-static pudle_status add_outer(const block *b, double a, const pudle_view *r, const pudle_view *z)
+static pudle_status add_outer(const block *b, double a, const pudle_view *r, const pudle_view *z, const pudle_view *gradient)
 {
     const pudle_cview cr = pudle_const(r), cz = pudle_const(z);
-    return b->net->map.ops->gradient(&b->net->map, b->exec, a, &cr, &cz, &b->space->gradient);
+    return b->net->map.ops->gradient(&b->net->map, b->exec, a, &cr, &cz, gradient);
 }
 
-/* One layer of the adjoint: u in `adjoint` becomes the derivative with respect to z_{t-1}; u after the prox and H D u go to
- * place c of the chunk, the inner gradient replaces D z_{t-1} on the tape. */
+/* d loss / d alpha_t = -<E u, g_t>; g_t goes by way of the residual's place, which nobody needs any more. */
+static pudle_status step_derivative(const block *b, int64_t t, const pudle_cview *pred, const pudle_view *eu)
+{
+    const pudle_view g = pd_rows(&b->space->residual, 0, b->rows), shaped = pd_map_data_view(&b->net->map, &g);
+    const pudle_cview cg = pudle_const(&g), ceu = pudle_const(eu);
+    double sum = 0;
+    pudle_status s = b->net->be->loss_grad(b->exec, &b->net->inner, pred, &b->x, &shaped);
+    if (!s)
+        s = b->net->be->dot(b->exec, &ceu, &cg, &sum);
+    b->space->step_gradient[t - 1] -= sum;
+    return s;
+}
+
+/* One layer of the adjoint: u in `adjoint` becomes the derivative with respect to z_{t-1}; u after the prox and H E u go to
+ * place c of the chunk, the inner gradient replaces B z_{t-1} on the tape. */
 static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int64_t c)
 {
     const pd_network *net = b->net;
     const pudle_backend_ops *be = net->be;
-    const pudle_cview w = pudle_const(&net->dictionary.value);
+    const double step = net->alpha[t - 1];
+    const pudle_cview synthesis = weights(net, &net->synthesis, t), analysis = weights(net, &net->analysis, t);
     const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
     const pudle_view v = slot(&b->space->input, b->space->keeps_input ? s_slot : 0, b->rows), p = slot(&b->space->code, s_slot + 1, b->rows);
     const pudle_view pred = slot(&b->space->data, s_slot, b->rows);
@@ -130,22 +166,24 @@ static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int
     const pudle_view shaped_p = pd_map_code_view(&net->map, &p), shaped_uc = pd_map_code_view(&net->map, &uc);
     const pudle_cview su = pudle_const(&shaped_u), sv = pudle_const(&shaped_v), sp = pudle_const(&shaped_p);
     const int32_t needs = ((const pudle_prox_ops *)net->prox.desc->ops)->vjp_needs;
-    pudle_status s = be->prox_vjp(b->exec, &net->prox, net->step, theta, needs & PUDLE_VJP_INPUT ? &sv : NULL,
+    pudle_status s = be->prox_vjp(b->exec, &net->prox, step, theta, needs & PUDLE_VJP_INPUT ? &sv : NULL,
                                   needs & PUDLE_VJP_OUTPUT ? &sp : NULL, &su, &shaped_uc, learned ? grad : NULL);
     const pudle_cview cuc = pudle_const(&uc), chc = pudle_const(&hc);
     if (!s)
-        s = net->map.ops->apply(&net->map, b->exec, &w, &cuc, &hc);
+        s = net->map.ops->apply(&net->map, b->exec, &analysis, &cuc, &hc);
     if (s)
         return s;
     const pudle_view shaped_h = pd_map_data_view(&net->map, &hc), shaped_pred = pd_map_data_view(&net->map, &pred);
     const pudle_cview sh = pudle_const(&shaped_h), spred = pudle_const(&shaped_pred);
-    s = be->loss_hvp(b->exec, &net->inner, &spred, &b->x, &sh, &shaped_h);
+    s = b->space->step_gradient ? step_derivative(b, t, &spred, &hc) : PUDLE_OK;
+    if (!s)
+        s = be->loss_hvp(b->exec, &net->inner, &spred, &b->x, &sh, &shaped_h);
     if (!s)
         s = be->loss_grad(b->exec, &net->inner, &spred, &b->x, &shaped_pred);
     if (!s)
         s = be->copy(b->exec, &cuc, &u);
     if (!s && t > 1)
-        s = net->map.ops->adjoint(&net->map, b->exec, &w, -net->step, &chc, 1.0, &u);
+        s = net->map.ops->adjoint(&net->map, b->exec, &synthesis, -step, &chc, 1.0, &u);
     if (!s && b->diagnose)
         s = note_bad(net, b->exec, &u, t, &b->space->bad_adjoint);
     return s;
@@ -170,12 +208,13 @@ static pudle_status backpropagate(const block *b)
             s = adjoint_layer(b, T - K + 1 + i, i, i - begin);
         if (s)
             return s;
-        const int64_t n = end - begin;
+        const int64_t n = end - begin, t = T - K + end; /* of the chunk's last layer: in a chunk, weights and step are the same */
+        const pudle_view for_analysis = weights_gradient(b->space, &b->space->analysis, t), for_synthesis = weights_gradient(b->space, &b->space->synthesis, t);
         const pudle_view g = slots(&b->space->data, begin, n, b->rows), z = slots(&b->space->code, begin, n, b->rows);
         const pudle_view u = slots(&b->space->back_code, 0, n, b->rows), h = slots(&b->space->back_data, 0, n, b->rows);
-        s = add_outer(b, -net->step, &g, &u);
+        s = add_outer(b, -net->alpha[t - 1], &g, &u, &for_analysis);
         if (!s)
-            s = add_outer(b, -net->step, &h, &z);
+            s = add_outer(b, -net->alpha[t - 1], &h, &z, &for_synthesis);
         end = begin;
     }
     return s;
@@ -192,11 +231,11 @@ static pudle_status differentiate(const block *b, const pudle_view *code, const 
     switch (net->decoder_code) {
     case PD_CODE_SIGN:
         s = be->sign(b->exec, &cz, &u);
-        return s ? s : add_outer(b, 1.0, r, &u);
+        return s ? s : add_outer(b, 1.0, r, &u, &b->space->gradient);
     case PD_CODE_TRUE:
         return net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, truth, &b->space->gradient);
     default:
-        s = add_outer(b, 1.0, r, code);
+        s = add_outer(b, 1.0, r, code, &b->space->gradient);
     }
     if (s || net->depth == 0)
         return s;

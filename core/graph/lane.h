@@ -14,6 +14,8 @@ typedef struct pd_lane_space {
     pudle_view reconstruction, residual; /* (rows, features) */
     pudle_view adjoint;                  /* (rows, code) */
     pudle_view gradient;                 /* like D: this lane's sum */
+    pudle_view analysis, synthesis;      /* the same for E and B, where they are not D */
+    double *step_gradient;               /* (T), where steps are learned */
     double *theta_gradient[PD_MAX_LEVELS]; /* (T, cols) f64, with the backend */
     int64_t chunk;
     bool keeps_input;

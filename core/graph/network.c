@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pudle_status parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape)
+pudle_status pd_parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape)
 {
     int64_t count = 1;
     for (int32_t i = 0; i < rank; i++)
@@ -44,7 +44,7 @@ static pudle_status level_init(pd_network *net, pd_level *level)
     if (s || !level->learned)
         return s;
     snprintf(level->parameter.name, sizeof level->parameter.name, "threshold.%.36s", level->name);
-    return parameter_init(net, &level->parameter, 2, (const int64_t[]){ level->rows, level->cols });
+    return pd_parameter_init(net, &level->parameter, 2, (const int64_t[]){ level->rows, level->cols });
 }
 
 pudle_status pd_network_start_levels(pd_network *net)
@@ -61,10 +61,57 @@ double pd_level_scale(const pd_network *net, const pd_level *level)
     return level->per_step ? net->step : 1.0;
 }
 
+/* Weights of the encoder: encoder_rows times the shape of D. */
+static pudle_status weights_init(pd_network *net, pd_parameter *p, const char *name)
+{
+    int64_t shape[PUDLE_MAX_RANK] = { net->encoder_rows };
+    for (int32_t i = 0; i < net->map.weight_rank; i++)
+        shape[i + 1] = net->map.weight_shape[i];
+    snprintf(p->name, sizeof p->name, "encoder.%s", name);
+    return pd_parameter_init(net, p, net->map.weight_rank + 1, shape);
+}
+
+int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS])
+{
+    pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps };
+    int n = 0;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i]->value.data)
+            out[n++] = own[i];
+    for (int i = 0; i < net->levels; i++)
+        if (net->level[i].learned)
+            out[n++] = &net->level[i].parameter;
+    return n;
+}
+
+pudle_status pd_network_start_encoder(pd_network *net)
+{
+    pd_parameter *const weights[] = { &net->analysis, &net->synthesis };
+    const pudle_cview d = pudle_const(&net->dictionary.value);
+    const size_t bytes = (size_t)pudle_count(&d) * pudle_dtype_size(net->dtype);
+    pudle_status s = PUDLE_OK;
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+        for (int64_t row = 0; row < net->encoder_rows && weights[i]->value.data && !s; row++) {
+            const pudle_view to = pd_view((char *)weights[i]->value.data + (size_t)row * bytes, d.dtype, d.rank, d.shape);
+            s = net->be->copy(net->exec, &d, &to);
+        }
+    return s || !net->steps.value.data ? s : net->be->fill(net->exec, net->step, &net->steps.value);
+}
+
 pudle_status pd_network_init(pd_network *net)
 {
     snprintf(net->dictionary.name, sizeof net->dictionary.name, "dictionary");
-    pudle_status s = parameter_init(net, &net->dictionary, net->map.weight_rank, net->map.weight_shape);
+    snprintf(net->steps.name, sizeof net->steps.name, "step");
+    net->alpha = pd_alloc((size_t)net->layers, sizeof *net->alpha);
+    if (!net->alpha)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld layers", (long long)net->layers);
+    pudle_status s = pd_parameter_init(net, &net->dictionary, net->map.weight_rank, net->map.weight_shape);
+    if (!s && net->encoder != PD_ENCODER_TIED)
+        s = weights_init(net, &net->analysis, "analysis");
+    if (!s && net->encoder == PD_ENCODER_UNTIED)
+        s = weights_init(net, &net->synthesis, "synthesis");
+    if (!s && net->step_rows)
+        s = pd_parameter_init(net, &net->steps, 1, &net->step_rows);
     for (int i = 0; i < net->levels && !s; i++)
         s = level_init(net, &net->level[i]);
     return s;
@@ -75,7 +122,11 @@ void pd_network_fini(pd_network *net)
     if (!net->be || !net->exec)
         return;
     pd_lanes_free(net);
-    parameter_fini(net, &net->dictionary);
+    pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        parameter_fini(net, own[i]);
+    free(net->alpha);
+    net->alpha = NULL;
     for (int i = 0; i < net->levels; i++) {
         parameter_fini(net, &net->level[i].parameter);
         free(net->level[i].host);
@@ -111,7 +162,7 @@ static pudle_status level_refresh(pd_network *net, pd_level *level)
     for (int64_t t = 0; t < net->layers && !s; t++, beta *= net->beta)
         for (int64_t k = 0; k < level->cols; k++) {
             const double base = level->learned ? get(buffer, net->dtype, (level->rows > 1 ? t : 0) * level->cols + k)
-                                               : level->initial * pd_level_scale(net, level);
+                                               : level->initial * (level->per_step ? net->alpha[t] : 1.0);
             level->host[t * level->cols + k] = base * beta;
         }
     for (int64_t i = 0; i < count; i++)
@@ -122,9 +173,26 @@ static pudle_status level_refresh(pd_network *net, pd_level *level)
     return s;
 }
 
+static pudle_status steps_refresh(pd_network *net)
+{
+    double host[1], *learned = host;
+    const size_t width = pudle_dtype_size(net->dtype);
+    pudle_status s = PUDLE_OK;
+    if (net->step_rows) {
+        learned = pd_alloc((size_t)net->step_rows, sizeof *learned);
+        s = learned ? net->be->download(net->exec, learned, net->steps.value.data, (size_t)net->step_rows * width)
+                    : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the steps");
+    }
+    for (int64_t t = 0; t < net->layers && !s; t++)
+        net->alpha[t] = net->step_rows ? get(learned, net->dtype, net->step_rows > 1 ? t : 0) : net->step;
+    if (learned != host)
+        free(learned);
+    return s;
+}
+
 pudle_status pd_network_refresh(pd_network *net)
 {
-    pudle_status s = PUDLE_OK;
+    pudle_status s = steps_refresh(net);
     for (int i = 0; i < net->levels && !s; i++)
         s = level_refresh(net, &net->level[i]);
     return s;

@@ -38,6 +38,14 @@ typedef struct pd_level {
 } pd_level;
 
 #define PD_MAX_LEVELS 8
+#define PD_MAX_PARAMETERS (4 + PD_MAX_LEVELS)
+
+/** Whose weights an encoder layer uses: v_t = z_{t-1} - alpha_t E' l_in'(B z_{t-1}; x). */
+enum {
+    PD_ENCODER_TIED,     /* E = B = D */
+    PD_ENCODER_ANALYSIS, /* E its own, B = D */
+    PD_ENCODER_UNTIED    /* E and B their own, D is the decoder's alone */
+};
 
 typedef struct pd_network {
     pd_context *ctx;
@@ -49,10 +57,15 @@ typedef struct pd_network {
     int64_t layers;
     int64_t depth;      /* layers the derivative reaches back through: 0 .. T */
     int32_t decoder_code; /* PD_CODE_* */
-    double step;        /* alpha */
+    double step;        /* alpha of the config, or c/L */
+    double *alpha;      /* (T): the step of every layer: `step`, or what is learned */
+    int32_t encoder;    /* PD_ENCODER_* */
+    int64_t encoder_rows, step_rows; /* weights, and learned steps: 1 for all layers, or T; step_rows 0: not learned */
     double beta;        /* decay of the levels with the layer */
     double data_weight, code_weight; /* of the two parts of the training loss: 1, or 1 / positions (loss.reduction = "mean") */
     pd_parameter dictionary;
+    pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of D); no value where they are D */
+    pd_parameter steps;               /* (step_rows); no value where the step is not learned */
     int levels;
     pd_level level[PD_MAX_LEVELS];
     struct pd_lane_space *space; /* workspaces, kept from batch to batch */
@@ -77,10 +90,17 @@ typedef struct pd_pass {
     double nonzeros;               /* out: mean number of nonzero entries of a code */
 } pd_pass;
 
-/** Allocate D, gradients, level arrays. The caller has set ctx, be, exec, dtype, map, instances, layers, depth, step, beta
- *  and the levels' descriptions. */
+/** Allocate D, gradients, level arrays. The caller has set ctx, be, exec, dtype, map, instances, layers, depth, step, beta,
+ *  encoder, encoder_rows, step_rows and the levels' descriptions. */
 pudle_status pd_network_init(pd_network *net);
 void pd_network_fini(pd_network *net);
+
+/** Everything that is learned, D first; returns how many. */
+int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS]);
+/** E and B to the present D, learned steps to `step`. */
+pudle_status pd_network_start_encoder(pd_network *net);
+/** A parameter's memory: value and gradient, both 0. */
+pudle_status pd_parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape);
 
 /** Learned levels to their initial values, times the step where the option says so: the step must be known. */
 pudle_status pd_network_start_levels(pd_network *net);

@@ -17,12 +17,14 @@ static void view_free(const pd_network *net, pudle_view *v)
 static void lane_free(const pd_network *net, pd_lane_space *space)
 {
     pudle_view *const views[] = { &space->data, &space->input, &space->code, &space->back_code, &space->back_data,
-                                  &space->reconstruction, &space->residual, &space->adjoint, &space->gradient };
+                                  &space->reconstruction, &space->residual, &space->adjoint, &space->gradient,
+                                  &space->analysis, &space->synthesis };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         view_free(net, views[i]);
     for (int i = 0; i < PD_MAX_LEVELS; i++)
         if (space->theta_gradient[i])
             net->be->free(net->exec, space->theta_gradient[i]);
+    free(space->step_gradient);
 }
 
 void pd_lanes_free(pd_network *net)
@@ -60,6 +62,8 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
     space->chunk = (CHUNK_ROWS + rows - 1) / rows;
     if (space->chunk > kept)
         space->chunk = kept;
+    if (net->encoder_rows > 1 || net->step_rows > 1) /* each layer has its own */
+        space->chunk = 1;
     pudle_status s = take(net, &space->data, 3, (const int64_t[]){ kept, rows, m });
     if (!s)
         s = take(net, &space->input, 3, (const int64_t[]){ space->keeps_input ? kept : 1, rows, p });
@@ -77,7 +81,13 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = take(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
     if (!s)
         s = take(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
-    bool learned = false;
+    if (!s && net->depth && net->analysis.value.data)
+        s = take(net, &space->analysis, net->analysis.value.rank, net->analysis.value.shape);
+    if (!s && net->depth && net->synthesis.value.data)
+        s = take(net, &space->synthesis, net->synthesis.value.rank, net->synthesis.value.shape);
+    if (!s && net->depth && net->step_rows && !(space->step_gradient = pd_alloc((size_t)net->layers, sizeof *space->step_gradient)))
+        s = pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
+    bool learned = net->step_rows > 0; /* levels that are multiples of a learned step have their part in its gradient */
     for (int i = 0; i < net->levels; i++)
         learned = learned || net->level[i].learned;
     for (int i = 0; i < net->levels && !s; i++)
@@ -93,7 +103,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
 static pudle_status unroll_make(pd_network *net, bool plain)
 {
     net->unroller = net->be->get_ext ? net->be->get_ext(net->exec, PUDLE_UNROLL) : NULL;
-    if (plain || !net->unroller || !net->map.matrix)
+    if (plain || !net->unroller || !net->map.matrix || net->encoder != PD_ENCODER_TIED || net->step_rows)
         return PUDLE_OK;
     net->unroll_step = pd_alloc((size_t)net->layers, sizeof *net->unroll_step);
     if (!net->unroll_step)
@@ -101,7 +111,7 @@ static pudle_status unroll_make(pd_network *net, bool plain)
     for (int i = 0; i < net->levels; i++)
         net->unroll_theta[i] = pd_cmatrix(net->level[i].theta, net->dtype, net->layers, net->level[i].cols);
     for (int64_t t = 0; t < net->layers; t++)
-        net->unroll_step[t] = net->step;
+        net->unroll_step[t] = net->alpha[t];
     const pudle_unroll_spec spec = { .size = sizeof spec, .dtype = net->dtype, .features = net->map.features, .atoms = net->map.code,
                                      .layers = net->layers, .depth = net->depth, .rows = net->rows, .lanes = net->lanes, .prox = net->prox,
                                      .inner = net->inner, .levels = net->levels, .dictionary = pudle_const(&net->dictionary.value),
@@ -149,7 +159,13 @@ static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_
 {
     space->data_loss = space->code_loss = 0;
     space->nonzeros = space->bad_layer = space->bad_adjoint = 0;
-    pudle_status s = gradient ? net->be->fill(exec, 0.0, &space->gradient) : PUDLE_OK;
+    pudle_view *const sums[] = { &space->gradient, &space->analysis, &space->synthesis };
+    pudle_status s = PUDLE_OK;
+    for (size_t i = 0; i < sizeof sums / sizeof *sums && gradient && !s; i++)
+        if (sums[i]->data)
+            s = net->be->fill(exec, 0.0, sums[i]);
+    if (space->step_gradient)
+        memset(space->step_gradient, 0, (size_t)net->layers * sizeof *space->step_gradient);
     for (int i = 0; i < net->levels && !s; i++)
         if (space->theta_gradient[i]) {
             const int64_t count = net->layers * net->level[i].cols;
@@ -207,6 +223,60 @@ static pudle_status level_gradient(pd_network *net, int index, double scale)
     return s;
 }
 
+/* Sum of the lanes' sums in lane order, into a parameter's gradient; 0 where no lane has one, because nothing reaches it. */
+static pudle_status sum_lanes(pd_network *net, pd_parameter *p, size_t member, double scale)
+{
+    pudle_status s = PUDLE_OK;
+    for (int64_t l = 0; l < net->lanes && !s; l++) {
+        const pudle_view *part = (const pudle_view *)(const void *)((const char *)&net->space[l] + member);
+        if (!part->data)
+            return net->be->fill(net->exec, 0.0, &p->grad);
+        const pudle_cview c = pudle_const(part);
+        s = net->be->axpby(net->exec, scale, &c, l ? 1.0 : 0.0, &p->grad);
+    }
+    return s;
+}
+
+/* A level that is a multiple of the step, and not learned by itself, changes with it: theta_t = alpha_t lambda beta^(t-1). */
+static pudle_status add_level_part(pd_network *net, int index, double *sum)
+{
+    const pd_level *level = &net->level[index];
+    const int64_t count = net->layers * level->cols;
+    double *lane = pd_alloc((size_t)count, sizeof *lane), beta = 1.0;
+    pudle_status s = lane ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
+    for (int64_t l = 0; l < net->lanes && !s && net->space[l].theta_gradient[index]; l++, beta = 1.0) {
+        s = net->be->download(net->exec, lane, net->space[l].theta_gradient[index], (size_t)count * sizeof *lane);
+        for (int64_t t = 0; t < net->layers; t++, beta *= net->beta)
+            for (int64_t k = 0; k < level->cols; k++)
+                sum[t] += level->initial * beta * lane[t * level->cols + k];
+    }
+    free(lane);
+    return s;
+}
+
+static pudle_status step_gradient(pd_network *net, double scale)
+{
+    double *sum = pd_alloc((size_t)net->layers, sizeof *sum), *own = pd_alloc((size_t)net->step_rows, sizeof *own);
+    pudle_status s = sum && own ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
+    for (int64_t l = 0; l < net->lanes && !s; l++)
+        for (int64_t t = 0; t < net->layers && net->space[l].step_gradient; t++)
+            sum[t] += net->space[l].step_gradient[t];
+    for (int i = 0; i < net->levels && !s && net->depth; i++)
+        if (net->level[i].per_step && !net->level[i].learned)
+            s = add_level_part(net, i, sum);
+    for (int64_t t = 0; t < net->layers && !s; t++)
+        own[net->step_rows > 1 ? t : 0] += scale * sum[t];
+    for (int64_t i = 0; i < net->step_rows && !s && net->dtype == PUDLE_F32; i++) {
+        const float narrow = (float)own[i];
+        memcpy((float *)(void *)own + i, &narrow, sizeof narrow);
+    }
+    if (!s)
+        s = net->be->upload(net->exec, net->steps.grad.data, own, (size_t)net->step_rows * pudle_dtype_size(net->dtype));
+    free(own);
+    free(sum);
+    return s;
+}
+
 static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass)
 {
     const double scale = 1.0 / (double)batch->count;
@@ -218,11 +288,13 @@ static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass
     }
     if (!pass->gradient)
         return PUDLE_OK;
-    pudle_status s = PUDLE_OK;
-    for (int64_t l = 0; l < net->lanes && !s; l++) {
-        const pudle_cview part = pudle_const(&net->space[l].gradient);
-        s = net->be->axpby(net->exec, scale, &part, l ? 1.0 : 0.0, &net->dictionary.grad);
-    }
+    pudle_status s = sum_lanes(net, &net->dictionary, offsetof(pd_lane_space, gradient), scale);
+    if (!s && net->analysis.value.data)
+        s = sum_lanes(net, &net->analysis, offsetof(pd_lane_space, analysis), scale);
+    if (!s && net->synthesis.value.data)
+        s = sum_lanes(net, &net->synthesis, offsetof(pd_lane_space, synthesis), scale);
+    if (!s && net->step_rows)
+        s = step_gradient(net, scale);
     if (!s && net->unroll && net->depth)
         s = net->unroller->finish(net->unroll, scale, &net->dictionary.grad);
     for (int i = 0; i < net->levels && !s; i++)
@@ -235,7 +307,7 @@ pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pas
 {
     pudle_status s = pd_lanes_prepare(net, batch->count, false);
     for (int64_t t = 0; net->unroll && t < net->layers; t++)
-        net->unroll_step[t] = net->step;
+        net->unroll_step[t] = net->alpha[t];
     if (!s && net->unroll)
         s = net->unroller->refresh(net->unroll, batch->count);
     if (s)

@@ -14,7 +14,8 @@ struct pd_restorer {
     const pd_settings *settings;
     pd_restore_options options;
     /* the model: all that does not depend on the size of a picture */
-    pd_array dictionary, level[PD_MAX_LEVELS];
+    pd_array parameter[PD_MAX_PARAMETERS]; /* in the order of pd_network_parameters: D first */
+    int parameters;
     int64_t channels, size[2], stride[2];
     int32_t dtype;
     bool tileable, coupled;
@@ -53,10 +54,11 @@ pudle_status pd_restore_model_shape(pd_context *ctx, const pd_settings *settings
 static pudle_status take_model(pd_restorer *r, pd_problem *model)
 {
     const pd_network *net = &model->net;
-    pudle_status s = pd_problem_get_dictionary(model, &r->dictionary);
-    for (int i = 0; i < net->levels && !s; i++)
-        if (net->level[i].learned)
-            s = pd_problem_fetch(model, &net->level[i].parameter.value, &r->level[i]);
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    pudle_status s = PUDLE_OK;
+    r->parameters = pd_network_parameters(&model->net, list);
+    for (int i = 0; i < r->parameters && !s; i++)
+        s = pd_problem_fetch(model, &list[i]->value, &r->parameter[i]);
     r->channels = net->map.conv.channels;
     for (int i = 0; i < 2; i++) {
         r->size[i] = net->map.conv.kernel[i];
@@ -108,9 +110,8 @@ void pd_restorer_close(pd_restorer *r)
     if (!r)
         return;
     shut(r);
-    pd_array_free(&r->dictionary);
-    for (int i = 0; i < PD_MAX_LEVELS; i++)
-        pd_array_free(&r->level[i]);
+    for (int i = 0; i < PD_MAX_PARAMETERS; i++)
+        pd_array_free(&r->parameter[i]);
     free(r);
 }
 
@@ -124,12 +125,12 @@ void pd_restorer_facts(const pd_restorer *r, pd_restore_facts *facts)
 static pudle_status give_parameters(pd_restorer *r)
 {
     pd_problem *pb = &r->problem;
-    const pudle_cview d = pd_array_const(&r->dictionary);
-    pudle_status s = pd_problem_set_dictionary(pb, &d);
-    for (int i = 0; i < pb->net.levels && !s; i++) {
-        const pudle_cview v = pd_array_const(&r->level[i]);
-        if (v.data)
-            s = pb->be->upload(pb->exec, pb->net.level[i].parameter.value.data, v.data, (size_t)pudle_count(&v) * pudle_dtype_size(v.dtype));
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    const int n = pd_network_parameters(&pb->net, list);
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < n && !s; i++) {
+        const pudle_cview v = pd_array_const(&r->parameter[i]);
+        s = pb->be->upload(pb->exec, list[i]->value.data, v.data, (size_t)pudle_count(&v) * pudle_dtype_size(v.dtype));
     }
     if (s)
         return s;
@@ -234,7 +235,7 @@ static pudle_status cut_up(pd_restorer *r, const pudle_cview *picture, pd_pieces
     *p = (pd_pieces){ .channels = r->channels };
     for (int i = 0; i < 2; i++)
         p->axis[i] = pd_axis_make(picture->shape[i + 1], r->size[i], r->stride[i], r->settings->model.layers, r->options.shift_average);
-    const pd_cost cost = { .channels = r->channels, .atoms = r->dictionary.view.shape[0], .width = (int64_t)pudle_dtype_size(r->dtype) };
+    const pd_cost cost = { .channels = r->channels, .atoms = r->parameter[0].view.shape[0], .width = (int64_t)pudle_dtype_size(r->dtype) };
     const pudle_status s = pd_pieces_fit(r->ctx, p, &cost, r->options.memory, r->tileable, r->coupled ? 1 : AT_ONCE_MOST);
     if (s)
         return s;

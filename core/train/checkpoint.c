@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TENSORS = 3 * (1 + PD_MAX_LEVELS) };
+enum { MAX_TENSORS = 3 * PD_MAX_PARAMETERS };
 static const char FORMAT[] = "pudle-checkpoint/1";
 
 /* Every array of the state, in file order. */
@@ -14,13 +14,13 @@ typedef struct entry {
     bool parameter;
 } entry;
 
-static int entries(const pd_problem *pb, bool parameters_only, entry out[MAX_TENSORS])
+static int entries(pd_problem *pb, bool parameters_only, entry out[MAX_TENSORS])
 {
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    const int parameters = pd_network_parameters(&pb->net, list);
     int n = 0;
-    for (int i = -1; i < pb->net.levels; i++) {
-        if (i >= 0 && !pb->net.level[i].learned)
-            continue;
-        const pd_parameter *p = i < 0 ? &pb->net.dictionary : &pb->net.level[i].parameter;
+    for (int i = 0; i < parameters; i++) {
+        const pd_parameter *p = list[i];
         out[n] = (entry){ .view = &p->value, .parameter = true };
         snprintf(out[n++].name, sizeof out[0].name, "%s", p->name);
         for (int k = 0; k < 2 && !parameters_only; k++)
@@ -117,7 +117,7 @@ static pudle_status restore(pd_problem *pb, const char *path, const pd_safetenso
     const pudle_cview *stored = pd_safetensors_tensor(file, e->name);
     const pudle_cview own = pudle_const(e->view);
     if (!stored)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: has no '%s': it was written with another optimiser or other learned thresholds", path, e->name);
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: has no '%s': it was written with another optimiser, encoder, or other learned thresholds", path, e->name);
     bool same = stored->dtype == own.dtype && stored->rank == own.rank;
     for (int32_t i = 0; i < own.rank && same; i++)
         same = stored->shape[i] == own.shape[i];

@@ -191,6 +191,41 @@ static pudle_status start_levels(pd_problem *pb)
     return s;
 }
 
+/* Weights of the encoder from a file, in the shape in which a run writes them. */
+static pudle_status read_weights(pd_problem *pb, const char *name, const pd_parameter *p)
+{
+    char found[160] = "", wanted[160] = "";
+    pd_array values = { 0 };
+    char *path = p->value.data ? pd_format("%s:%s", pb->settings->model.encoder_path, name) : NULL;
+    if (!p->value.data)
+        return PUDLE_OK;
+    pudle_status s = path ? pd_array_read(pb->ctx, path, pb->dtype, &values) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    bool same = !s && values.view.rank == p->value.rank;
+    for (int32_t i = 0; same && i < p->value.rank; i++)
+        same = values.view.shape[i] == p->value.shape[i];
+    if (!s && !same) {
+        shape_text(found, sizeof found, values.view.rank, values.view.shape);
+        shape_text(wanted, sizeof wanted, p->value.rank, p->value.shape);
+        s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.encoder_path: %s has shape (%s); the model asks for (%s)", path, found, wanted);
+    }
+    if (!s) {
+        const pudle_cview c = pudle_const(&values.view);
+        s = pb->be->upload(pb->exec, p->value.data, c.data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
+    }
+    pd_array_free(&values);
+    free(path);
+    return s;
+}
+
+static pudle_status start_encoder(pd_problem *pb)
+{
+    pudle_status s = pd_network_start_encoder(&pb->net);
+    if (s || !pb->settings->model.encoder_path)
+        return s;
+    s = read_weights(pb, "analysis", &pb->net.analysis);
+    return s ? s : read_weights(pb, "synthesis", &pb->net.synthesis);
+}
+
 pudle_status pd_problem_initialise(pd_problem *pb)
 {
     pd_array d = { 0 };
@@ -200,6 +235,8 @@ pudle_status pd_problem_initialise(pd_problem *pb)
         s = pd_problem_set_dictionary(pb, &c);
     }
     pd_array_free(&d);
+    if (!s)
+        s = start_encoder(pb);
     if (!s)
         s = pd_problem_refresh(pb, pb->settings->prox.decay); /* the step first: levels may be multiples of it */
     if (!s)
@@ -292,6 +329,30 @@ pudle_status pd_problem_write_dictionary(pd_problem *pb, const char *npy, const 
     if (!s && png)
         s = write_picture(pb, &d, png);
     pd_array_free(&d);
+    return s;
+}
+
+pudle_status pd_problem_write_encoder(pd_problem *pb, const char *npz)
+{
+    const struct { const char *name; const pd_parameter *parameter; } own[] = {
+        { "analysis", &pb->net.analysis }, { "synthesis", &pb->net.synthesis }, { "step", &pb->net.steps },
+    };
+    pd_array held[3] = { 0 };
+    pudle_cview views[3];
+    const char *names[3];
+    int n = 0;
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < 3 && !s; i++) {
+        if (!own[i].parameter->value.data)
+            continue;
+        s = pd_problem_fetch(pb, &own[i].parameter->value, &held[n]);
+        views[n] = pudle_const(&held[n].view);
+        names[n++] = own[i].name;
+    }
+    if (!s && n)
+        s = pd_npz_write(pb->ctx, npz, n, names, views);
+    for (int i = 0; i < n; i++)
+        pd_array_free(&held[i]);
     return s;
 }
 

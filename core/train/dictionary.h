@@ -1,9 +1,11 @@
-/* core/train/dictionary.h - the learned thresholds as a file; the dictionary's own functions stand in problem.h. */
+/* core/train/dictionary.h - learned thresholds and encoders as files; the dictionary's own functions stand in problem.h. */
 #ifndef PD_DICTIONARY_H
 #define PD_DICTIONARY_H
 
 #include "train/problem.h"
 
+/** Write what an encoder has learned beside D and the levels, arrays "analysis", "synthesis", "step"; no file where there is none. */
+pudle_status pd_problem_write_encoder(pd_problem *problem, const char *npz);
 /** Learned thresholds, one array a threshold, (layers or 1, atoms or 1), as .npz; nothing where none is learned. */
 pudle_status pd_problem_write_thresholds(pd_problem *problem, const char *npz);
 /** A parameter or its gradient as a host array that the caller frees. */

@@ -14,10 +14,11 @@ static pudle_status count_finite(pd_problem *pb, const pudle_view *v, bool *ok)
 pudle_status pd_problem_check_finite(pd_problem *pb, const pd_batch *batch, const pd_pass *pass, int64_t update)
 {
     bool ok = isfinite(pass->data_loss) && isfinite(pass->code_loss);
-    pudle_status s = pass->gradient ? count_finite(pb, &pb->net.dictionary.grad, &ok) : PUDLE_OK;
-    for (int i = 0; i < pb->net.levels && !s && pass->gradient; i++)
-        if (pb->net.level[i].learned)
-            s = count_finite(pb, &pb->net.level[i].parameter.grad, &ok);
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    const int n = pass->gradient ? pd_network_parameters(&pb->net, list) : 0;
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < n && !s; i++)
+        s = count_finite(pb, &list[i]->grad, &ok);
     if (s || ok)
         return s;
     int64_t layer = 0;
@@ -34,5 +35,5 @@ pudle_status pd_problem_check_finite(pd_problem *pb, const pd_batch *batch, cons
         snprintf(where, sizeof where, "at layer %lld of %lld%s", (long long)layer, (long long)pb->net.layers, in_adjoint ? " of the adjoint" : "");
     return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC,
                    "diverged at update %lld, %s: the numbers are no longer finite. step * sigma_max(D)^2 = %.3g (a stable encoder needs "
-                   "less than 2): lower model.step or train.learning_rate", (long long)update, where, pb->net.step * (s ? NAN : sigma2));
+                   "less than 2): lower model.step or train.learning_rate", (long long)update, where, pb->net.alpha[0] * (s ? NAN : sigma2));
 }

@@ -7,7 +7,7 @@ static int states(const pd_settings *st)
     return st->train.optimizer == PD_OPTIMIZER_ADAM ? 2 : 1; /* plain descent keeps a buffer it never reads back */
 }
 
-static pudle_status parameter_init(pd_problem *pb, pd_parameter *p)
+static pudle_status states_init(pd_problem *pb, pd_parameter *p)
 {
     const pudle_cview c = pudle_const(&p->value);
     for (int i = 0; i < states(pb->settings); i++) {
@@ -25,10 +25,11 @@ static pudle_status parameter_init(pd_problem *pb, pd_parameter *p)
 
 pudle_status pd_optimizer_init(pd_problem *pb)
 {
-    pudle_status s = parameter_init(pb, &pb->net.dictionary);
-    for (int i = 0; i < pb->net.levels && !s; i++)
-        if (pb->net.level[i].learned)
-            s = parameter_init(pb, &pb->net.level[i].parameter);
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    const int n = pd_network_parameters(&pb->net, list);
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < n && !s; i++)
+        s = states_init(pb, list[i]);
     return s;
 }
 
@@ -48,14 +49,10 @@ static double clamped(double value, double low, double high)
     return value < low ? low : value > high ? high : value; /* NaN stays, to be found and reported */
 }
 
-/* A level stays within its option's range, times the step where the level is: below 0 it is no threshold. */
-static pudle_status clamp(pd_problem *pb, const pd_level *level)
+static pudle_status clamp(pd_problem *pb, const pd_parameter *p, double low, double high)
 {
-    const pudle_cview c = pudle_const(&level->parameter.value);
+    const pudle_cview c = pudle_const(&p->value);
     const size_t count = (size_t)pudle_count(&c), bytes = count * pudle_dtype_size(pb->dtype);
-    const double scale = pd_level_scale(&pb->net, level), low = level->min * scale, high = level->max * scale;
-    if (!level->bounded)
-        return PUDLE_OK;
     void *host = pd_alloc(bytes, 1);
     if (!host)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds");
@@ -67,15 +64,32 @@ static pudle_status clamp(pd_problem *pb, const pd_level *level)
             ((float *)host)[i] = (float)clamped((double)((float *)host)[i], low, high);
     }
     if (!s)
-        s = pb->be->upload(pb->exec, level->parameter.value.data, host, bytes);
+        s = pb->be->upload(pb->exec, p->value.data, host, bytes);
     free(host);
     return s;
 }
 
+/* A level stays within its option's range, times the step where the level is: below 0 it is no threshold. */
+static pudle_status clamp_level(pd_problem *pb, const pd_level *level)
+{
+    const double scale = pd_level_scale(&pb->net, level);
+    return level->bounded ? clamp(pb, &level->parameter, level->min * scale, level->max * scale) : PUDLE_OK;
+}
+
 pudle_status pd_normalize_atoms(pd_problem *pb)
 {
-    const pudle_view w = pd_map_weight_matrix(&pb->net.map, &pb->net.dictionary.value);
-    return pb->be->normalize(pb->exec, pb->net.map.atom_axis, pd_problem_atom_norm(pb), &w);
+    const pd_network *net = &pb->net;
+    const pd_parameter *const weights[] = { &net->dictionary, &net->analysis, &net->synthesis };
+    const pudle_cview d = pudle_const(&net->dictionary.value);
+    const size_t bytes = (size_t)pudle_count(&d) * pudle_dtype_size(d.dtype);
+    pudle_status s = PUDLE_OK;
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+        for (int64_t row = 0; row < (i ? net->encoder_rows : 1) && weights[i]->value.data && !s; row++) {
+            const pudle_view one = pd_view((char *)weights[i]->value.data + (size_t)row * bytes, d.dtype, d.rank, d.shape);
+            const pudle_view w = pd_map_weight_matrix(&net->map, &one);
+            s = pb->be->normalize(pb->exec, net->map.atom_axis, pd_problem_atom_norm(pb), &w);
+        }
+    return s;
 }
 
 /* The gradient was finite, and the step may still have thrown the dictionary out of range. */
@@ -98,13 +112,22 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
     pudle_status s = how->weight_decay > 0 ? pb->be->axpby(pb->exec, how->weight_decay, &value, 1.0, &d->grad) : PUDLE_OK;
     if (!s)
         s = descend(pb, d, rate, update);
+    if (!s && pb->net.analysis.value.data)
+        s = descend(pb, &pb->net.analysis, rate, update);
+    if (!s && pb->net.synthesis.value.data)
+        s = descend(pb, &pb->net.synthesis, rate, update);
     if (!s && how->normalize && how->normalize_at == PD_NORMALIZE_UPDATE)
         s = pd_normalize_atoms(pb);
     for (int i = 0; i < pb->net.levels && !s; i++)
         if (pb->net.level[i].learned) {
             s = descend(pb, &pb->net.level[i].parameter, threshold_rate, update);
             if (!s)
-                s = clamp(pb, &pb->net.level[i]);
+                s = clamp_level(pb, &pb->net.level[i]);
         }
+    if (!s && pb->net.step_rows) {
+        s = descend(pb, &pb->net.steps, threshold_rate, update);
+        if (!s)
+            s = clamp(pb, &pb->net.steps, 1e-3 * pb->net.step, 1e3 * pb->net.step);
+    }
     return s ? s : check_step(pb, rate, update);
 }

@@ -187,7 +187,9 @@ static pudle_status make_network(pd_problem *pb)
     pd_network *net = &pb->net;
     pudle_status s = PUDLE_OK;
     *net = (pd_network){ .ctx = pb->ctx, .be = pb->be, .exec = pb->exec, .dtype = pb->dtype, .prox = pb->prox, .loss = pb->loss,
-                         .inner = pb->inner, .layers = st->model.layers, .step = st->step, .beta = st->prox.decay };
+                         .inner = pb->inner, .layers = st->model.layers, .step = st->step, .beta = st->prox.decay, .encoder = st->model.encoder,
+                         .encoder_rows = st->model.encoder_layers ? st->model.layers : 1,
+                         .step_rows = st->model.learn_step == PD_STEP_LAYER ? st->model.layers : st->model.learn_step == PD_STEP_GLOBAL };
     if (st->dictionary.kind == PD_KIND_CONV)
         s = make_conv(pb);
     else

@@ -101,7 +101,7 @@ static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double ra
 {
     pd_metrics row = { .update = r->at.update, .epoch = epoch, .loss = pass->data_loss + pass->code_loss, .data_loss = pass->data_loss,
                        .code_loss = pass->code_loss, .nonzeros = pass->nonzeros, .rate = rate, .beta = r->problem.net.beta,
-                       .step = r->problem.net.step, .gradient_norm = NAN, .error = NAN, .seconds = elapsed(r) };
+                       .step = r->problem.net.alpha[0], .gradient_norm = NAN, .error = NAN, .seconds = elapsed(r) };
     pudle_status s = pass->gradient ? gradient_norm(r, &row.gradient_norm) : PUDLE_OK;
     if (!s)
         s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
@@ -211,12 +211,15 @@ static pudle_status closing_row(run *r)
 
 static pudle_status write_results(run *r)
 {
-    char *npy = path_of(r, "dictionary.npy"), *png = path_of(r, "dictionary.png"), *levels = path_of(r, "thresholds.npz");
-    pudle_status s = npy && png && levels ? PUDLE_OK : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    char *npy = path_of(r, "dictionary.npy"), *png = path_of(r, "dictionary.png"), *levels = path_of(r, "thresholds.npz"), *encoder = path_of(r, "encoder.npz");
+    pudle_status s = npy && png && levels && encoder ? PUDLE_OK : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         s = pd_problem_write_dictionary(&r->problem, npy, png);
     if (!s)
         s = pd_problem_write_thresholds(&r->problem, levels);
+    if (!s)
+        s = pd_problem_write_encoder(&r->problem, encoder);
+    free(encoder);
     free(npy);
     free(png);
     free(levels);

@@ -157,4 +157,12 @@ run "$PUDLE" check "$cfg"
 said "4 errors" "nothing was run"
 [ "$(wc -l <"$work/err")" -eq 5 ]
 ok $? "four mistakes, four lines, and one that counts them"
+# ---- encoders of their own
+model='model: { dictionary: { atoms = 12; init = "random"; }; layers = 3;'
+bad ":4: model.encoder_layers:" 'write  encoder = "untied";' 4 "$model step = 0.1; encoder_layers = true; };"
+bad ":4: model.encoder_path:" 'a tied encoder has no weights of its own' 4 "$model step = 0.1; encoder_path = \"e.npz\"; };"
+bad ":4: model.learn_step:" 'cannot follow L at the same time' 4 "$model step = \"1/L\"; learn_step = \"layer\"; };"
+bad ":4: model.gradient:" 'does not reach the encoder' 4 "$model step = 0.1; gradient = \"dec\"; encoder = \"analysis\"; };"
+good "an untied encoder with a learned step" 4 "$model step = 0.1; encoder = \"untied\"; encoder_layers = true; learn_step = \"layer\"; };"
+
 done_testing

@@ -63,6 +63,22 @@ while [ $i -lt $kills ]; do
     wait $pid 2>/dev/null
 done
 
+# an encoder of its own, with steps of its own: the same
+untied="--set model.encoder=untied --set model.encoder_layers=true --set model.learn_step=layer --set prox.learn=none"
+run "$PUDLE" train "$work/run.cfg" --out "$work/untied" --quiet $untied
+is_success "a run with an untied encoder"
+"$PUDLE" train "$work/run.cfg" --out "$work/again" --quiet $untied >/dev/null 2>&1 &
+pid=$!
+sleep "$(printf '%d.%03d' $((span / 2000)) $((span / 2 % 1000)))"
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+run "$PUDLE" train "$work/run.cfg" --out "$work/again" --resume --quiet $untied
+is_success "killed, it goes on"
+for file in dictionary.npy encoder.npz checkpoint.safetensors; do
+    cmp -s "$work/untied/$file" "$work/again/$file"
+    ok $? "$file has the same bits"
+done
+
 # a checkpoint cut short or changed is refused, not used
 cp -r "$work/whole" "$work/cut"
 size=$(wc -c <"$work/cut/checkpoint.safetensors")

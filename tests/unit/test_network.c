@@ -41,6 +41,8 @@ typedef struct setup {
     double step, lambda, decay;
     bool nonnegative, hard, over_l; /* over_l: step = "1/L" */
     int threads; /* 0: the backend's default */
+    const char *encoder, *learn_step; /* NULL: tied, none */
+    bool encoder_layers;
 } setup;
 
 typedef struct opened { pd_settings *settings; pd_problem pb; } opened;
@@ -62,6 +64,8 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, " step = %.17g;", s->step);
     if (!strcmp(s->gradient, "truncated"))
         fprintf(f, " truncate = %lld;", (long long)s->truncate);
+    fprintf(f, " encoder = \"%s\"; encoder_layers = %s; learn_step = \"%s\";", s->encoder ? s->encoder : "tied",
+            s->encoder_layers ? "true" : "false", s->learn_step ? s->learn_step : "none");
     fprintf(f, " };\nprox: { name = \"%s\"; %s = %.17g; nonnegative = %s; decay = %.17g; learn = \"%s\"; };\n",
             s->hard ? "hard_threshold" : "soft_threshold", s->hard ? "threshold" : "lambda", s->lambda, s->nonnegative ? "true" : "false", s->decay,
             s->learn);
@@ -387,6 +391,119 @@ static double difference(pd_problem *pb, double *d, int64_t i, double h)
     return (f[1] - f[0]) / (2 * h);
 }
 
+/* ------------------------------------------------ encoders of their own */
+
+static setup encoder_setup(void)
+{
+    static const char *const steps[] = { "none", "global", "layer" };
+    setup s = random_setup();
+    s.precision = "f64";
+    s.hard = false;
+    s.encoder = between(0, 1) ? "analysis" : "untied";
+    s.encoder_layers = between(0, 1) == 1;
+    s.learn_step = steps[between(0, 2)];
+    return s;
+}
+
+/* Entry i of something that is learned, changed by h; what follows from it is brought up to date. */
+static double loss_at(pd_problem *pb, double *value, double to)
+{
+    pd_pass forward = { .gradient = false };
+    *value = to;
+    assert_int_equal(pd_network_refresh(&pb->net), PUDLE_OK);
+    run(pb, &forward);
+    return forward.data_loss + forward.code_loss;
+}
+
+static double central(pd_problem *pb, double *value, double h)
+{
+    const double kept = *value, up = loss_at(pb, value, kept + h), down = loss_at(pb, value, kept - h);
+    loss_at(pb, value, kept);
+    return (up - down) / (2 * h);
+}
+
+static void encoders_match_finite_differences(void **state)
+{
+    (void)state;
+    int used = 0, tried = 0;
+    for (int round = 0; round < 12; round++) {
+        setup s = encoder_setup();
+        opened o;
+        s.backend = "ref";
+        s.gradient = "ae";
+        open_problem(&s, &o);
+        pd_parameter *list[PD_MAX_PARAMETERS];
+        const int n = pd_network_parameters(&o.pb.net, list);
+        assert_true(n >= 2);
+        for (int k = 0; k < n; k++) { /* away from E = B = D */
+            const pudle_cview c = pudle_const(&list[k]->value);
+            for (int64_t i = 0; i < pudle_count(&c); i++)
+                ((double *)list[k]->value.data)[i] *= 1 + 0.1 * (pudle_random_uniform(&random_state) - 0.5);
+        }
+        assert_int_equal(pd_network_refresh(&o.pb.net), PUDLE_OK);
+        pd_pass pass = { .gradient = true };
+        run(&o.pb, &pass);
+        for (int k = 0; k < n; k++) {
+            const pudle_cview c = pudle_const(&list[k]->value);
+            const int64_t count = pudle_count(&c);
+            double *g = doubles(&o.pb, &list[k]->grad), *value = list[k]->value.data; /* host memory on this backend */
+            for (int probe = 0; probe < 12; probe++) {
+                const int64_t i = between(0, count - 1);
+                const double wide = central(&o.pb, &value[i], 1e-6), narrow = central(&o.pb, &value[i], 2.5e-7);
+                tried++;
+                if (fabs(wide - narrow) > 1e-7 + 1e-7 * fabs(wide))
+                    continue;
+                used++;
+                if (!(fabs(wide - g[i]) <= 1e-6 + 1e-5 * fabs(g[i])))
+                    fail_msg("seed %lld %s %s, entry %lld: difference %.12g, derivative %.12g", (long long)s.seed, s.encoder, list[k]->name, (long long)i,
+                             wide, g[i]);
+            }
+            free(g);
+        }
+        close_problem(&o);
+    }
+    assert_true(used * 10 >= tried * 8);
+}
+
+/* While all weights are D, the gradients of D, E and B add up to the one of the tied network; backends agree. */
+static void encoders_begin_as_the_tied_one(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 12; round++)
+        for (int b = 0; b < 2; b++) {
+            setup s = encoder_setup(), tied = s;
+            opened o, t;
+            s.backend = tied.backend = b ? "cpu" : "ref";
+            if (!backend_found(s.backend))
+                continue;
+            tied.encoder = tied.learn_step = NULL;
+            tied.encoder_layers = false;
+            open_problem(&s, &o);
+            open_problem(&tied, &t);
+            pd_pass pass = { .gradient = true };
+            run(&o.pb, &pass);
+            const double loss = pass.data_loss + pass.code_loss;
+            run(&t.pb, &pass);
+            assert_true(fabs(loss - pass.data_loss - pass.code_loss) <= 1e-12 * fabs(loss));
+            const int64_t count = s.m * s.p;
+            double *sum = doubles(&o.pb, &o.pb.net.dictionary.grad), *want = doubles(&t.pb, &t.pb.net.dictionary.grad);
+            const pd_parameter *const own[] = { &o.pb.net.analysis, &o.pb.net.synthesis };
+            for (int k = 0; k < 2; k++) {
+                if (!own[k]->value.data)
+                    continue;
+                double *g = doubles(&o.pb, &own[k]->grad);
+                for (int64_t i = 0; i < count * own[k]->value.shape[0]; i++)
+                    sum[i % count] += g[i];
+                free(g);
+            }
+            assert_true(relative(sum, want, count, loss) <= 1e-10);
+            free(sum);
+            free(want);
+            close_problem(&o);
+            close_problem(&t);
+        }
+}
+
 /* Where two steps disagree a support changes inside the larger: a kink, and no test of the derivative. */
 static void matches_finite_differences(void **state)
 {
@@ -548,6 +665,7 @@ int main(void)
         cmocka_unit_test(matches_slow_reference),   cmocka_unit_test(matches_finite_differences), cmocka_unit_test(single_precision_is_close),
         cmocka_unit_test(same_bits_for_any_threads), cmocka_unit_test(spectral_norm),             cmocka_unit_test(divergence_names_the_layer),
         cmocka_unit_test(learned_levels_begin_at_the_options), cmocka_unit_test(unrolled_matches_primitives),
+        cmocka_unit_test(encoders_match_finite_differences), cmocka_unit_test(encoders_begin_as_the_tied_one),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }
