@@ -142,11 +142,12 @@ bool pd_backend_adjoint(pd_trial *t) { return conv(t, true); }
 
 /* ------------------------------------------------------------------- plugins */
 
-/* A prox and a loss of the suite's own: p = v - t where v is no NaN, and half the square. */
+/* A prox and a loss of the suite's own: p = v - tau t, which shows whether step and levels arrive, and half the square. */
+#define STEP 0.5
 PUDLE_PROX(shift, int64_t, 1,
-    *p = v - t[0];
+    *p = v - tau * t[0];
     *dv = 1;
-    dt[0] = -1;
+    dt[0] = -tau;
 )
 PUDLE_LOSS(halves, int64_t, "real numbers",
     *f = (eta - x) * (eta - x) / 2;
@@ -157,7 +158,7 @@ PUDLE_LOSS(halves, int64_t, "real numbers",
 )
 static const pudle_prox_ops shift_ops = { PUDLE_PROX_OPS(shift) };
 static const pudle_loss_ops halves_ops = { PUDLE_LOSS_OPS(halves) };
-static const pudle_desc shift_desc = { .size = sizeof(pudle_desc), .kind = PUDLE_KIND_PROX, .name = "shift", .version = "1", .summary = "p = v - t",
+static const pudle_desc shift_desc = { .size = sizeof(pudle_desc), .kind = PUDLE_KIND_PROX, .name = "shift", .version = "1", .summary = "p = v - tau t",
                                        .caps = PUDLE_PROX_SEPARABLE | PUDLE_PROX_INPLACE, .ops = &shift_ops };
 static const pudle_desc halves_desc = { .size = sizeof(pudle_desc), .kind = PUDLE_KIND_LOSS, .name = "halves", .version = "1",
                                         .summary = "half the square", .caps = PUDLE_LOSS_SEPARABLE, .ops = &halves_ops };
@@ -171,9 +172,9 @@ static pudle_status do_plugins(void *ctx, pudle_exec *lane, int64_t index)
     const pudle_instance prox = { &shift_desc, &nothing }, loss = { &halves_desc, &nothing };
     const pudle_cview theta = pudle_const(&j->theta), v = pudle_const(&j->v), g = pudle_const(&j->g), p = pudle_const(&j->p);
     (void)index;
-    pudle_status s = j->ops->prox_apply(lane, &prox, 0.5, &theta, &v, &j->p);
+    pudle_status s = j->ops->prox_apply(lane, &prox, STEP, &theta, &v, &j->p);
     if (!s)
-        s = j->ops->prox_vjp(lane, &prox, 0.5, &theta, &v, &p, &g, &j->gv, &j->gtheta);
+        s = j->ops->prox_vjp(lane, &prox, STEP, &theta, &v, &p, &g, &j->gv, &j->gtheta);
     if (!s)
         s = j->ops->loss_value(lane, &loss, &v, &g, &j->f);
     if (!s)
@@ -217,10 +218,10 @@ static bool plugins_at(pd_trial *t, pd_bench *b, int32_t dtype)
     for (int i = 0; i < 9; i++)
         pd_bench_free(b, all[i]);
     for (int64_t i = 0; i < n; i++) {
-        const double wanted[] = { v[i] - theta[count > 1 ? i / inner % atoms : 0], g[i], v[i] - g[i], g[i], v[i] };
+        const double wanted[] = { v[i] - STEP * theta[count > 1 ? i / inner % atoms : 0], g[i], v[i] - g[i], g[i], v[i] };
         static const char *const what[] = { "prox_apply", "prox_vjp", "loss_grad", "loss_hvp", "loss_mean" };
         f += (v[i] - g[i]) * (v[i] - g[i]) / 2;
-        zero[count > 1 ? i / inner % atoms : 0] -= g[i];
+        zero[count > 1 ? i / inner % atoms : 0] -= STEP * g[i];
         size += fabs(g[i]);
         for (int k = 0; k < 5; k++)
             if (!(fabs(got[k][i] - wanted[k]) <= pd_tolerance(dtype, 1) * (fabs(v[i]) + fabs(wanted[k]) + 1)))

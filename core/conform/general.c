@@ -33,7 +33,8 @@ static bool descriptor(pd_trial *t)
 
 static bool defaults(pd_trial *t)
 {
-    return pd_instance_draw(t, 0);
+    t->strict = true;
+    return pd_params_default(t) && pd_instance_adopt(t);
 }
 
 /* ------------------------------------------------------------------- options */
@@ -89,10 +90,10 @@ static bool wrong_values_refused(pd_trial *t)
 /* What the table allows is either accepted or refused with words, by check before anything is made. */
 static bool options(pd_trial *t)
 {
-    t->strict = true;
-    if (!pd_params_draw(t, 0) || !wrong_values_refused(t))
+    if (!wrong_values_refused(t))
         return false;
     for (int draw = 1; draw <= 40; draw++) {
+        t->silent = true;
         if (!pd_params_draw(t, draw))
             return false;
         void *self = NULL;

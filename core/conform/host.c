@@ -38,7 +38,7 @@ static PUDLE_PRINTF(3, 4) pudle_status hear(void *ctx, pudle_status status, cons
     va_list list;
     pthread_mutex_lock(&h->lock);
     va_start(list, format);
-    vsnprintf(h->said, sizeof h->said, format ? format : "", list);
+    vsnprintf(h->said, sizeof h->said, format, list);
     va_end(list);
     h->failures++;
     h->silent |= !h->said[0];

@@ -50,7 +50,7 @@ enum { STRANGE = sizeof strange / sizeof *strange };
 static bool domain(pd_trial *t)
 {
     const pudle_loss_ops *ops = t->desc->ops;
-    const bool limited = ops->target_domain && *ops->target_domain && strcmp(ops->target_domain, "real");
+    const bool limited = ops->target_domain && *ops->target_domain && strncmp(ops->target_domain, "real", 4);
     pd_loss_case c;
     int refused = 0;
     if (limited && !ops->check_target)
@@ -319,7 +319,7 @@ const pd_test pd_loss_tests[] = {
     { "samples", "the loss of a batch is the sum of those of its samples", samples },
     { "precision", "f32 agrees with f64", precision },
     { "in_place", "g and m may lie on pred, hu on u", in_place },
-    { "empty", "arrays without entries are fine", empty },
+    { "empty", "arrays without entries do no harm", empty },
     { "bounds", "nothing outside its arrays is touched", bounds },
     { "inputs", "inputs and the instance are not written", inputs },
     { "deterministic", "the same call gives the same bits", deterministic },

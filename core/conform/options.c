@@ -116,25 +116,48 @@ static pudle_status make(pd_trial *t, const pairs *p, void **params)
     return s;
 }
 
+/* An option that neither a draw nor --set has given: it may be what the plugin's check misses. */
+static const char *not_given(pd_trial *t, pudle_option *row)
+{
+    for (int i = 0; pd_option_at(t->desc, i, row); i++)
+        if (!drawable(row->type) && !is_set(t, row->name))
+            return row->name;
+    return NULL;
+}
+
+/* Defaults that are refused are a finding, but where the plugin wants one of several options it cannot say so in its table. */
+bool pd_params_default(pd_trial *t)
+{
+    pudle_option row;
+    if (pd_params_draw(t, 0) || t->verdict->state != PD_FAILED || !not_given(t, &row))
+        return t->verdict->state == PD_RUNNING;
+    t->verdict->state = PD_RUNNING;
+    return pd_skips(t, "the defaults alone are not enough (%.600s): give --set", pd_error(t->ctx));
+}
+
 bool pd_params_draw(pd_trial *t, int draw)
 {
+    pudle_option row;
     pd_instance_drop(t);
     t->verdict->drawn[0] = '\0';
     if (!t->pairs && !(t->pairs = calloc(1, sizeof *t->pairs)))
         return pd_fails(t, "the suite is out of memory");
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        if (!draw_pairs(t, draw == 0 || attempt == ATTEMPTS - 1 ? 0 : 0.7, t->pairs))
+        if (!draw_pairs(t, (draw == 0 && attempt == 0) || attempt == ATTEMPTS - 1 ? 0 : 0.7, t->pairs))
             return false;
         tell_options(t, t->pairs);
         pd_drawn(t, "%s", "");
         if (!make(t, t->pairs, &t->params))
             return true;
-        if (t->strict && strstr(pd_error(t->ctx), "without saying why"))
+        if (t->silent && strstr(pd_error(t->ctx), "without saying why"))
             return pd_fails(t, "check refuses these options and gives no reason through host->fail");
-        if (draw == 0)
+        if (draw == 0 && (t->strict || !not_given(t, &row)))
             break;
-        pd_error_clear(t->ctx); /* a combination that the plugin's check refuses: draw another */
+        if (attempt < ATTEMPTS - 1)
+            pd_error_clear(t->ctx); /* a combination that the plugin's check refuses: draw another */
     }
+    if (!t->strict && not_given(t, &row))
+        return pd_skips(t, "its check refuses all that can be drawn (%.600s): give --set %s=...", pd_error(t->ctx), row.name);
     return pd_fails(t, "its options are refused: %s", pd_error(t->ctx));
 }
 

@@ -80,7 +80,8 @@ struct pd_trial {
     void *params;         /* of the instance at hand, from pd_draw_params */
     void *self;
     bool alive;           /* self is to be destroyed */
-    bool strict;          /* a check that refuses drawn options without words is a finding, not a reason to draw others */
+    bool strict;          /* defaults that are refused are no reason to draw others */
+    bool silent;          /* a check that refuses without words is a finding, no reason to draw others either */
     struct pd_pairs *pairs; /* what params were made from */
     char options[768];    /* the same in words */
 };
@@ -94,6 +95,8 @@ bool pd_instance_draw(pd_trial *t, int draw);
 void pd_instance_drop(pd_trial *t);
 /** The drawn options alone. False (skipped) where one is required and cannot be drawn. */
 bool pd_params_draw(pd_trial *t, int draw);
+/** The defaults and what --set says; failed where the plugin refuses them, but skipped where it has options that cannot be drawn. */
+bool pd_params_default(pd_trial *t);
 /** An instance from the params at hand. */
 bool pd_instance_adopt(pd_trial *t);
 /** Params that differ from those at hand only in newly drawn levels; NULL: none was found. */
@@ -233,6 +236,9 @@ bool pd_prox_apply(pd_trial *t, const pd_prox_case *c, int32_t dtype, const doub
 bool pd_prox_vjp(pd_trial *t, const pd_prox_case *c, int32_t dtype, const double *v, const double *g, double *gv, double *gtheta);
 /** tau f(p). */
 bool pd_prox_value(pd_trial *t, const pd_prox_case *c, int32_t dtype, const double *p, double *f);
+
+/** Does it refuse these levels or this shape, with PUDLE_ERR_ARG or PUDLE_ERR_UNSUPPORTED? */
+bool pd_prox_refuses(pd_trial *t, const pd_prox_case *c);
 
 bool pd_prox_optimal(pd_trial *t);
 bool pd_prox_monotone(pd_trial *t);

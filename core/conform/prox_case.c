@@ -2,7 +2,7 @@
 #include "conform/parts.h"
 #include "config/settings.h"
 
-enum { SHAPES_TRIED = 60 };
+enum { SHAPES_TRIED = 400 };
 
 int64_t pd_prox_level_count(const pd_prox_case *c)
 {
@@ -85,10 +85,10 @@ static void set_shape(pd_trial *t, pd_prox_case *c, int64_t limit)
     c->n = c->shape[0] * c->sample;
 }
 
-static bool draw_case(pd_trial *t, pd_prox_case *c, int draw, int64_t limit)
+static bool draw_case(pd_trial *t, pd_prox_case *c, int draw, bool per_atom, int64_t limit)
 {
     char shape[64];
-    c->per_atom = draw % 2 == 1;
+    c->per_atom = per_atom;
     c->tau = draw == 0 ? 0.25 : pd_single(0.05 * exp(3 * pd_uniform(t)));
     set_shape(t, c, limit);
     if (!pd_params_draw(t, draw) || !draw_levels(t, c))
@@ -203,26 +203,34 @@ release:
 
 /* -------------------------------------------------------------------- cases */
 
-/* An operator may refuse some shapes, groups that do not divide the atoms for one; it may not refuse them all. */
+static bool is_refusal(pudle_status s)
+{
+    return s == PUDLE_ERR_ARG || s == PUDLE_ERR_UNSUPPORTED;
+}
+
+bool pd_prox_refuses(pd_trial *t, const pd_prox_case *c)
+{
+    double *p = pd_scratch(t, c->n);
+    return p && is_refusal(apply_status(t, c, PUDLE_F64, c->v, p));
+}
+
+/* An operator may refuse some shapes, groups that do not divide the atoms for one, and levels for each atom where one for all is
+ * meant, the radius of a ball; it may not refuse everything. */
 static bool open_case(pd_trial *t, void *c_, int draw, int64_t limit)
 {
     pd_prox_case *c = c_;
     c->ops = t->desc->ops;
     c->kernel = c->ops->kernels[0];
-    pudle_status s = PUDLE_OK;
     for (int tried = 0; tried < SHAPES_TRIED; tried++) {
-        if (!draw_case(t, c, draw, limit))
+        void *mark = pd_mark(t);
+        const bool per_atom = draw % 2 == 1 && tried < SHAPES_TRIED / 4;
+        if (!draw_case(t, c, draw, per_atom, limit > 0 && tried >= SHAPES_TRIED / 2 ? 8 * limit : limit) || !pd_instance_adopt(t))
             return false;
-        double *p = pd_scratch(t, c->n);
-        if (!p || !pd_instance_adopt(t))
-            return false;
-        if (limit == 0) /* the test itself shall be the first to call it on nothing */
+        if (limit == 0 || !pd_prox_refuses(t, c)) /* 0: the test itself shall be the first to call it on nothing */
             return true;
-        s = apply_status(t, c, PUDLE_F64, c->v, p);
-        if (s != PUDLE_ERR_ARG && s != PUDLE_ERR_UNSUPPORTED)
-            return s ? pd_fails(t, "apply returned %s", pd_status_text(s)) : true;
+        pd_release(t, mark);
     }
-    return pd_fails(t, "apply refuses every one of %d shapes with %s", SHAPES_TRIED, pd_status_text(s));
+    return pd_fails(t, "apply refuses every one of %d shapes and levels", SHAPES_TRIED);
 }
 
 static bool refresh_case(pd_trial *t, void *c)
