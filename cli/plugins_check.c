@@ -68,6 +68,12 @@ static pudle_status options_fit(pd_context *ctx, const pd_plugin *plugin, int co
 static pudle_status check_file(pd_context *ctx, const pd_plugin *plugin, int count, const cli_args *args, const pd_conform_how *how, int *failed)
 {
     pd_conform_counts counts = { 0, 0, 0 };
+    bool kernels = false;
+    for (int i = 0; i < count; i++)
+        kernels |= plugin[i].desc->kind == PUDLE_KIND_PROX || plugin[i].desc->kind == PUDLE_KIND_LOSS;
+    if (args->backend && !kernels)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--backend %s: %s '%s' has no kernels that a backend could run", args->backend,
+                       pd_kind_name(plugin->desc->kind), plugin->desc->name);
     pudle_status s = options_fit(ctx, plugin, count, args);
     if (!s)
         s = pd_conform(ctx, plugin, count, args->positional[1], how, stdout, &counts);

@@ -25,6 +25,7 @@ struct pd_place {
 
 /* Faults are looked up here; changed only while no kernel runs. */
 static pd_place *watched;
+static const pd_test_host *watched_host;
 static pd_verdict *verdict;
 static bool process_is_ours;
 
@@ -298,12 +299,19 @@ static void fault(int number, siginfo_t *info, void *context)
             tell(p->name);
             tell(": ");
         }
+    if (!what && number == SIGSEGV && watched_host && pd_test_host_owns(watched_host, at))
+        tell("it wrote to the memory of its instance: ");
     tell("crashed (");
     tell(signal_name(number));
     tell(") in ");
     tell(verdict->calling ? verdict->calling : "the suite, not the plugin");
     verdict->state = PD_FAILED;
     _exit(0);
+}
+
+void pd_faults_watch_host(const pd_test_host *host)
+{
+    watched_host = host;
 }
 
 void pd_faults_watch(pd_verdict *shared, bool own_process)

@@ -244,11 +244,15 @@ static bool inputs_kept(pd_trial *t, const pd_call *c)
         pd_place_protect(t, params, true);
         call.self = params;
     }
-    return execute(t, &call, &a);
+    pd_test_host_protect(&t->host, true);
+    const bool good = execute(t, &call, &a);
+    pd_test_host_protect(&t->host, false);
+    return good;
 }
 
 bool pd_contract_inputs(pd_trial *t, const pd_cases *cases)
 {
+    t->host.pages = true;
     return each_call(t, cases, 512, DRAWS, inputs_kept);
 }
 

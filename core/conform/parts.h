@@ -46,12 +46,16 @@ bool pd_skips(pd_trial *t, const char *format, ...) PUDLE_PRINTF(2, 3);
 
 /* ---------------------------------------------------------------------- host */
 
+typedef struct pd_block pd_block;
+
 /** A host that counts, fails on demand, and remembers what it was told. */
 typedef struct pd_test_host {
     pd_host_binding binding; /* first: services of the core take the host's ctx for one */
     pudle_host table;
     pthread_mutex_t lock;
     long live, total;        /* blocks not yet freed; blocks ever taken */
+    pd_block *blocks;
+    bool pages;              /* blocks get pages of their own */
     long until_empty;        /* allocations that still succeed; negative: all */
     int failures;            /* calls of fail ... */
     bool silent;             /* ... one of them without words */
@@ -59,6 +63,9 @@ typedef struct pd_test_host {
 } pd_test_host;
 
 void pd_test_host_init(pd_test_host *host, pd_context *ctx);
+/** Blocks with pages of their own can or cannot be written. */
+void pd_test_host_protect(pd_test_host *host, bool read_only);
+bool pd_test_host_owns(const pd_test_host *host, const void *memory);
 void pd_test_host_forget(pd_test_host *host); /* what was said */
 /** Did the plugin say why it failed? The context's own errors count, as services of the core report there. */
 bool pd_test_host_heard(pd_test_host *host);
@@ -168,6 +175,7 @@ bool pd_pause_end(bool *result);
 
 /** From now on a fault in this process is told to the runner, with the array it hit; in a process of its own it then ends. */
 void pd_faults_watch(pd_verdict *verdict, bool own_process);
+void pd_faults_watch_host(const pd_test_host *host);
 
 /* ------------------------------------------------------------------ contract */
 

@@ -71,11 +71,15 @@ static void perform(run *r, const pd_test *test)
     pd_trial t = { .ctx = r->ctx, .plugin = r->plugin, .desc = r->plugin->desc, .how = r->how, .test = test, .verdict = r->verdict };
     t.random = pudle_random_at(r->how->seed, stream_of(test->name), 0, 0);
     pd_test_host_init(&t.host, r->ctx);
+    pd_faults_watch_host(&t.host);
     pd_error_clear(r->ctx);
     if (test->run(&t) && t.verdict->state == PD_RUNNING)
         t.verdict->state = PD_PASSED;
+    if (t.verdict->state == PD_FAILED && !r->how->in_process)
+        return; /* the process ends; a plugin that failed shall not get another chance to crash */
     pd_trial_clear(&t);
     pd_instance_drop(&t);
+    pd_faults_watch_host(NULL);
     free(t.pairs);
     pd_error_clear(r->ctx);
 }
@@ -84,6 +88,7 @@ static void perform(run *r, const pd_test *test)
 
 static void in_child(run *r, const pd_test *test)
 {
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* what a plugin prints is no TAP */
     pd_faults_watch(r->verdict, true);
     perform(r, test);
     _exit(0);
@@ -162,8 +167,11 @@ static void print_verdict(run *r, const pd_test *test)
     const pd_verdict *v = r->verdict;
     const char *name = r->plugin->desc->name;
     fprintf(r->to, "%s %d - %s %s", v->state == PD_FAILED ? "not ok" : "ok", ++r->number, name, test->name);
-    if (v->state == PD_SKIPPED)
-        fprintf(r->to, " # SKIP %s", v->text);
+    if (v->state == PD_SKIPPED) {
+        fputs(" # SKIP ", r->to);
+        for (const char *c = v->text; *c; c++)
+            fputc(*c == '\n' ? ' ' : *c, r->to);
+    }
     fputc('\n', r->to);
     if (v->state == PD_FAILED) {
         print_diagnostic(r, "claim: ", test->claim);

@@ -164,7 +164,7 @@ bool pd_instance_adopt(pd_trial *t)
     const pudle_status s = pd_instance_make(t, &t->self);
     if (s)
         return pd_fails(t, "no instance could be made: %s; %s", pd_status_text(s),
-                        t->host.said[0] ? t->host.said : pd_error(t->ctx));
+                        t->host.said[0] ? t->host.said : *pd_error(t->ctx) ? pd_error(t->ctx) : "without a reason");
     t->alive = true;
     return true;
 }

@@ -52,6 +52,10 @@ run "$PUDLE" plugins check "$work/mutants/good_prox.so" --only optimale
 refuses 2 "there is no such test" "an unknown test is refused, and the known ones are listed"
 run "$PUDLE" plugins check "$work/mutants/good_prox.so" --set lamda=1
 refuses 2 "unknown option" "an unknown option is refused"
+run "$PUDLE" plugins check synthetic --backend ref
+refuses 2 "has no kernels" "--backend is for what has kernels"
+run "$PUDLE" plugins list --seed 3
+refuses 2 "belong to pudle plugins check" "options of the check are refused elsewhere"
 run "$PUDLE" plugins check "$work/mutants/none.so"
 refuses 2 "cannot be read" "a file that is not there is refused"
 : >"$work/empty.so"
