@@ -44,8 +44,10 @@ static pudle_status look_over(pd_context *ctx, const cli_args *args)
 {
     const pd_plugin *backend;
     if (args->positionals != 2)
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins check: usage: pudle plugins check FILE.so|NAME [--only TEST] [--seed N] [--set KEY=VALUE]... "
-                                              "[--backend NAME] [--timeout S] [--in-process]");
+        return pd_fail(
+            ctx, PUDLE_ERR_CONFIG,
+            "pudle plugins check: usage: pudle plugins check FILE.so|NAME [--only TEST] [--seed N] [--set KEY=VALUE]... "
+            "[--backend NAME] [--timeout S] [--in-process]");
     if (args->format)
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins check takes no --format: its output is TAP");
     if (args->only && !pd_conform_known(args->only))
@@ -65,7 +67,8 @@ static pudle_status options_fit(pd_context *ctx, const pd_plugin *plugin, int co
     return PUDLE_OK;
 }
 
-static pudle_status check_file(pd_context *ctx, const pd_plugin *plugin, int count, const cli_args *args, const pd_conform_how *how, int *failed)
+static pudle_status check_file(pd_context *ctx, const pd_plugin *plugin, int count, const cli_args *args,
+                               const pd_conform_how *how, int *failed)
 {
     pd_conform_counts counts = { 0, 0, 0 };
     bool kernels = false;
@@ -105,8 +108,13 @@ static pudle_status find_and_check(pd_context *ctx, const cli_args *args, const 
 
 int cli_plugins_check(pd_context *ctx, const cli_args *args)
 {
-    const pd_conform_how how = { .only = args->only, .seed = args->has_seed ? (uint64_t)args->seed : fresh_seed(), .in_process = args->in_process,
-                                 .backend = args->backend, .set = args->set, .sets = args->sets, .timeout = args->timeout > 0 ? args->timeout : TIMEOUT };
+    const pd_conform_how how = { .only = args->only,
+                                 .seed = args->has_seed ? (uint64_t)args->seed : fresh_seed(),
+                                 .in_process = args->in_process,
+                                 .backend = args->backend,
+                                 .set = args->set,
+                                 .sets = args->sets,
+                                 .timeout = args->timeout > 0 ? args->timeout : TIMEOUT };
     int failed = 0;
     pudle_status s = look_over(ctx, args);
     if (!s)

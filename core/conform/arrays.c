@@ -274,7 +274,11 @@ static void tell(const char *text)
 
 static const char *signal_name(int number)
 {
-    return number == SIGSEGV ? "SIGSEGV" : number == SIGBUS ? "SIGBUS" : number == SIGFPE ? "SIGFPE" : number == SIGILL ? "SIGILL" : "SIGABRT";
+    return number == SIGSEGV  ? "SIGSEGV"
+           : number == SIGBUS ? "SIGBUS"
+           : number == SIGFPE ? "SIGFPE"
+           : number == SIGILL ? "SIGILL"
+                              : "SIGABRT";
 }
 
 static void fault(int number, siginfo_t *info, void *context)

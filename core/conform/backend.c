@@ -152,7 +152,10 @@ static bool elementwise_at(pd_trial *t, pd_bench *b, int32_t dtype)
     if (!wanted)
         return false;
     for (int64_t i = 0; i < n; i++)
-        wanted[i] = what == FILL ? a : what == COPY ? x.x[i] : what == SIGN ? pudle_sign_f64(x.x[i]) : a * x.x[i] + (c != 0 ? c * y.x[i] : 0);
+        wanted[i] = what == FILL   ? a
+                    : what == COPY ? x.x[i]
+                    : what == SIGN ? pudle_sign_f64(x.x[i])
+                                   : a * x.x[i] + (c != 0 ? c * y.x[i] : 0);
     job j = { .what = what, .a = a, .b = c, .x = pudle_const(&x.view), .out = &y.view };
     if (!run_job(t, b, &j) || !matrix_get(t, b, &y))
         return false;
@@ -202,8 +205,8 @@ static bool reductions_at(pd_trial *t, pd_bench *b, int32_t dtype)
     if (!run_job(t, b, &j))
         return false;
     if (j.nonzero != nonzero || j.nonfinite != bad)
-        return pd_fails(t, "census counts %lld nonzero and %lld not finite; there are %lld and %lld", (long long)j.nonzero, (long long)j.nonfinite,
-                        (long long)nonzero, (long long)bad);
+        return pd_fails(t, "census counts %lld nonzero and %lld not finite; there are %lld and %lld", (long long)j.nonzero,
+                        (long long)j.nonfinite, (long long)nonzero, (long long)bad);
     matrix_free(b, &x);
     matrix_free(b, &y);
     return true;
@@ -220,10 +223,15 @@ static bool gemm_of(pd_trial *t, pd_bench *b, int32_t dtype, bool nan)
 {
     const int64_t rows = extent(t), inner = extent(t), cols = extent(t);
     matrix x, y, z;
-    job j = { .what = GEMM, .ta = pd_below(t, 2), .tb = pd_below(t, 2), .a = pd_single(pd_normal(t)), .b = nan ? 0 : pd_single(pd_normal(t)) };
-    pd_drawn(t, "C (%lld, %lld) <- %g op(A) op(B) + %g C, inner extent %lld%s%s, %s", (long long)rows, (long long)cols, j.a, j.b, (long long)inner,
-             j.ta ? ", A transposed" : "", j.tb ? ", B transposed" : "", pd_dtype_text(dtype));
-    if (!matrix_new(t, b, dtype, j.ta ? inner : rows, j.ta ? rows : inner, 1, &x) || !matrix_new(t, b, dtype, j.tb ? cols : inner, j.tb ? inner : cols, 1, &y) ||
+    job j = { .what = GEMM,
+              .ta = pd_below(t, 2),
+              .tb = pd_below(t, 2),
+              .a = pd_single(pd_normal(t)),
+              .b = nan ? 0 : pd_single(pd_normal(t)) };
+    pd_drawn(t, "C (%lld, %lld) <- %g op(A) op(B) + %g C, inner extent %lld%s%s, %s", (long long)rows, (long long)cols, j.a, j.b,
+             (long long)inner, j.ta ? ", A transposed" : "", j.tb ? ", B transposed" : "", pd_dtype_text(dtype));
+    if (!matrix_new(t, b, dtype, j.ta ? inner : rows, j.ta ? rows : inner, 1, &x) ||
+        !matrix_new(t, b, dtype, j.tb ? cols : inner, j.tb ? inner : cols, 1, &y) ||
         !matrix_new(t, b, dtype, rows, cols, nan ? (double)NAN : 1, &z))
         return false;
     double *wanted = pd_scratch(t, rows * cols), *size = pd_scratch(t, rows * cols);
@@ -308,8 +316,8 @@ static bool optimisers_at(pd_trial *t, pd_bench *b, int32_t dtype)
     const bool adam = pd_below(t, 2);
     matrix g, w, m, v;
     pd_drawn(t, "%s on (%lld, %lld), %s", adam ? "adam" : "momentum", (long long)rows, (long long)cols, pd_dtype_text(dtype));
-    if (!matrix_new(t, b, dtype, rows, cols, 1, &g) || !matrix_new(t, b, dtype, rows, cols, 1, &w) || !matrix_new(t, b, dtype, rows, cols, 1, &m) ||
-        !matrix_new(t, b, dtype, rows, cols, 1, &v))
+    if (!matrix_new(t, b, dtype, rows, cols, 1, &g) || !matrix_new(t, b, dtype, rows, cols, 1, &w) ||
+        !matrix_new(t, b, dtype, rows, cols, 1, &m) || !matrix_new(t, b, dtype, rows, cols, 1, &v))
         return false;
     if (g.stride != cols || w.stride != cols || m.stride != cols || v.stride != cols) { /* optimiser steps work on contiguous arrays */
         matrix *all[] = { &g, &w, &m, &v };
@@ -389,15 +397,22 @@ static bool plan(pd_trial *t)
     if (!pd_instance_draw(t, 0) || !pd_bench_open(t, &b))
         return false;
     for (int i = 0; i < 200; i++) {
-        const pudle_work work = { .size = sizeof work, .dtype = precisions[i % 2], .samples = 1 + pd_below(t, 1000), .features = 1 + pd_below(t, 4000),
-                                  .code = 1 + pd_below(t, 4000), .layers = 1 + pd_below(t, 40), .whole = i % 5 == 0 };
+        const pudle_work work = { .size = sizeof work,
+                                  .dtype = precisions[i % 2],
+                                  .samples = 1 + pd_below(t, 1000),
+                                  .features = 1 + pd_below(t, 4000),
+                                  .code = 1 + pd_below(t, 4000),
+                                  .layers = 1 + pd_below(t, 40),
+                                  .whole = i % 5 == 0 };
         int64_t rows = 0, lanes = 0;
         const pudle_status s = PD_IN(t, "plan", b.ops->plan(b.exec, &work, &rows, &lanes));
         PD_OUT(t);
         if (s || rows < 1 || lanes < 1)
-            return pd_fails(t, "plan for %lld samples returned %s, %lld rows, %lld lanes", (long long)work.samples, pd_status_text(s), (long long)rows, (long long)lanes);
+            return pd_fails(t, "plan for %lld samples returned %s, %lld rows, %lld lanes", (long long)work.samples,
+                            pd_status_text(s), (long long)rows, (long long)lanes);
         if (work.whole && rows < work.samples)
-            return pd_fails(t, "plan cuts a batch of %lld samples, which the prox couples, into blocks of %lld", (long long)work.samples, (long long)rows);
+            return pd_fails(t, "plan cuts a batch of %lld samples, which the prox couples, into blocks of %lld",
+                            (long long)work.samples, (long long)rows);
     }
     pd_bench_close(&b);
     return true;
@@ -413,7 +428,9 @@ static pudle_status log_lane(void *ctx, pudle_exec *lane, int64_t index)
     pthread_mutex_lock(&log->lock);
     log->count[index]++;
     pthread_mutex_unlock(&log->lock);
-    return log->fail_at >= 0 && index == log->fail_at ? PUDLE_ERR_IO : log->fail_at >= 0 && index > log->fail_at ? PUDLE_ERR_NUMERIC : PUDLE_OK;
+    return log->fail_at >= 0 && index == log->fail_at  ? PUDLE_ERR_IO
+           : log->fail_at >= 0 && index > log->fail_at ? PUDLE_ERR_NUMERIC
+                                                       : PUDLE_OK;
 }
 
 static bool lanes(pd_trial *t)
@@ -433,7 +450,8 @@ static bool lanes(pd_trial *t)
         log.fail_at = n / 2;
         s = b.ops->run(b.exec, n, log_lane, &log);
         if (s != PUDLE_ERR_IO)
-            return pd_fails(t, "lane %lld of %lld is the first to fail, with PUDLE_ERR_IO, and run returns %s", (long long)(n / 2), (long long)n, pd_status_text(s));
+            return pd_fails(t, "lane %lld of %lld is the first to fail, with PUDLE_ERR_IO, and run returns %s",
+                            (long long)(n / 2), (long long)n, pd_status_text(s));
         if (b.ops->sync(b.exec))
             return pd_fails(t, "sync fails after a lane did");
     }
@@ -458,11 +476,14 @@ static bool errors(pd_trial *t)
 {
     pd_bench b;
     matrix x, y, z, w;
-    if (!pd_instance_draw(t, 0) || !pd_bench_open(t, &b) || !matrix_new(t, &b, PUDLE_F64, 3, 5, 1, &x) || !matrix_new(t, &b, PUDLE_F64, 4, 5, 1, &y) ||
-        !matrix_new(t, &b, PUDLE_F64, 3, 4, 1, &z) || !matrix_new(t, &b, PUDLE_F32, 3, 5, 1, &w))
+    if (!pd_instance_draw(t, 0) || !pd_bench_open(t, &b) || !matrix_new(t, &b, PUDLE_F64, 3, 5, 1, &x) ||
+        !matrix_new(t, &b, PUDLE_F64, 4, 5, 1, &y) || !matrix_new(t, &b, PUDLE_F64, 3, 4, 1, &z) ||
+        !matrix_new(t, &b, PUDLE_F32, 3, 5, 1, &w))
         return false;
-    job inner = { .what = GEMM, .a = 1, .x = pudle_const(&x.view), .y = pudle_const(&y.view), .out = &z.view }, copy = { .what = COPY, .x = pudle_const(&x.view), .out = &y.view },
-        mixed = { .what = COPY, .x = pudle_const(&x.view), .out = &w.view }, dot = { .what = DOT, .x = pudle_const(&x.view), .y = pudle_const(&y.view) },
+    job inner = { .what = GEMM, .a = 1, .x = pudle_const(&x.view), .y = pudle_const(&y.view), .out = &z.view },
+        copy = { .what = COPY, .x = pudle_const(&x.view), .out = &y.view },
+        mixed = { .what = COPY, .x = pudle_const(&x.view), .out = &w.view },
+        dot = { .what = DOT, .x = pudle_const(&x.view), .y = pudle_const(&y.view) },
         axis = { .what = NORMALIZE, .axis = 7, .a = 1, .out = &x.view };
     return complains(t, &b, &inner, "gemm of (3, 5) and (4, 5), not transposed") && complains(t, &b, &copy, "copy of (3, 5) to (4, 5)") &&
            complains(t, &b, &mixed, "copy of f64 to f32") && complains(t, &b, &dot, "dot of (3, 5) and (4, 5)") &&

@@ -14,7 +14,8 @@ typedef struct conv_case {
 static bool conv_draw(pd_trial *t, pd_bench *b, int32_t dtype, conv_case *c)
 {
     pudle_conv *v = &c->conv;
-    *c = (conv_case){ .conv = { .size = sizeof(pudle_conv), .atoms = 1 + pd_below(t, 5), .channels = 1 + pd_below(t, 3) }, .batch = 1 + pd_below(t, 3) };
+    *c = (conv_case){ .conv = { .size = sizeof(pudle_conv), .atoms = 1 + pd_below(t, 5), .channels = 1 + pd_below(t, 3) },
+                      .batch = 1 + pd_below(t, 3) };
     for (int i = 0; i < 2; i++) {
         const bool flat = i == 0 && pd_below(t, 3) == 0; /* a signal in one dimension is a picture of height 1 */
         v->kernel[i] = flat ? 1 : 1 + pd_below(t, 5);
@@ -33,12 +34,14 @@ static bool conv_draw(pd_trial *t, pd_bench *b, int32_t dtype, conv_case *c)
     pd_fill_normal(t, c->w, c->filters, 1);
     pd_fill_normal(t, c->z, c->batch * c->code, 1);
     pd_fill_normal(t, c->r, c->batch * c->data, 1);
-    pd_drawn(t, "%lld samples, %lld filters of (%lld, %lld, %lld), stride (%lld, %lld), codes (%lld, %lld), %s", (long long)c->batch, (long long)v->atoms,
-             (long long)v->channels, (long long)v->kernel[0], (long long)v->kernel[1], (long long)v->stride[0], (long long)v->stride[1],
-             (long long)v->code[0], (long long)v->code[1], pd_dtype_text(dtype));
+    pd_drawn(t, "%lld samples, %lld filters of (%lld, %lld, %lld), stride (%lld, %lld), codes (%lld, %lld), %s",
+             (long long)c->batch, (long long)v->atoms, (long long)v->channels, (long long)v->kernel[0], (long long)v->kernel[1],
+             (long long)v->stride[0], (long long)v->stride[1], (long long)v->code[0], (long long)v->code[1],
+             pd_dtype_text(dtype));
     const int64_t ws[] = { v->atoms, v->channels, v->kernel[0], v->kernel[1] }, zs[] = { c->batch, c->code }, xs[] = { c->batch, c->data };
-    return pd_bench_put(b, dtype, 4, ws, c->w, &c->vw) && pd_bench_put(b, dtype, 2, zs, c->z, &c->vz) && pd_bench_put(b, dtype, 2, xs, c->r, &c->vr) &&
-           pd_bench_put(b, dtype, 2, xs, NULL, &c->vu) && pd_bench_put(b, dtype, 2, zs, NULL, &c->vv) && pd_bench_put(b, dtype, 4, ws, c->w, &c->vg);
+    return pd_bench_put(b, dtype, 4, ws, c->w, &c->vw) && pd_bench_put(b, dtype, 2, zs, c->z, &c->vz) &&
+           pd_bench_put(b, dtype, 2, xs, c->r, &c->vr) && pd_bench_put(b, dtype, 2, xs, NULL, &c->vu) &&
+           pd_bench_put(b, dtype, 2, zs, NULL, &c->vv) && pd_bench_put(b, dtype, 4, ws, c->w, &c->vg);
 }
 
 static void conv_free(pd_bench *b, conv_case *c)
@@ -61,7 +64,8 @@ static void plain(const conv_case *c, double *u, double *v, double *g)
                             for (int64_t x = 0; x < k->kernel[1]; x++) {
                                 const int64_t tap = ((a * k->channels + ch) * k->kernel[0] + y) * k->kernel[1] + x;
                                 const int64_t at = b * c->code + (a * k->code[0] + i) * k->code[1] + j;
-                                const int64_t in = b * c->data + (ch * k->data[0] + i * k->stride[0] + y) * k->data[1] + j * k->stride[1] + x;
+                                const int64_t in =
+                                    b * c->data + (ch * k->data[0] + i * k->stride[0] + y) * k->data[1] + j * k->stride[1] + x;
                                 u[in] += c->w[tap] * c->z[at];
                                 v[at] += c->w[tap] * c->r[in];
                                 g[tap] += c->z[at] * c->r[in];
@@ -95,8 +99,8 @@ static bool conv_at(pd_trial *t, pd_bench *b, int32_t dtype, bool identity)
     if (!conv_draw(t, b, dtype, &c))
         return false;
     job j = { b->ops, &c, identity ? 1 : pd_single(pd_normal(t)) };
-    double *u = pd_scratch(t, c.batch * c.data), *v = pd_scratch(t, c.batch * c.code), *g = pd_scratch(t, c.filters), *gu = pd_scratch(t, c.batch * c.data),
-           *gv = pd_scratch(t, c.batch * c.code), *gg = pd_scratch(t, c.filters);
+    double *u = pd_scratch(t, c.batch * c.data), *v = pd_scratch(t, c.batch * c.code), *g = pd_scratch(t, c.filters),
+           *gu = pd_scratch(t, c.batch * c.data), *gv = pd_scratch(t, c.batch * c.code), *gg = pd_scratch(t, c.filters);
     if (!u || !v || !g || !gu || !gv || !gg)
         return false;
     plain(&c, u, v, g);
@@ -107,14 +111,17 @@ static bool conv_at(pd_trial *t, pd_bench *b, int32_t dtype, bool identity)
     if (!pd_bench_get(b, &c.vu, gu) || !pd_bench_get(b, &c.vv, gv) || !pd_bench_get(b, &c.vg, gg))
         return false;
     conv_free(b, &c);
-    const int64_t terms = c.conv.atoms * c.conv.channels * c.conv.kernel[0] * c.conv.kernel[1], places = c.batch * c.conv.code[0] * c.conv.code[1];
+    const int64_t terms = c.conv.atoms * c.conv.channels * c.conv.kernel[0] * c.conv.kernel[1],
+                  places = c.batch * c.conv.code[0] * c.conv.code[1];
     if (identity) {
         double left = 0, right = 0, size = 0;
         for (int64_t i = 0; i < c.batch * c.data; i++)
             left += gu[i] * c.r[i], size += fabs(gu[i] * c.r[i]);
         for (int64_t i = 0; i < c.batch * c.code; i++)
             right += gv[i] * c.z[i], size += fabs(gv[i] * c.z[i]);
-        return fabs(left - right) <= pd_tolerance(dtype, terms) * size ? true : pd_fails(t, "<conv(z), r> = %.9g, <z, adjoint(r)> = %.9g", left, right);
+        return fabs(left - right) <= pd_tolerance(dtype, terms) * size
+                   ? true
+                   : pd_fails(t, "<conv(z), r> = %.9g, <z, adjoint(r)> = %.9g", left, right);
     }
     for (int64_t i = 0; i < c.filters; i++)
         gg[i] -= c.w[i]; /* added to */
@@ -158,8 +165,13 @@ PUDLE_LOSS(halves, int64_t, "real numbers",
 )
 static const pudle_prox_ops shift_ops = { PUDLE_PROX_OPS(shift) };
 static const pudle_loss_ops halves_ops = { PUDLE_LOSS_OPS(halves) };
-static const pudle_desc shift_desc = { .size = sizeof(pudle_desc), .kind = PUDLE_KIND_PROX, .name = "shift", .version = "1", .summary = "p = v - tau t",
-                                       .caps = PUDLE_PROX_SEPARABLE | PUDLE_PROX_INPLACE, .ops = &shift_ops };
+static const pudle_desc shift_desc = { .size = sizeof(pudle_desc),
+                                       .kind = PUDLE_KIND_PROX,
+                                       .name = "shift",
+                                       .version = "1",
+                                       .summary = "p = v - tau t",
+                                       .caps = PUDLE_PROX_SEPARABLE | PUDLE_PROX_INPLACE,
+                                       .ops = &shift_ops };
 static const pudle_desc halves_desc = { .size = sizeof(pudle_desc), .kind = PUDLE_KIND_LOSS, .name = "halves", .version = "1",
                                         .summary = "half the square", .caps = PUDLE_LOSS_SEPARABLE, .ops = &halves_ops };
 
@@ -194,7 +206,8 @@ static bool plugins_at(pd_trial *t, pd_bench *b, int32_t dtype)
     for (int32_t i = 0; i < rank; i++)
         n *= shape[i];
     const int64_t atoms = shape[1], inner = rank == 4 ? shape[2] * shape[3] : 1, count = pd_below(t, 2) ? atoms : 1;
-    double *theta = pd_scratch(t, count), *v = pd_scratch(t, n), *g = pd_scratch(t, n), *zero = pd_scratch(t, count), *got[6], f = 0, size = 0;
+    double *theta = pd_scratch(t, count), *v = pd_scratch(t, n), *g = pd_scratch(t, n), *zero = pd_scratch(t, count), *got[6],
+           f = 0, size = 0;
     for (int i = 0; i < 6; i++)
         if (!(got[i] = pd_scratch(t, n > count ? n : count)))
             return false;

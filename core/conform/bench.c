@@ -73,7 +73,8 @@ bool pd_bench_get(pd_bench *b, const pudle_view *v, double *to)
     pd_trial *t = b->t;
     void *mark = pd_mark(t);
     pudle_view host = pd_view_new(t, v->dtype, v->rank, v->shape, PD_PADDED, "staging", NULL);
-    const pudle_status s = !host.data ? PUDLE_ERR_NOMEM : PD_IN(t, "download", b->ops->download(b->exec, host.data, v->data, pd_view_bytes(&host)));
+    const pudle_status s =
+        !host.data ? PUDLE_ERR_NOMEM : PD_IN(t, "download", b->ops->download(b->exec, host.data, v->data, pd_view_bytes(&host)));
     PD_OUT(t);
     if (!s)
         pd_view_get(&host, to);

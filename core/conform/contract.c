@@ -119,9 +119,11 @@ static bool added_to(pd_trial *t, const pd_call *c, const arrays *a)
         const pudle_cview v = pudle_const(&z.out[i]);
         for (int64_t k = 0; k < pudle_count(&v) && c->added[i]; k++) {
             const double before = entry(&c->out[i], k), alone = entry(&z.out[i], k), after = entry(&a->out[i], k);
-            if (!(fabs(after - alone - before) <= pd_tolerance(c->out[i].dtype, 1 << 16) * (fabs(alone) + fabs(before) + 1))) /* sums of many terms */
-                return pd_fails(t, "%s, %s: %s[%lld] was %.9g, its own part is %.9g, and after the call it is %.9g: it is not added to", c->name,
-                                pd_dtype_text(c->out[i].dtype), c->out_name[i], (long long)k, before, alone, after);
+            if (!(fabs(after - alone - before) <=
+                  pd_tolerance(c->out[i].dtype, 1 << 16) * (fabs(alone) + fabs(before) + 1))) /* sums of many terms */
+                return pd_fails(
+                    t, "%s, %s: %s[%lld] was %.9g, its own part is %.9g, and after the call it is %.9g: it is not added to",
+                    c->name, pd_dtype_text(c->out[i].dtype), c->out_name[i], (long long)k, before, alone, after);
         }
     }
     return true;
@@ -138,8 +140,9 @@ static bool output_of(pd_trial *t, const pd_call *c)
     if (i < 0)
         return added_to(t, c, &a);
     const int64_t at = first_difference(&a.out[i], &b.out[i]);
-    return pd_fails(t, "%s, %s: entry %lld of %s depends on what was in %s before the call (%g, or %g)", c->name, pd_dtype_text(c->out[i].dtype),
-                    (long long)at, c->out_name[i], c->out_name[i], entry(&a.out[i], at), entry(&b.out[i], at));
+    return pd_fails(t, "%s, %s: entry %lld of %s depends on what was in %s before the call (%g, or %g)", c->name,
+                    pd_dtype_text(c->out[i].dtype), (long long)at, c->out_name[i], c->out_name[i], entry(&a.out[i], at),
+                    entry(&b.out[i], at));
 }
 
 bool pd_contract_output(pd_trial *t, const pd_cases *cases)
@@ -162,7 +165,8 @@ static bool repeated(pd_trial *t, const pd_call *c)
         const int64_t at = k < 0 ? 0 : first_difference(&a.out[k], &b.out[k]);
         if (k >= 0)
             return pd_fails(t, "%s, %s: the same call gives %s[%lld] = %.17g the first and %.17g the %dth time", c->name,
-                            pd_dtype_text(c->out[k].dtype), c->out_name[k], (long long)at, entry(&a.out[k], at), entry(&b.out[k], at), i + 2);
+                            pd_dtype_text(c->out[k].dtype), c->out_name[k], (long long)at, entry(&a.out[k], at),
+                            entry(&b.out[k], at), i + 2);
     }
     return true;
 }
@@ -190,8 +194,9 @@ static bool in_place(pd_trial *t, const pd_call *c)
         for (int64_t k = 0; k < pudle_count(&v); k++) { /* loops for arrays that overlap may round otherwise */
             const double x = entry(&a.out[i], k), y = entry(&b.out[i], k);
             if (!(fabs(x - y) <= pd_tolerance(c->out[0].dtype, 1) * (fabs(x) + 1e-3)) && !(isnan(x) && isnan(y)) && x != y)
-                return pd_fails(t, "%s, %s, with %s in the memory of %s: %s[%lld] is %.9g, not %.9g as with arrays of their own", c->name,
-                                pd_dtype_text(c->out[0].dtype), c->out_name[0], c->in_name[c->in_place], c->out_name[i], (long long)k, y, x);
+                return pd_fails(t, "%s, %s, with %s in the memory of %s: %s[%lld] is %.9g, not %.9g as with arrays of their own",
+                                c->name, pd_dtype_text(c->out[0].dtype), c->out_name[0], c->in_name[c->in_place], c->out_name[i],
+                                (long long)k, y, x);
         }
     }
     return true;
@@ -323,8 +328,8 @@ static bool gather(pd_trial *t, const pd_cases *cases, void *c, int32_t dtype, t
         if (m->count < 0)
             return false;
         for (int k = 0; k < m->count; k++)
-            if (!arrays_new(t, &m->calls[i][k], PD_PADDED, 0xff, &m->right[i][k]) || !arrays_new(t, &m->calls[i][k], PD_PLAIN, 0xff, &m->own[i][k]) ||
-                !execute(t, &m->calls[i][k], &m->right[i][k]))
+            if (!arrays_new(t, &m->calls[i][k], PD_PADDED, 0xff, &m->right[i][k]) ||
+                !arrays_new(t, &m->calls[i][k], PD_PLAIN, 0xff, &m->own[i][k]) || !execute(t, &m->calls[i][k], &m->right[i][k]))
                 return false;
     }
     return true;
@@ -352,8 +357,11 @@ static bool together(pd_trial *t, team *m)
         return pd_skips(t, "no threads can be made");
     for (int i = 0; i < started; i++)
         if (w[i].wrong >= 0)
-            return pd_fails(t, "%s gives something else when %d threads call it at the same time, each with its own arrays; is there static or "
-                               "shared memory in it?", m->calls[i][w[i].wrong].name, started);
+            return pd_fails(
+                t,
+                "%s gives something else when %d threads call it at the same time, each with its own arrays; is there static or "
+                "shared memory in it?",
+                m->calls[i][w[i].wrong].name, started);
     return true;
 }
 
@@ -383,8 +391,11 @@ static bool interrupted(pd_trial *t, team *m, int call, const void *trap)
     if (!result)
         return pd_fails(t, "%s failed when another thread was in the middle of it", c->name);
     if (differs(c, m->own[0][call].out, m->right[0][call].out) >= 0 || differs(other.call, other.a->out, m->right[1][call].out) >= 0)
-        return pd_fails(t, "%s gives something else when another thread calls it before it is done, with its own arrays: there is static or "
-                           "shared memory in it", c->name);
+        return pd_fails(
+            t,
+            "%s gives something else when another thread calls it before it is done, with its own arrays: there is static or "
+            "shared memory in it",
+            c->name);
     return true;
 }
 

@@ -36,8 +36,8 @@ static bool sane(pd_trial *t, const pudle_data_info *info)
         return pd_fails(t, "describe says a sample has rank %d; 1 to %d are possible", (int)info->rank, PUDLE_MAX_RANK - 1);
     for (int32_t i = 0; i < info->rank; i++)
         if (info->shape[i] < 1 || info->target_shape[i] < 1)
-            return pd_fails(t, "describe gives extent %lld on axis %d, and %lld in target_shape; both are set and at least 1", (long long)info->shape[i],
-                            (int)i, (long long)info->target_shape[i]);
+            return pd_fails(t, "describe gives extent %lld on axis %d, and %lld in target_shape; both are set and at least 1",
+                            (long long)info->shape[i], (int)i, (long long)info->target_shape[i]);
     if (info->has_target != 0 && info->has_target != 1)
         return pd_fails(t, "describe sets has_target to %d", (int)info->has_target);
     return true;
@@ -68,7 +68,8 @@ typedef struct batch {
     pudle_view x, y;
 } batch;
 
-static bool batch_new(pd_trial *t, const data_case *c, int32_t dtype, const int64_t *index, int64_t count, int guard, unsigned char pattern, batch *b)
+static bool batch_new(pd_trial *t, const data_case *c, int32_t dtype, const int64_t *index, int64_t count, int guard,
+                      unsigned char pattern, batch *b)
 {
     int64_t shape[PUDLE_MAX_RANK] = { count }, target[PUDLE_MAX_RANK] = { count };
     memcpy(shape + 1, c->info.shape, (size_t)c->info.rank * sizeof *shape);
@@ -80,7 +81,13 @@ static bool batch_new(pd_trial *t, const data_case *c, int32_t dtype, const int6
         return false;
     memset(b->x.data, pattern, pd_view_bytes(&b->x));
     memset(b->y.data, pattern, pd_view_bytes(&b->y));
-    b->request = (pudle_data_request){ .size = sizeof(pudle_data_request), .split = c->split, .seed = 7, .epoch = 3, .index = b->index, .count = count, .x = &b->x,
+    b->request = (pudle_data_request){ .size = sizeof(pudle_data_request),
+                                       .split = c->split,
+                                       .seed = 7,
+                                       .epoch = 3,
+                                       .index = b->index,
+                                       .count = count,
+                                       .x = &b->x,
                                        .y = c->info.has_target ? &b->y : NULL };
     return true;
 }
@@ -105,7 +112,8 @@ static bool read_batch(pd_trial *t, const data_case *c, const batch *b)
 
 static bool same(const data_case *c, const batch *a, const batch *b)
 {
-    return !memcmp(a->x.data, b->x.data, pd_view_bytes(&a->x)) && (!c->info.has_target || !memcmp(a->y.data, b->y.data, pd_view_bytes(&a->y)));
+    return !memcmp(a->x.data, b->x.data, pd_view_bytes(&a->x)) &&
+           (!c->info.has_target || !memcmp(a->y.data, b->y.data, pd_view_bytes(&a->y)));
 }
 
 static void draw_index(pd_trial *t, const data_case *c, int64_t *index, int64_t count)
@@ -131,15 +139,16 @@ static bool described(pd_trial *t)
         draw_index(t, &c, index, FEW);
         index[0] = 0;
         index[1] = c.info.samples - 1;
-        if (!batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &a) || !batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0x11, &b) || !read_batch(t, &c, &a) ||
-            !read_batch(t, &c, &b))
+        if (!batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &a) ||
+            !batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0x11, &b) || !read_batch(t, &c, &a) || !read_batch(t, &c, &b))
             return false;
         if (!same(&c, &a, &b))
             return pd_fails(t, "read does not write every entry of the samples that describe promises");
         pd_test_host_forget(&t->host);
         const pudle_status s = describe(t, &c, PUDLE_SPLIT_TEST, &again);
         if (s && s != PUDLE_ERR_NOTFOUND)
-            return pd_fails(t, "describe of the test split returned %s; where there is none it returns PUDLE_ERR_NOTFOUND", pd_status_text(s));
+            return pd_fails(t, "describe of the test split returned %s; where there is none it returns PUDLE_ERR_NOTFOUND",
+                            pd_status_text(s));
         if (s && !pd_test_host_heard(&t->host))
             return pd_fails(t, "describe finds no test split and says nothing through host->fail");
         if (!s && !sane(t, &again))
@@ -205,7 +214,8 @@ static bool epoch_free(pd_trial *t)
         if (!read_batch(t, &c, &a) || !read_batch(t, &c, &b))
             return false;
         if (!same(&c, &a, &b))
-            return pd_fails(t, "epoch %llu has other samples than epoch %llu", (unsigned long long)b.request.epoch, (unsigned long long)a.request.epoch);
+            return pd_fails(t, "epoch %llu has other samples than epoch %llu", (unsigned long long)b.request.epoch,
+                            (unsigned long long)a.request.epoch);
     }
     return true;
 }
@@ -227,10 +237,11 @@ static bool out_of_range(pd_trial *t)
             pd_test_host_forget(&t->host);
             const pudle_status s = read_status(t, &c, &b);
             if (s != PUDLE_ERR_ARG)
-                return pd_fails(t, "sample %lld of %lld is asked for, and read returns %s, not PUDLE_ERR_ARG", (long long)wrong[i], (long long)c.info.samples,
-                                pd_status_text(s));
+                return pd_fails(t, "sample %lld of %lld is asked for, and read returns %s, not PUDLE_ERR_ARG",
+                                (long long)wrong[i], (long long)c.info.samples, pd_status_text(s));
             if (!pd_test_host_heard(&t->host))
-                return pd_fails(t, "sample %lld of %lld is asked for, and read says nothing through host->fail", (long long)wrong[i], (long long)c.info.samples);
+                return pd_fails(t, "sample %lld of %lld is asked for, and read says nothing through host->fail",
+                                (long long)wrong[i], (long long)c.info.samples);
         }
     }
     return true;
@@ -245,15 +256,16 @@ static bool precision(pd_trial *t)
         if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))
             return false;
         draw_index(t, &c, index, FEW);
-        if (!batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &a) || !batch_new(t, &c, PUDLE_F32, index, FEW, PD_PLAIN, 0xff, &b) || !read_batch(t, &c, &a) ||
-            !read_batch(t, &c, &b))
+        if (!batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &a) ||
+            !batch_new(t, &c, PUDLE_F32, index, FEW, PD_PLAIN, 0xff, &b) || !read_batch(t, &c, &a) || !read_batch(t, &c, &b))
             return false;
         const pudle_cview x = pudle_const(&a.x), y = pudle_const(&b.x);
         for (int64_t i = 0; i < pudle_count(&x); i++) {
             const double exact = pudle_entry(&x, i), single = pudle_entry(&y, i);
-            if (!(fabs(exact - single) <= 4 * (double)FLT_EPSILON * (fabs(exact) + 1e-3)) && !(isnan(exact) && isnan(single)) && exact != single)
-                return pd_fails(t, "entry %lld of sample %lld is %.9g in f32 and %.9g in f64", (long long)(i % c.entries), (long long)index[i / c.entries], single,
-                                exact);
+            if (!(fabs(exact - single) <= 4 * (double)FLT_EPSILON * (fabs(exact) + 1e-3)) && !(isnan(exact) && isnan(single)) &&
+                exact != single)
+                return pd_fails(t, "entry %lld of sample %lld is %.9g in f32 and %.9g in f64", (long long)(i % c.entries),
+                                (long long)index[i / c.entries], single, exact);
         }
     }
     return true;
@@ -270,7 +282,9 @@ static bool bounds(pd_trial *t)
         if (!open_case(t, &c, draw / 2, PUDLE_SPLIT_TRAIN))
             return false;
         draw_index(t, &c, index, FEW);
-        if (!batch_new(t, &c, precisions[draw / 2 % 2], index, 1 + pd_below(t, FEW), draw % 2 ? PD_GUARD_AFTER : PD_GUARD_BEFORE, 0xff, &b) || !read_batch(t, &c, &b))
+        if (!batch_new(t, &c, precisions[draw / 2 % 2], index, 1 + pd_below(t, FEW), draw % 2 ? PD_GUARD_AFTER : PD_GUARD_BEFORE,
+                       0xff, &b) ||
+            !read_batch(t, &c, &b))
             return false;
         if (!pd_place_intact(t, b.x.data, &after) || !pd_place_intact(t, b.y.data, &after))
             return pd_fails(t, "read wrote %s x or y", after ? "past the end of" : "before the start of");
@@ -306,8 +320,8 @@ static bool threads(pd_trial *t)
         for (int i = 0; i < THREADS; i++) {
             int64_t index[FEW];
             draw_index(t, &c, index, FEW);
-            if (!batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &own[i]) || !batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &right[i]) ||
-                !read_batch(t, &c, &right[i]))
+            if (!batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &own[i]) ||
+                !batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &right[i]) || !read_batch(t, &c, &right[i]))
                 return false;
         }
         t->verdict->calling = "read, on several threads";
@@ -350,7 +364,8 @@ static bool truth(pd_trial *t)
             return pd_fails(t, "the true dictionary: %s", pd_status_text(s));
         for (int64_t i = 0; i < c.entries * p; i++)
             if (!isfinite(((const double *)d.data)[i]))
-                return pd_fails(t, "entry %lld of the true dictionary (%lld, %lld) is not finite or was not written", (long long)i, (long long)c.entries, (long long)p);
+                return pd_fails(t, "entry %lld of the true dictionary (%lld, %lld) is not finite or was not written",
+                                (long long)i, (long long)c.entries, (long long)p);
         int64_t index[FEW];
         batch b;
         draw_index(t, &c, index, FEW);

@@ -104,7 +104,8 @@ static bool options(pd_trial *t)
         if (s && !pd_test_host_heard(&t->host))
             return pd_fails(t, "no instance (%s), and no reason through host->fail", pd_status_text(s));
         if (s && s != PUDLE_ERR_CONFIG && s != PUDLE_ERR_NOTFOUND && s != PUDLE_ERR_IO && s != PUDLE_ERR_UNSUPPORTED)
-            return pd_fails(t, "options that the table allows are refused with %s, not PUDLE_ERR_CONFIG: %s", pd_status_text(s), t->host.said);
+            return pd_fails(t, "options that the table allows are refused with %s, not PUDLE_ERR_CONFIG: %s", pd_status_text(s),
+                            t->host.said);
         if (!s)
             pd_instance_unmake(t, self);
     }
@@ -200,7 +201,8 @@ static bool starved(pd_trial *t)
             const pudle_status s = pd_instance_make(t, &self);
             t->host.until_empty = -1;
             if (s != PUDLE_ERR_NOMEM)
-                return pd_fails(t, "allocation %ld of %ld fails, and create returns %s, not PUDLE_ERR_NOMEM", n + 1, wanted, pd_status_text(s));
+                return pd_fails(t, "allocation %ld of %ld fails, and create returns %s, not PUDLE_ERR_NOMEM", n + 1, wanted,
+                                pd_status_text(s));
             if (!pd_test_host_heard(&t->host))
                 return pd_fails(t, "allocation %ld of %ld fails, and create says nothing through host->fail", n + 1, wanted);
             if (t->host.live)

@@ -37,7 +37,11 @@ void pd_target_draw(pd_trial *t, int family, int32_t rank, const int64_t *shape,
     }
     for (int64_t i = 0; i < n; i++) {
         const double u = pd_uniform(t), normal = pd_normal(t);
-        x[i] = pd_single(family == REAL ? 2 * normal : family == POSITIVE ? exp(normal) : family == COUNTS ? floor(8 * u * u) : family == BINARY ? u < 0.5 : u);
+        x[i] = pd_single(family == REAL       ? 2 * normal
+                         : family == POSITIVE ? exp(normal)
+                         : family == COUNTS   ? floor(8 * u * u)
+                         : family == BINARY   ? u < 0.5
+                                              : u);
     }
 }
 
@@ -69,7 +73,9 @@ static bool draw_targets(pd_trial *t, pd_loss_case *c)
         c->family = REAL;
         return true;
     }
-    return pd_fails(t, "check_target refuses real and positive numbers, counts, 0 and 1, fractions, shares and a single 1; the last with: %s", t->host.said);
+    return pd_fails(
+        t, "check_target refuses real and positive numbers, counts, 0 and 1, fractions, shares and a single 1; the last with: %s",
+        t->host.said);
 }
 
 static bool refresh_case(pd_trial *t, void *c_)
@@ -147,7 +153,8 @@ static bool derived(pd_trial *t, const pd_loss_case *c, int32_t dtype, const dou
     const pudle_cview cp = pudle_const(&p), cy = pudle_const(&y), cu = pudle_const(&w);
     pudle_status s = PUDLE_ERR_NOMEM;
     if (p.data && y.data && w.data && g.data) {
-        s = u ? PD_IN(t, "hvp", c->kernel->hvp(t->self, NULL, &cp, &cy, &cu, &g)) : PD_IN(t, "grad", c->kernel->grad(t->self, NULL, &cp, &cy, &g));
+        s = u ? PD_IN(t, "hvp", c->kernel->hvp(t->self, NULL, &cp, &cy, &cu, &g))
+              : PD_IN(t, "grad", c->kernel->grad(t->self, NULL, &cp, &cy, &g));
         PD_OUT(t);
         pd_view_get(&g, out);
     }
@@ -208,14 +215,17 @@ static int calls_of(pd_trial *t, void *c_, int32_t dtype, pd_call *calls)
     const int64_t one = 1;
     const pudle_view pred = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "pred", c->pred),
                      target = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "target", c->target),
-                     u = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "u", c->u), sum = pd_view_new(t, PUDLE_F64, 1, &one, PD_PADDED, "sum", NULL);
+                     u = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "u", c->u),
+                     sum = pd_view_new(t, PUDLE_F64, 1, &one, PD_PADDED, "sum", NULL);
     int count = 0;
     if (!pred.data || !target.data || !u.data || !sum.data)
         return -1;
-    const pd_call plain = { .self = t->self, .owner = c, .in = { pred, target, u }, .in_name = { "pred", "target", "u" }, .outputs = 1, .in_place = -1 };
-#define ADD(NAME, RUN, INPUTS, OUT, OUT_NAME) \
-    (calls[count] = plain, calls[count].name = (NAME), calls[count].run = (RUN), calls[count].inputs = (INPUTS), calls[count].out[0] = (OUT), \
-     calls[count].out_name[0] = (OUT_NAME), count++)
+    const pd_call plain = {
+        .self = t->self, .owner = c, .in = { pred, target, u }, .in_name = { "pred", "target", "u" }, .outputs = 1, .in_place = -1
+    };
+#define ADD(NAME, RUN, INPUTS, OUT, OUT_NAME)                                                                                    \
+    (calls[count] = plain, calls[count].name = (NAME), calls[count].run = (RUN), calls[count].inputs = (INPUTS),                 \
+     calls[count].out[0] = (OUT), calls[count].out_name[0] = (OUT_NAME), count++)
     ADD("value", run_value, 2, sum, "sum");
     ADD("grad", run_grad, 2, pred, "g");
     calls[1].in_place = 0;

@@ -11,7 +11,8 @@ static double inner(const double *a, const double *b, int64_t n)
     return sum;
 }
 
-static bool each_case(pd_trial *t, int draws, int64_t limit, bool (*test)(pd_trial *, pd_loss_case *, pd_differences *), pd_differences *all)
+static bool each_case(pd_trial *t, int draws, int64_t limit, bool (*test)(pd_trial *, pd_loss_case *, pd_differences *),
+                      pd_differences *all)
 {
     pd_loss_case c;
     for (int draw = 0; draw < draws; draw++) {
@@ -59,7 +60,8 @@ bool pd_loss_gradient(pd_trial *t)
 /* u is one entry at a time, then all together. */
 static bool curvature_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
 {
-    double *x = pd_scratch(t, c->n), *u = pd_scratch(t, c->n), *hu = pd_scratch(t, c->n), *g0 = pd_scratch(t, c->n), *g[2] = { pd_scratch(t, c->n), pd_scratch(t, c->n) };
+    double *x = pd_scratch(t, c->n), *u = pd_scratch(t, c->n), *hu = pd_scratch(t, c->n), *g0 = pd_scratch(t, c->n),
+           *g[2] = { pd_scratch(t, c->n), pd_scratch(t, c->n) };
     if (!x || !u || !hu || !g0 || !g[1] || !pd_loss_grad(t, c, PUDLE_F64, c->pred, g0))
         return false;
     for (int64_t one = 0; one <= c->n; one++) {
@@ -74,7 +76,8 @@ static bool curvature_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
                 return false;
         }
         for (int64_t i = 0; i < c->n; i++)
-            if (!pd_difference_compare(t, all, "hvp", i, hu[i], (g[0][i] - g0[i]) / PD_STEP, (g0[i] - g[1][i]) / PD_STEP, 0.1 + 1e-4 * fabs(g0[i]), c->pred[i]))
+            if (!pd_difference_compare(t, all, "hvp", i, hu[i], (g[0][i] - g0[i]) / PD_STEP, (g0[i] - g[1][i]) / PD_STEP,
+                                       0.1 + 1e-4 * fabs(g0[i]), c->pred[i]))
                 return false;
     }
     return true;
@@ -186,7 +189,8 @@ bool pd_loss_lipschitz(pd_trial *t)
 
 static bool convex_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
 {
-    double *b = pd_scratch(t, c->n), *m = pd_scratch(t, c->n), *ga = pd_scratch(t, c->n), *gb = pd_scratch(t, c->n), fa, fb, fm, rise = 0, size = 0;
+    double *b = pd_scratch(t, c->n), *m = pd_scratch(t, c->n), *ga = pd_scratch(t, c->n), *gb = pd_scratch(t, c->n), fa, fb, fm,
+           rise = 0, size = 0;
     (void)all;
     if (!b || !m || !ga || !gb)
         return false;
@@ -194,8 +198,9 @@ static bool convex_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
         b[i] = c->pred[i] + 2 * pd_normal(t);
         m[i] = (c->pred[i] + b[i]) / 2;
     }
-    if (!pd_loss_value(t, c, PUDLE_F64, c->pred, &fa) || !pd_loss_value(t, c, PUDLE_F64, b, &fb) || !pd_loss_value(t, c, PUDLE_F64, m, &fm) ||
-        !pd_loss_grad(t, c, PUDLE_F64, c->pred, ga) || !pd_loss_grad(t, c, PUDLE_F64, b, gb))
+    if (!pd_loss_value(t, c, PUDLE_F64, c->pred, &fa) || !pd_loss_value(t, c, PUDLE_F64, b, &fb) ||
+        !pd_loss_value(t, c, PUDLE_F64, m, &fm) || !pd_loss_grad(t, c, PUDLE_F64, c->pred, ga) ||
+        !pd_loss_grad(t, c, PUDLE_F64, b, gb))
         return false;
     if (!(fm <= (fa + fb) / 2 + pd_tolerance(PUDLE_F64, c->n) * (fabs(fa) + fabs(fb) + 1)))
         return pd_fails(t, "the loss is %.9g half way between points where it is %.9g and %.9g", fm, fa, fb);
@@ -208,7 +213,8 @@ static bool convex_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
 
 bool pd_loss_convex(pd_trial *t)
 {
-    return t->desc->caps & PUDLE_LOSS_CONVEX ? each_case(t, 4 * DRAWS, WIDE, convex_at, NULL) : pd_skips(t, "it does not declare PUDLE_LOSS_CONVEX");
+    return t->desc->caps & PUDLE_LOSS_CONVEX ? each_case(t, 4 * DRAWS, WIDE, convex_at, NULL)
+                                             : pd_skips(t, "it does not declare PUDLE_LOSS_CONVEX");
 }
 
 static bool quadratic_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
@@ -230,7 +236,8 @@ bool pd_loss_quadratic(pd_trial *t)
 {
     if (!(t->desc->caps & PUDLE_LOSS_QUADRATIC))
         return pd_skips(t, "it does not declare PUDLE_LOSS_QUADRATIC");
-    return no_hvp(t) ? pd_fails(t, "PUDLE_LOSS_QUADRATIC is declared and there is no hvp") : each_case(t, 2 * DRAWS, WIDE, quadratic_at, NULL);
+    return no_hvp(t) ? pd_fails(t, "PUDLE_LOSS_QUADRATIC is declared and there is no hvp")
+                     : each_case(t, 2 * DRAWS, WIDE, quadratic_at, NULL);
 }
 
 static bool separable_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
@@ -263,7 +270,8 @@ static bool separable_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
 
 bool pd_loss_separable(pd_trial *t)
 {
-    return t->desc->caps & PUDLE_LOSS_SEPARABLE ? each_case(t, 2 * DRAWS, WIDE, separable_at, NULL) : pd_skips(t, "it does not declare PUDLE_LOSS_SEPARABLE");
+    return t->desc->caps & PUDLE_LOSS_SEPARABLE ? each_case(t, 2 * DRAWS, WIDE, separable_at, NULL)
+                                                : pd_skips(t, "it does not declare PUDLE_LOSS_SEPARABLE");
 }
 
 /* ---------------------------------------------------------------------- code */
@@ -271,11 +279,13 @@ bool pd_loss_separable(pd_trial *t)
 static pudle_status code_of(pd_trial *t, const pd_loss_case *c, const double *z, double *f, double *g)
 {
     void *mark = pd_mark(t);
-    const pudle_view v = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "z", z), out = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "g", g ? g : z);
+    const pudle_view v = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "z", z),
+                     out = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "g", g ? g : z);
     const pudle_cview view = pudle_const(&v);
     pudle_status s = PUDLE_ERR_NOMEM;
     if (v.data && out.data) {
-        s = g ? PD_IN(t, "code_grad", c->kernel->code_grad(t->self, NULL, &view, &out)) : PD_IN(t, "code_value", c->kernel->code_value(t->self, NULL, &view, f));
+        s = g ? PD_IN(t, "code_grad", c->kernel->code_grad(t->self, NULL, &view, &out))
+              : PD_IN(t, "code_value", c->kernel->code_value(t->self, NULL, &view, f));
         PD_OUT(t);
         if (g)
             pd_view_get(&out, g);

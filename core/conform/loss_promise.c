@@ -28,7 +28,8 @@ static bool judged(pd_trial *t, pd_loss_case *c, int *refused)
     const pudle_cview view = pudle_const(&y);
     double f = 0;
     pd_test_host_forget(&t->host);
-    const pudle_status s = !c->ops->check_target ? PUDLE_OK : PD_IN(t, "check_target", c->ops->check_target(&t->host.table, t->self, &view));
+    const pudle_status s =
+        !c->ops->check_target ? PUDLE_OK : PD_IN(t, "check_target", c->ops->check_target(&t->host.table, t->self, &view));
     PD_OUT(t);
     pd_release(t, mark);
     *refused += s != PUDLE_OK;
@@ -40,7 +41,9 @@ static bool judged(pd_trial *t, pd_loss_case *c, int *refused)
         return true;
     if (!pd_loss_value(t, c, PUDLE_F64, c->pred, &f))
         return false;
-    return isnan(f) ? pd_fails(t, "the targets (%s, the first is %g) are accepted, and the loss is NaN", pd_target_family(c->family), c->target[0]) : true;
+    return isnan(f) ? pd_fails(t, "the targets (%s, the first is %g) are accepted, and the loss is NaN",
+                               pd_target_family(c->family), c->target[0])
+                    : true;
 }
 
 /* Numbers that few losses allow, one of them among others that are allowed. */
@@ -76,7 +79,9 @@ static bool domain(pd_trial *t)
         }
     }
     if (limited && !refused)
-        return pd_fails(t, "the domain of targets is \"%s\", and check_target accepts -1, -3.25, 0.5, 1.5, 1000000.5 and all else", ops->target_domain);
+        return pd_fails(t,
+                        "the domain of targets is \"%s\", and check_target accepts -1, -3.25, 0.5, 1.5, 1000000.5 and all else",
+                        ops->target_domain);
     return true;
 }
 
@@ -98,7 +103,8 @@ static bool nan_at(pd_trial *t, pd_loss_case *c, int32_t dtype)
         return pd_fails(t, "%s: pred[%lld] is NaN and grad[%lld] is %g", pd_dtype_text(dtype), (long long)at, (long long)at, g[at]);
     for (int64_t i = 0; i < c->n && t->desc->caps & PUDLE_LOSS_SEPARABLE; i++)
         if (i != at && isnan(g[i]))
-            return pd_fails(t, "%s: grad[%lld] is NaN, pred[%lld] alone was, and the loss is declared separable", pd_dtype_text(dtype), (long long)i, (long long)at);
+            return pd_fails(t, "%s: grad[%lld] is NaN, pred[%lld] alone was, and the loss is declared separable",
+                            pd_dtype_text(dtype), (long long)i, (long long)at);
     return true;
 }
 
@@ -119,14 +125,15 @@ static bool samples_at(pd_trial *t, pd_loss_case *c, int32_t dtype)
     one.n = c->sample;
     for (int64_t b = 0; b < c->shape[0]; b++) {
         one.target = c->target + b * c->sample;
-        if (!pd_loss_value(t, &one, dtype, c->pred + b * c->sample, &one_f) || !pd_loss_grad(t, &one, dtype, c->pred + b * c->sample, one_g))
+        if (!pd_loss_value(t, &one, dtype, c->pred + b * c->sample, &one_f) ||
+            !pd_loss_grad(t, &one, dtype, c->pred + b * c->sample, one_g))
             return false;
         sum += one_f;
         size += fabs(one_f);
         for (int64_t i = 0; i < c->sample; i++)
             if (!(fabs(one_g[i] - g[b * c->sample + i]) <= pd_tolerance(dtype, c->sample) * (fabs(one_g[i]) + 1)))
-                return pd_fails(t, "%s: grad of entry %lld of sample %lld is %.9g in the batch and %.9g alone", pd_dtype_text(dtype), (long long)i,
-                                (long long)b, g[b * c->sample + i], one_g[i]);
+                return pd_fails(t, "%s: grad of entry %lld of sample %lld is %.9g in the batch and %.9g alone",
+                                pd_dtype_text(dtype), (long long)i, (long long)b, g[b * c->sample + i], one_g[i]);
     }
     if (!(fabs(sum - f) <= pd_tolerance(dtype, c->n) * (size + 1)))
         return pd_fails(t, "%s: value of the batch is %.9g, those of its samples sum to %.9g", pd_dtype_text(dtype), f, sum);
@@ -142,7 +149,8 @@ static bool samples(pd_trial *t)
 
 static bool mean_of(pd_trial *t, const pd_loss_case *c, int32_t dtype, double *m)
 {
-    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "pred", c->pred), out = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "m", NULL);
+    const pudle_view p = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "pred", c->pred),
+                     out = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "m", NULL);
     const pudle_cview view = pudle_const(&p);
     const pudle_status s = !p.data || !out.data ? PUDLE_ERR_NOMEM : PD_IN(t, "mean", c->kernel->mean(t->self, NULL, &view, &out));
     PD_OUT(t);
@@ -153,12 +161,15 @@ static bool mean_of(pd_trial *t, const pd_loss_case *c, int32_t dtype, double *m
 }
 
 /* Rounding of the prediction moves a gradient by the curvature, which is taken from two neighbours. */
-static bool near_each_other(pd_trial *t, const pd_loss_case *c, const double *exact, const double *other, const double *low, const double *high, const char *what)
+static bool near_each_other(pd_trial *t, const pd_loss_case *c, const double *exact, const double *other, const double *low,
+                            const double *high, const char *what)
 {
     for (int64_t i = 0; i < c->n; i++) {
-        const double slack = 4 * pd_tolerance(PUDLE_F32, c->sample) * (fabs(exact[i]) + fabs(c->target[i]) + 1) + 4 * fabs(high[i] - low[i]);
+        const double slack =
+            4 * pd_tolerance(PUDLE_F32, c->sample) * (fabs(exact[i]) + fabs(c->target[i]) + 1) + 4 * fabs(high[i] - low[i]);
         if (!(fabs(exact[i] - other[i]) <= slack))
-            return pd_fails(t, "%s[%lld] is %.9g in f32 and %.9g in f64 at pred = %.9g", what, (long long)i, other[i], exact[i], c->pred[i]);
+            return pd_fails(t, "%s[%lld] is %.9g in f32 and %.9g in f64 at pred = %.9g", what, (long long)i, other[i], exact[i],
+                            c->pred[i]);
     }
     return true;
 }
@@ -180,8 +191,9 @@ static bool precision_at(pd_trial *t, pd_loss_case *c, int32_t dtype)
         return false;
     if (!(fabs(f - f32) <= pd_tolerance(PUDLE_F32, c->n) * (fabs(f) + (double)c->n)))
         return pd_fails(t, "value is %.9g in f32 and %.9g in f64", f32, f);
-    if (!pd_loss_grad(t, c, PUDLE_F64, c->pred, a[0]) || !pd_loss_grad(t, c, PUDLE_F32, c->pred, a[1]) || !pd_loss_grad(t, c, PUDLE_F64, a[3], low) ||
-        !pd_loss_grad(t, c, PUDLE_F64, a[4], high) || !near_each_other(t, c, a[0], a[1], low, high, "grad"))
+    if (!pd_loss_grad(t, c, PUDLE_F64, c->pred, a[0]) || !pd_loss_grad(t, c, PUDLE_F32, c->pred, a[1]) ||
+        !pd_loss_grad(t, c, PUDLE_F64, a[3], low) || !pd_loss_grad(t, c, PUDLE_F64, a[4], high) ||
+        !near_each_other(t, c, a[0], a[1], low, high, "grad"))
         return false;
     if (!c->kernel->hvp)
         return true;
@@ -267,9 +279,11 @@ static bool target_at(pd_trial *t, pd_bench *b, const pd_loss_case *c, int32_t d
         return pd_fails(t, "value, %s, is %.9g through the backend and %.9g on the host", pd_dtype_text(dtype), got_f, f);
     for (int64_t i = 0; i < c->n; i++) {
         if (!(fabs(g[i] - got[i]) <= slack * (fabs(g[i]) + fabs(c->target[i]) + 1)))
-            return pd_fails(t, "grad[%lld], %s, is %.9g through the backend and %.9g on the host", (long long)i, pd_dtype_text(dtype), got[i], g[i]);
+            return pd_fails(t, "grad[%lld], %s, is %.9g through the backend and %.9g on the host", (long long)i,
+                            pd_dtype_text(dtype), got[i], g[i]);
         if (c->kernel->hvp && !(fabs(hu[i] - got_hu[i]) <= slack * (fabs(hu[i]) + 1)))
-            return pd_fails(t, "hvp[%lld], %s, is %.9g through the backend and %.9g on the host", (long long)i, pd_dtype_text(dtype), got_hu[i], hu[i]);
+            return pd_fails(t, "hvp[%lld], %s, is %.9g through the backend and %.9g on the host", (long long)i,
+                            pd_dtype_text(dtype), got_hu[i], hu[i]);
     }
     return true;
 }

@@ -56,7 +56,9 @@ static double draw_real(pd_trial *t, const pudle_option *row)
 static int64_t draw_int(pd_trial *t, const pudle_option *row)
 {
     const int64_t dflt = row->dflt ? strtoll(row->dflt, NULL, 10) : 0;
-    const int64_t low = has_range(row) && row->min > -1e15 ? (int64_t)ceil(row->min) + (row->flags & PUDLE_OPEN_MIN && row->min == ceil(row->min)) : dflt - 4;
+    const int64_t low = has_range(row) && row->min > -1e15
+                            ? (int64_t)ceil(row->min) + (row->flags & PUDLE_OPEN_MIN && row->min == ceil(row->min))
+                            : dflt - 4;
     int64_t high = low > 2 * dflt + 3 ? low + 3 : 2 * dflt + 3;
     if (has_range(row) && row->max < (double)high)
         high = (int64_t)floor(row->max) - (row->flags & PUDLE_OPEN_MAX && row->max == floor(row->max));

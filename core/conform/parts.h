@@ -143,7 +143,8 @@ static inline double pd_tolerance(int32_t dtype, int64_t n)
 /** How many entries were compared, and how many lay at a kink. */
 typedef struct pd_differences { int64_t compared, kinks; } pd_differences;
 /** One claimed derivative against the two one-sided differences; scale: what counts as 1. */
-bool pd_difference_compare(pd_trial *t, pd_differences *all, const char *what, int64_t entry, double claimed, double right, double left, double scale, double at);
+bool pd_difference_compare(pd_trial *t, pd_differences *all, const char *what, int64_t entry, double claimed, double right,
+                           double left, double scale, double at);
 bool pd_difference_enough(pd_trial *t, const pd_differences *all, const char *of);
 
 /* -------------------------------------------------------------------- arrays */

@@ -100,7 +100,10 @@ static bool draw_case(pd_trial *t, pd_prox_case *c, int draw, bool per_atom, int
         return false;
     draw_numbers(t, c);
     pd_shape_text(shape, sizeof shape, c->rank, c->shape);
-    pd_drawn(t, "step %g, v %s, %s", c->tau, shape, c->levels == 0 ? "no levels" : c->per_atom ? "a level for each atom" : "one level for all");
+    pd_drawn(t, "step %g, v %s, %s", c->tau, shape,
+             c->levels == 0 ? "no levels"
+             : c->per_atom  ? "a level for each atom"
+                            : "one level for all");
     return true;
 }
 
@@ -188,8 +191,10 @@ bool pd_prox_vjp(pd_trial *t, const pd_prox_case *c, int32_t dtype, const double
     s = PD_IN(t, "apply", c->kernel->apply(t->self, NULL, c->tau, a.ctheta, &a.cv, &a.p));
     if (!s) {
         const pudle_cview cp = pudle_const(&a.p), cg = pudle_const(&up);
-        s = PD_IN(t, "vjp", c->kernel->vjp(t->self, NULL, c->tau, a.ctheta, c->ops->vjp_needs & PUDLE_VJP_INPUT ? &a.cv : NULL,
-                                           c->ops->vjp_needs & PUDLE_VJP_OUTPUT ? &cp : NULL, &cg, &out, gtheta && c->levels ? levels : NULL));
+        s = PD_IN(t, "vjp",
+                  c->kernel->vjp(t->self, NULL, c->tau, a.ctheta, c->ops->vjp_needs & PUDLE_VJP_INPUT ? &a.cv : NULL,
+                                 c->ops->vjp_needs & PUDLE_VJP_OUTPUT ? &cp : NULL, &cg, &out,
+                                 gtheta && c->levels ? levels : NULL));
     }
     PD_OUT(t);
     if (gv)

@@ -73,9 +73,15 @@ static bool optimal_at(pd_trial *t, const pd_prox_case *c, int32_t dtype)
             /* 0 at both: a set that p must lie in, whose border value cannot tell more sharply than float rounds */
             const int32_t sharp = f == 0 && g == 0 ? PUDLE_F32 : dtype;
             if (!(cost <= theirs + pd_tolerance(sharp, c->n) * (fabs(f) + size2)))
-                return pd_fails(t, "%s: tau f(p) + 1/2 ||p - v||^2 is %.9g at the p of apply and %.9g at another point (%s): p is not the least",
-                                pd_dtype_text(dtype), cost, theirs,
-                                what == ZERO ? "0" : what == ITSELF ? "v" : what == RANDOM ? "a random one" : what == FLIPPED ? "-p" : "near p");
+                return pd_fails(
+                    t,
+                    "%s: tau f(p) + 1/2 ||p - v||^2 is %.9g at the p of apply and %.9g at another point (%s): p is not the least",
+                    pd_dtype_text(dtype), cost, theirs,
+                    what == ZERO      ? "0"
+                    : what == ITSELF  ? "v"
+                    : what == RANDOM  ? "a random one"
+                    : what == FLIPPED ? "-p"
+                                      : "near p");
         }
     return true;
 }
@@ -128,8 +134,11 @@ static bool pairs_of(pd_trial *t, bool firmly)
         if (!firmly && !(inner >= -slack))
             return pd_fails(t, "%s: <prox(a) - prox(b), a - b> = %.9g is negative; no prox has that", pd_dtype_text(dtype), inner);
         if (firmly && !(inner >= moved - slack))
-            return pd_fails(t, "%s: ||prox(a) - prox(b)||^2 = %.9g exceeds <prox(a) - prox(b), a - b> = %.9g; no convex f has such a prox: remove "
-                               "PUDLE_PROX_CONVEX or mend apply", pd_dtype_text(dtype), moved, inner);
+            return pd_fails(t,
+                            "%s: ||prox(a) - prox(b)||^2 = %.9g exceeds <prox(a) - prox(b), a - b> = %.9g; no convex f has such "
+                            "a prox: remove "
+                            "PUDLE_PROX_CONVEX or mend apply",
+                            pd_dtype_text(dtype), moved, inner);
     }
     return true;
 }

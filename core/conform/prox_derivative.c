@@ -155,9 +155,12 @@ bool pd_prox_jacobian(pd_trial *t)
         if (!pd_prox_vjp(t, &c, PUDLE_F64, c.v, a, ja, NULL) || !pd_prox_vjp(t, &c, PUDLE_F64, c.v, b, jb, NULL))
             return false;
         const double one = weigh(ja, b, c.n), two = weigh(jb, a, c.n), aja = weigh(a, ja, c.n), aa = weigh(a, a, c.n);
-        const double size = sqrt((weigh(ja, ja, c.n) + aa) * (weigh(b, b, c.n) + weigh(jb, jb, c.n))), slack = 1e3 * pd_tolerance(PUDLE_F64, c.n);
+        const double size = sqrt((weigh(ja, ja, c.n) + aa) * (weigh(b, b, c.n) + weigh(jb, jb, c.n))),
+                     slack = 1e3 * pd_tolerance(PUDLE_F64, c.n);
         if (!(fabs(one - two) <= slack * size))
-            return pd_fails(t, "the Jacobian that vjp applies is not symmetric: <J'a, b> = %.9g, <J'b, a> = %.9g; that of a prox is", one, two);
+            return pd_fails(t,
+                            "the Jacobian that vjp applies is not symmetric: <J'a, b> = %.9g, <J'b, a> = %.9g; that of a prox is",
+                            one, two);
         if (t->desc->caps & PUDLE_PROX_CONVEX && !(aja >= -slack * aa && aja <= (1 + slack) * aa))
             return pd_fails(t, "<a, J'a> / <a, a> = %.9g lies outside [0, 1], where that of a convex f lies", aja / aa);
     }

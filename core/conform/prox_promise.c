@@ -51,7 +51,8 @@ static bool dead_zone_at(pd_trial *t, pd_prox_case *c, int32_t dtype)
     for (int64_t i = 0; i < c->n; i++) {
         const double z = zone[i / c->inner % c->atoms];
         if (fabs(x[i]) < z && p[i] != 0)
-            return pd_fails(t, "%s: |v| = %.9g lies in the dead zone of %.9g, and p is %.9g, not 0", pd_dtype_text(dtype), fabs(x[i]), z, p[i]);
+            return pd_fails(t, "%s: |v| = %.9g lies in the dead zone of %.9g, and p is %.9g, not 0", pd_dtype_text(dtype),
+                            fabs(x[i]), z, p[i]);
     }
     return true;
 }
@@ -77,10 +78,11 @@ static bool nan_at(pd_trial *t, pd_prox_case *c, int32_t dtype)
         return false;
     for (int64_t i = 0; i < c->n; i++) {
         if (isnan(x[i]) && !isnan(p[i]))
-            return pd_fails(t, "%s: v[%lld] is NaN and p[%lld] is %g: a NaN is hidden", pd_dtype_text(dtype), (long long)i, (long long)i, p[i]);
+            return pd_fails(t, "%s: v[%lld] is NaN and p[%lld] is %g: a NaN is hidden", pd_dtype_text(dtype), (long long)i,
+                            (long long)i, p[i]);
         if (!lacks(t, PUDLE_PROX_SEPARABLE) && isnan(p[i]) && !isnan(x[i]))
-            return pd_fails(t, "%s: p[%lld] is NaN, v[%lld] = %g is not, and each entry is said to stand alone", pd_dtype_text(dtype), (long long)i,
-                            (long long)i, x[i]);
+            return pd_fails(t, "%s: p[%lld] is NaN, v[%lld] = %g is not, and each entry is said to stand alone",
+                            pd_dtype_text(dtype), (long long)i, (long long)i, x[i]);
     }
     return true;
 }
@@ -105,7 +107,8 @@ static bool infinite_at(pd_trial *t, pd_prox_case *c, int32_t dtype)
         return pd_fails(t, "%s: v = %g gives p = %g", pd_dtype_text(dtype), x[at], p[at]);
     for (int64_t i = 0; i < c->n && !lacks(t, PUDLE_PROX_SEPARABLE); i++)
         if (i != at && p[i] != p0[i])
-            return pd_fails(t, "%s: v[%lld] = %g changes p[%lld] from %g to %g", pd_dtype_text(dtype), (long long)at, x[at], (long long)i, p0[i], p[i]);
+            return pd_fails(t, "%s: v[%lld] = %g changes p[%lld] from %g to %g", pd_dtype_text(dtype), (long long)at, x[at],
+                            (long long)i, p0[i], p[i]);
     return true;
 }
 
@@ -146,8 +149,8 @@ static bool separable_at(pd_trial *t, pd_prox_case *c, int32_t dtype)
             return false;
         for (int64_t i = 0; i < c->n; i++)
             if (i != at && p[i] != p0[i])
-                return pd_fails(t, "%s: v[%lld] going from %g to %g changes p[%lld] from %.9g to %.9g", pd_dtype_text(dtype), (long long)at, c->v[at],
-                                x[at], (long long)i, p0[i], p[i]);
+                return pd_fails(t, "%s: v[%lld] going from %g to %g changes p[%lld] from %.9g to %.9g", pd_dtype_text(dtype),
+                                (long long)at, c->v[at], x[at], (long long)i, p0[i], p[i]);
         if (!c->kernel->vjp || c->ops->vjp_needs == PUDLE_VJP_NONE)
             continue;
         memset(unit, 0, (size_t)c->n * sizeof *unit);
@@ -181,8 +184,11 @@ static bool samples_at(pd_trial *t, pd_prox_case *c, int32_t dtype)
         for (int64_t i = 0; i < c->sample; i++) { /* the end of a vector loop may round otherwise */
             const double whole = p[b * c->sample + i];
             if (!(fabs(q[i] - whole) <= pd_tolerance(dtype, c->sample) * (fabs(whole) + c->scale)))
-                return pd_fails(t, "%s: sample %lld of a batch of %lld, entry %lld, is %.9g, and %.9g when it is the only one; if that is meant, "
-                                   "declare PUDLE_PROX_BATCH_COUPLED", pd_dtype_text(dtype), (long long)b, (long long)c->shape[0], (long long)i, whole, q[i]);
+                return pd_fails(t,
+                                "%s: sample %lld of a batch of %lld, entry %lld, is %.9g, and %.9g when it is the only one; if "
+                                "that is meant, "
+                                "declare PUDLE_PROX_BATCH_COUPLED",
+                                pd_dtype_text(dtype), (long long)b, (long long)c->shape[0], (long long)i, whole, q[i]);
         }
     }
     return true;
@@ -216,8 +222,8 @@ static bool per_atom_at(pd_trial *t, pd_prox_case *c, int32_t dtype)
         return false;
     for (int64_t i = 0; i < c->n; i++)
         if (!(fabs(p[i] - q[i]) <= pd_tolerance(dtype, 1) * (fabs(p[i]) + c->scale)))
-            return pd_fails(t, "%s: p[%lld] is %.9g with one level for all, and %.9g with the same level for each atom", pd_dtype_text(dtype), (long long)i,
-                            p[i], q[i]);
+            return pd_fails(t, "%s: p[%lld] is %.9g with one level for all, and %.9g with the same level for each atom",
+                            pd_dtype_text(dtype), (long long)i, p[i], q[i]);
     if (!c->kernel->vjp || c->ops->vjp_needs == PUDLE_VJP_NONE)
         return true;
     if (!pd_prox_vjp(t, c, dtype, c->v, c->g, gv, ga) || !pd_prox_vjp(t, &each, dtype, c->v, c->g, gv, gb))
@@ -231,8 +237,8 @@ static bool per_atom_at(pd_trial *t, pd_prox_case *c, int32_t dtype)
         if (c->level[k][0] == c->level_min[k] || c->level[k][0] == c->level_max[k])
             continue; /* the end of its range, where a derivative may be a choice */
         if (!(fabs(sum - ga[k]) <= 16 * pd_tolerance(dtype, c->n) * size))
-            return pd_fails(t, "%s: the gradient of level %d is %.9g for one level and sums to %.9g over levels of the atoms", pd_dtype_text(dtype), k,
-                            ga[k], sum);
+            return pd_fails(t, "%s: the gradient of level %d is %.9g for one level and sums to %.9g over levels of the atoms",
+                            pd_dtype_text(dtype), k, ga[k], sum);
     }
     return true;
 }
@@ -256,7 +262,8 @@ static bool source(pd_trial *t)
     for (int i = 0; pd_option_at(t->desc, i, &row); i++)
         thresholds += (row.flags & PUDLE_THRESHOLD) != 0;
     if (ops->source->levels != thresholds)
-        return pd_fails(t, "the source reads %d levels, and the option table has %d with PUDLE_THRESHOLD", (int)ops->source->levels, thresholds);
+        return pd_fails(t, "the source reads %d levels, and the option table has %d with PUDLE_THRESHOLD",
+                        (int)ops->source->levels, thresholds);
     if (!ops->source->body || !*ops->source->body)
         return pd_fails(t, "the source is empty");
     return lacks(t, PUDLE_PROX_SEPARABLE) ? pd_fails(t, "a source for one entry, and PUDLE_PROX_SEPARABLE is not declared") : true;
@@ -295,7 +302,8 @@ static bool close_enough(pd_trial *t, const pd_prox_case *c, const double *exact
 {
     for (int64_t i = 0; i < c->n; i++)
         if (!(fabs(other[i] - exact[i]) <= 2 * pd_tolerance(PUDLE_F32, c->sample) * (fabs(exact[i]) + scale) + 4 * spread[i]))
-            return pd_fails(t, "entry %lld of %s is %.9g in %s, and %.9g in f64 on the host", (long long)i, what, other[i], against, exact[i]);
+            return pd_fails(t, "entry %lld of %s is %.9g in %s, and %.9g in f64 on the host", (long long)i, what, other[i],
+                            against, exact[i]);
     return true;
 }
 
@@ -387,8 +395,8 @@ static bool targets(pd_trial *t)
         for (int k = 0; k < 2 && good; k++) {
             double *exact[2] = { pd_scratch(t, c.n), pd_scratch(t, c.n) }, *got[2] = { pd_scratch(t, c.n), pd_scratch(t, c.n) },
                    *spread[2] = { pd_scratch(t, c.n), pd_scratch(t, c.n) };
-            good = exact[1] && got[1] && spread[1] && pd_prox_apply(t, &c, PUDLE_F64, c.v, exact[0]) && spread_of(t, &c, false, exact[0], spread[0]) &&
-                   through_backend(t, &b, &c, precisions[k], got[0], got[1]) &&
+            good = exact[1] && got[1] && spread[1] && pd_prox_apply(t, &c, PUDLE_F64, c.v, exact[0]) &&
+                   spread_of(t, &c, false, exact[0], spread[0]) && through_backend(t, &b, &c, precisions[k], got[0], got[1]) &&
                    close_enough(t, &c, exact[0], got[0], spread[0], c.scale, "p", t->how->backend);
             if (good && has_vjp(&c))
                 good = pd_prox_vjp(t, &c, PUDLE_F64, c.v, c.g, exact[1], NULL) && spread_of(t, &c, true, exact[1], spread[1]) &&

@@ -110,7 +110,8 @@ static void judge_end(run *r, bool in_time, int status)
     pd_verdict *v = r->verdict;
     const char *where = v->calling;
     if (!in_time)
-        snprintf(v->text, sizeof v->text, "it did not end within %g s%s%s", r->how->timeout, where ? "; it was in " : "", where ? where : "");
+        snprintf(v->text, sizeof v->text, "it did not end within %g s%s%s", r->how->timeout, where ? "; it was in " : "",
+                 where ? where : "");
     else if (WIFSIGNALED(status))
         snprintf(v->text, sizeof v->text, "ended by signal %d (%s)%s%s", WTERMSIG(status), strsignal(WTERMSIG(status)), where ? " in " : "",
                  where ? where : "");
