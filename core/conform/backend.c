@@ -361,6 +361,29 @@ static bool optimisers(pd_trial *t)
 
 /* ------------------------------------------------------------- life and lanes */
 
+/* One allocation of open after the other fails, until all succeed. */
+static bool open_starved(pd_trial *t)
+{
+    const pudle_backend_ops *ops = t->desc->ops;
+    const long before = t->host.live;
+    for (long n = 0; n < 100; n++) {
+        pudle_exec *exec = NULL;
+        pd_test_host_forget(&t->host);
+        t->host.until_empty = n;
+        const pudle_status s = PD_IN(t, "open", ops->open(&t->host.table, t->self, &exec));
+        PD_OUT(t);
+        t->host.until_empty = -1;
+        if (!s) {
+            ops->close(exec);
+            return true; /* it took no more than n blocks */
+        }
+        if (s != PUDLE_ERR_NOMEM || !t->host.said[0] || t->host.live != before)
+            return pd_fails(t, "allocation %ld fails in open, and it returns %s, says \"%s\", and keeps %ld blocks", n + 1, pd_status_text(s),
+                            t->host.said, t->host.live - before);
+    }
+    return true;
+}
+
 static bool open_close(pd_trial *t)
 {
     for (int draw = 0; draw < 3; draw++) {
@@ -387,6 +410,8 @@ static bool open_close(pd_trial *t)
         pd_bench_close(&b);
         if (t->host.live != before)
             return pd_fails(t, "%ld blocks taken with host->alloc are not freed by close", t->host.live - before);
+        if (!open_starved(t))
+            return false;
     }
     return true;
 }
@@ -491,7 +516,8 @@ static bool errors(pd_trial *t)
 }
 
 const pd_test pd_backend_tests[] = {
-    { "open", "open and close leave no memory behind; describe and alloc keep to their sizes", open_close },
+    { "open", "open and close leave no memory behind, nor does an open that fails; describe and alloc keep to their sizes",
+      open_close },
     { "plan", "a batch is cut into blocks of at least one sample, and not at all where the prox couples it", plan },
     { "lanes", "run calls each lane once and returns the first error by number", lanes },
     { "elementwise", "fill, copy, axpby and sign agree with plain loops, on rows with gaps", elementwise },

@@ -12,7 +12,7 @@ failed_tests() {
 # ---- mutants
 while read -r name test others; do
     case $name in '#'*) continue ;; esac
-    run "$PUDLE" plugins check "$work/mutants/$name.so" --timeout 10
+    run "$PUDLE" plugins check "$work/mutants/$name.so" --timeout 5
     found=$(failed_tests)
     if [ "$test" = - ]; then
         is_success "$name passes"
