@@ -12,6 +12,10 @@ failed_tests() {
 # ---- mutants
 while read -r name test others; do
     case $name in '#'*) continue ;; esac
+    if [ "$name" = malloc_leak ] && nm "$PUDLE" 2>/dev/null | grep -q __asan_init; then # it has another allocator
+        ok 0 "$name # SKIP memory outside the host's is not counted under a sanitizer"
+        continue
+    fi
     run "$PUDLE" plugins check "$work/mutants/$name.so" --timeout 5
     found=$(failed_tests)
     if [ "$test" = - ]; then
