@@ -23,8 +23,10 @@ static inline void NAME(groups_apply)(const group_rule *r, const pudle_cview *v,
             const double level = group_level(r, first, n);
             for (int64_t at = 0; at < c.inner; at += GROUP_BLOCK) {
                 const int64_t width = c.inner - at < GROUP_BLOCK ? c.inner - at : GROUP_BLOCK;
-                double factor[GROUP_BLOCK] = { 0 };
+                double factor[GROUP_BLOCK];
                 bool moves;
+                for (int64_t i = 0; i < width; i++)
+                    factor[i] = 0;
                 for (int64_t a = first; a < first + n; a++) {
                     const REAL *in = (const REAL *)v->data + (b * c.atoms + a) * c.inner + at, s = NAME(group_within)(r, a);
                     for (int64_t i = 0; i < width; i++) {
@@ -58,8 +60,10 @@ static inline void NAME(groups_vjp)(const group_rule *r, const pudle_cview *v, c
             double across = 0;
             for (int64_t at = 0; at < c.inner; at += GROUP_BLOCK) {
                 const int64_t width = c.inner - at < GROUP_BLOCK ? c.inner - at : GROUP_BLOCK;
-                double factor[GROUP_BLOCK] = { 0 }, along[GROUP_BLOCK] = { 0 };
+                double factor[GROUP_BLOCK], along[GROUP_BLOCK];
                 bool moves;
+                for (int64_t i = 0; i < width; i++)
+                    factor[i] = along[i] = 0;
                 for (int64_t a = first; a < first + n; a++) {
                     const int64_t offset = (b * c.atoms + a) * c.inner + at;
                     const REAL *in = (const REAL *)v->data + offset, *up = (const REAL *)g->data + offset, s = NAME(group_within)(r, a);
