@@ -968,14 +968,32 @@ static void test_descriptors(void **state)
     }
 }
 
+/* What a failed test leaves behind is no failure of the next one. */
+static int fresh(void **state)
+{
+    (void)state;
+    fake.live = 0;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_reference),  cmocka_unit_test(test_optimal),
-        cmocka_unit_test(test_every_support), cmocka_unit_test(test_taut),     cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_derivative),  cmocka_unit_test(test_symmetric),  cmocka_unit_test(test_firm),
-        cmocka_unit_test(test_float),       cmocka_unit_test(test_in_place),   cmocka_unit_test(test_nan),
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_edges),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test_setup(test_descriptors, fresh),
+        cmocka_unit_test_setup(test_reference, fresh),
+        cmocka_unit_test_setup(test_optimal, fresh),
+        cmocka_unit_test_setup(test_every_support, fresh),
+        cmocka_unit_test_setup(test_taut, fresh),
+        cmocka_unit_test_setup(test_long_lines, fresh),
+        cmocka_unit_test_setup(test_derivative, fresh),
+        cmocka_unit_test_setup(test_symmetric, fresh),
+        cmocka_unit_test_setup(test_firm, fresh),
+        cmocka_unit_test_setup(test_float, fresh),
+        cmocka_unit_test_setup(test_in_place, fresh),
+        cmocka_unit_test_setup(test_nan, fresh),
+        cmocka_unit_test_setup(test_values, fresh),
+        cmocka_unit_test_setup(test_edges, fresh),
+        cmocka_unit_test_setup(test_refusals, fresh),
     };
     fake_random();
     return cmocka_run_group_tests_name("structured", tests, NULL, NULL);
