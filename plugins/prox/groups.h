@@ -70,12 +70,7 @@ static inline double group_weight(const group_options *o, int64_t n)
 /* t w_g for the group of n atoms from `first`. */
 static inline double group_level(const group_rule *r, int64_t first, int64_t n)
 {
-    double sum = 0;
-    if (pudle_count(r->across) == 1)
-        return pudle_entry(r->across, 0) * group_weight(r->o, n);
-    for (int64_t a = first; a < first + n; a++)
-        sum += pudle_entry(r->across, a);
-    return sum / (double)n * group_weight(r->o, n);
+    return tied_level(r->across, first, n) * group_weight(r->o, n);
 }
 
 /* What u is multiplied by. Where the level is 0 a group of norm 0 is no kink. */

@@ -99,9 +99,7 @@ static inline void NAME(groups_vjp)(const group_rule *r, const pudle_cview *v, c
                         ((double *)gwithin->data)[a * pudle_level_step(r->within)] += within;
                 }
             }
-            if (gacross && pudle_count(r->across) == 1)
-                ((double *)gacross->data)[0] += across;
-            for (int64_t a = first; gacross && pudle_count(r->across) > 1 && a < first + n; a++)
-                ((double *)gacross->data)[a] += across / (double)n;
+            if (gacross)
+                tied_gradient(gacross, across, first, n);
         }
 }

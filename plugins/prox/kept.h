@@ -25,14 +25,27 @@ static inline void kept_destroy(const pudle_host *host, void *self)
     host->free(host->ctx, self);
 }
 
-/* A level that has one value for all, because the operator ties all atoms together. */
-static inline pudle_status kept_one_level(const kept *self, const char *name, const pudle_cview *level)
+/* A level where atoms are tied together: its mean over `count` atoms from `first`. */
+static inline double tied_level(const pudle_cview *level, int64_t first, int64_t count)
 {
+    double sum = 0;
     if (pudle_count(level) == 1)
-        return PUDLE_OK;
-    return self->host->fail(self->host->ctx, PUDLE_ERR_ARG,
-                            "%s has %lld values, and this prox ties the atoms together: it takes one; write  learn = \"global\"  or \"layer\"",
-                            name, (long long)pudle_count(level));
+        return pudle_entry(level, 0);
+    for (int64_t a = first; a < first + count; a++)
+        sum += pudle_entry(level, a);
+    return count ? sum / (double)count : 0;
+}
+
+/* The gradient of that mean. */
+static inline void tied_gradient(const pudle_view *glevel, double sum, int64_t first, int64_t count)
+{
+    const pudle_cview c = pudle_const(glevel);
+    if (pudle_count(&c) == 1) {
+        ((double *)glevel->data)[0] += sum;
+        return;
+    }
+    for (int64_t a = first; a < first + count; a++)
+        ((double *)glevel->data)[a] += sum / (double)count;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Projection on the codes with ||p||_1 <= radius:   v where that holds, else sign(v) max(|v| - h, 0) with h such that ||p||_1 = radius.
  * On the surface of the ball the derivatives from inside are taken, and at |v| = h they are 0. value() lets the norm exceed the radius
- * by 1e-6 of it, since p is rounded. */
+ * by 1.5e-7 of it, since p is rounded. */
 #include "projection.h"
 
 typedef struct params {
@@ -10,33 +10,36 @@ typedef struct params {
 
 static const pudle_option options[] = {
     { .name = "radius", .type = PUDLE_REAL, .flags = PUDLE_THRESHOLD | PUDLE_OPEN_MAX, .offset = offsetof(params, radius),
-      .dflt = "1.0", .min = 0, .max = INFINITY, .doc = "Largest l1 norm, whatever the step. One value for all atoms." },
+      .dflt = "1.0", .min = 0, .max = INFINITY, .doc = "Largest l1 norm, whatever the step. One an atom: the mean." },
     OVER_OPTION(params, "What has the norm:"),
     { .name = NULL },
 };
 
 static int32_t over(const void *self)
 {
-    return ((const params *)((const kept *)self)->params)->over;
+    return ((const params *)self)->over;
 }
 
 static pudle_status apply(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_view *p)
 {
     (void)exec, (void)tau;
-    return projection_apply(self, over(self), false, theta, v, p);
+    projection_apply(over(self), false, theta, v, p);
+    return PUDLE_OK;
 }
 
 static pudle_status vjp(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_cview *p,
                         const pudle_cview *g, const pudle_view *gv, const pudle_view *gtheta)
 {
     (void)exec, (void)tau, (void)p;
-    return projection_vjp(self, over(self), false, theta, v, g, gv, gtheta);
+    projection_vjp(over(self), false, theta, v, g, gv, gtheta);
+    return PUDLE_OK;
 }
 
 static pudle_status value(const void *self, double tau, const pudle_cview *theta, const pudle_cview *p, double *f)
 {
     (void)tau;
-    return projection_value(self, over(self), false, theta, p, f);
+    *f = projection_value(over(self), false, theta, p);
+    return PUDLE_OK;
 }
 
 static const pudle_prox_kernel host_kernel = { (uint32_t)sizeof(pudle_prox_kernel), 0, "host", apply, vjp };
@@ -56,8 +59,6 @@ static const pudle_desc desc = {
     .options = options,
     .option_size = sizeof(pudle_option),
     .params_size = sizeof(params),
-    .create = kept_create,
-    .destroy = kept_destroy,
     .ops = &ops,
 };
 PUDLE_PLUGIN(&desc);

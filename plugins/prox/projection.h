@@ -12,8 +12,9 @@
 #include "kept.h"
 #include "sets.h"
 
-/* Largest excess of the sum over r, relative to r, at which p still counts as inside: what rounding to float leaves, and more. */
-#define PROJECTION_SLACK 1e-6
+/* Largest distance of the sum from r, relative to r, at which p still counts as inside: what rounding to float
+ * leaves, of p and of r. The same for doubles, which may hold what floats have computed. */
+#define PROJECTION_SLACK 1.5e-7
 
 /* h lies `below` under the largest entry; written so because the difference stays exact where both are large. */
 typedef struct projection_cut {
@@ -33,41 +34,39 @@ typedef struct projection_cut {
 #undef NAME
 #undef REAL
 
-static inline pudle_status projection_apply(const kept *self, int32_t over, bool simplex, const pudle_cview *radius, const pudle_cview *v,
-                                            const pudle_view *p)
+/* A radius with a value for each atom is taken in its mean. */
+static inline double projection_radius(const pudle_cview *radius)
 {
-    const code_sets c = code_sets_of(v, over);
-    const pudle_status s = kept_one_level(self, "radius", radius);
-    if (!s && v->dtype == PUDLE_F64)
-        projection_apply_f64(&c, simplex, pudle_entry(radius, 0), v, p);
-    else if (!s)
-        projection_apply_f32(&c, simplex, pudle_entry(radius, 0), v, p);
-    return s;
+    return tied_level(radius, 0, pudle_count(radius));
 }
 
-static inline pudle_status projection_vjp(const kept *self, int32_t over, bool simplex, const pudle_cview *radius, const pudle_cview *v,
-                                          const pudle_cview *g, const pudle_view *gv, const pudle_view *gradius)
+static inline void projection_apply(int32_t over, bool simplex, const pudle_cview *radius, const pudle_cview *v, const pudle_view *p)
 {
     const code_sets c = code_sets_of(v, over);
-    const pudle_status s = kept_one_level(self, "radius", radius);
-    if (s)
-        return s;
-    const double sum = v->dtype == PUDLE_F64 ? projection_vjp_f64(&c, simplex, pudle_entry(radius, 0), v, g, gv)
-                                             : projection_vjp_f32(&c, simplex, pudle_entry(radius, 0), v, g, gv);
+    if (v->dtype == PUDLE_F64)
+        projection_apply_f64(&c, simplex, projection_radius(radius), v, p);
+    else
+        projection_apply_f32(&c, simplex, projection_radius(radius), v, p);
+}
+
+static inline void projection_vjp(int32_t over, bool simplex, const pudle_cview *radius, const pudle_cview *v, const pudle_cview *g,
+                                  const pudle_view *gv, const pudle_view *gradius)
+{
+    const code_sets c = code_sets_of(v, over);
+    const double r = projection_radius(radius);
+    const double sum = v->dtype == PUDLE_F64 ? projection_vjp_f64(&c, simplex, r, v, g, gv) : projection_vjp_f32(&c, simplex, r, v, g, gv);
     if (gradius)
-        ((double *)gradius->data)[0] += sum;
-    return PUDLE_OK;
+        tied_gradient(gradius, sum, 0, pudle_count(radius));
 }
 
 /* 0, or INFINITY outside; NaN if p holds one. */
-static inline pudle_status projection_value(const kept *self, int32_t over, bool simplex, const pudle_cview *radius, const pudle_cview *p, double *f)
+static inline double projection_value(int32_t over, bool simplex, const pudle_cview *radius, const pudle_cview *p)
 {
     const code_sets c = code_sets_of(p, over);
-    const pudle_status s = kept_one_level(self, "radius", radius);
+    const double r = projection_radius(radius), slack = r * PROJECTION_SLACK;
     double value = 0;
-    for (int64_t i = 0; !s && i < c.count; i++) {
+    for (int64_t i = 0; i < c.count; i++) {
         const int64_t at = code_set_start(&c, i);
-        const double r = pudle_entry(radius, 0);
         double sum = 0;
         bool negative = false;
         for (int64_t j = 0; j < c.length; j++) {
@@ -77,12 +76,10 @@ static inline pudle_status projection_value(const kept *self, int32_t over, bool
         }
         if (isnan(sum))
             value += sum;
-        else if (sum > r * (1 + PROJECTION_SLACK) || (simplex && (negative || sum < r * (1 - PROJECTION_SLACK))))
+        else if (sum > r + slack || (simplex && (negative || sum < r - slack)))
             value += INFINITY;
     }
-    if (!s)
-        *f = value;
-    return s;
+    return value;
 }
 
 #endif

@@ -18,33 +18,39 @@ typedef struct params {
 static const pudle_option options[] = {
     { .name = "lambda", .type = PUDLE_REAL, .flags = PUDLE_THRESHOLD | PUDLE_PER_STEP | PUDLE_OPEN_MAX, .offset = offsetof(params, lambda),
       .dflt = "0.1", .min = 0, .max = INFINITY,
-      .doc = "Weight of the total variation; neighbours that differ little become equal. One an atom only for convolutional codes." },
+      .doc = "Weight of the total variation; neighbours that differ little become equal. One an atom: in dense codes the mean." },
     { .name = NULL },
 };
 
-/* The last axis as lines; line l belongs to atom l / per_atom % atoms. */
+/* The last axis as lines; line i belongs to atom i / per_atom % atoms, or to all if atoms is 0. */
 typedef struct lines {
     int64_t count, length, per_atom, atoms;
 } lines;
 
-static pudle_status lines_of(const kept *self, const pudle_cview *v, const pudle_cview *level, lines *out)
+static lines lines_of(const pudle_cview *v)
 {
     const pudle_code_shape s = pudle_code_shape_of(v);
-    lines l = { v->rank > 1 ? s.batch : 1, s.atoms, 1, 1 };
+    lines l = { s.batch, s.atoms, 1, 0 };
     if (v->rank > 2) {
         l.length = v->shape[v->rank - 1];
         l.per_atom = l.length ? s.inner / l.length : 0;
         l.count = s.batch * s.atoms * l.per_atom;
         l.atoms = s.atoms;
-    } else {
-        const pudle_status status = kept_one_level(self, "lambda", level);
-        if (status)
-            return status;
     }
     if (l.length == 0)
         l.count = 0;
-    *out = l;
-    return PUDLE_OK;
+    return l;
+}
+
+/* The atoms that line i runs through: its own one, or all. */
+static int64_t first_of(const lines *l, int64_t i)
+{
+    return l->atoms ? i / l->per_atom % l->atoms : 0;
+}
+
+static int64_t atoms_of(const lines *l)
+{
+    return l->atoms ? 1 : l->length;
 }
 
 #define REAL float
@@ -60,51 +66,47 @@ static pudle_status lines_of(const kept *self, const pudle_cview *v, const pudle
 
 static pudle_status apply(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_view *p)
 {
-    lines l;
-    const pudle_status s = lines_of(self, v, theta, &l);
-    (void)exec, (void)tau;
-    for (int64_t i = 0; !s && i < l.count; i++) {
-        const double t = pudle_entry(theta, i / l.per_atom % l.atoms * pudle_level_step(theta));
+    const lines l = lines_of(v);
+    (void)self, (void)exec, (void)tau;
+    for (int64_t i = 0; i < l.count; i++) {
+        const double t = tied_level(theta, first_of(&l, i), atoms_of(&l));
         if (v->dtype == PUDLE_F64)
             tv_line_f64((const double *)v->data + i * l.length, (double *)p->data + i * l.length, l.length, t);
         else
             tv_line_f32((const float *)v->data + i * l.length, (float *)p->data + i * l.length, l.length, t);
     }
-    return s;
+    return PUDLE_OK;
 }
 
 static pudle_status vjp(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_cview *p,
                         const pudle_cview *g, const pudle_view *gv, const pudle_view *gtheta)
 {
-    lines l;
-    const pudle_status s = lines_of(self, p, theta, &l);
-    (void)exec, (void)tau, (void)v;
-    for (int64_t i = 0; !s && i < l.count; i++) {
+    const lines l = lines_of(p);
+    (void)self, (void)exec, (void)tau, (void)theta, (void)v;
+    for (int64_t i = 0; i < l.count; i++) {
         const int64_t at = i * l.length;
         const double sum = p->dtype == PUDLE_F64
                                ? tv_line_vjp_f64((const double *)p->data + at, (const double *)g->data + at, (double *)gv->data + at, l.length)
                                : tv_line_vjp_f32((const float *)p->data + at, (const float *)g->data + at, (float *)gv->data + at, l.length);
         if (gtheta)
-            ((double *)gtheta->data)[i / l.per_atom % l.atoms * pudle_level_step(theta)] += sum;
+            tied_gradient(gtheta, sum, first_of(&l, i), atoms_of(&l));
     }
-    return s;
+    return PUDLE_OK;
 }
 
 static pudle_status value(const void *self, double tau, const pudle_cview *theta, const pudle_cview *p, double *f)
 {
-    lines l;
-    const pudle_status s = lines_of(self, p, theta, &l);
+    const lines l = lines_of(p);
     double sum = 0;
-    (void)tau;
-    for (int64_t i = 0; !s && i < l.count; i++) {
-        const double t = pudle_entry(theta, i / l.per_atom % l.atoms * pudle_level_step(theta));
+    (void)self, (void)tau;
+    for (int64_t i = 0; i < l.count; i++) {
+        const double t = tied_level(theta, first_of(&l, i), atoms_of(&l));
         sum += 0 * pudle_entry(p, i * l.length); /* a NaN in a line without neighbours */
         for (int64_t j = 1; j < l.length; j++)
             sum += t * fabs(pudle_entry(p, i * l.length + j) - pudle_entry(p, i * l.length + j - 1));
     }
-    if (!s)
-        *f = sum;
-    return s;
+    *f = sum;
+    return PUDLE_OK;
 }
 
 static const pudle_prox_kernel host_kernel = { (uint32_t)sizeof(pudle_prox_kernel), 0, "host", apply, vjp };
@@ -124,8 +126,6 @@ static const pudle_desc desc = {
     .options = options,
     .option_size = sizeof(pudle_option),
     .params_size = sizeof(params),
-    .create = kept_create,
-    .destroy = kept_destroy,
     .ops = &ops,
 };
 PUDLE_PLUGIN(&desc);
