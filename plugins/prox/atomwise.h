@@ -42,7 +42,7 @@ static inline int atomwise_sign(const atomwise *a, int64_t atom)
 static inline pudle_status atomwise_fits(const atomwise *a, const pudle_cview *v)
 {
     const int64_t atoms = pudle_code_shape_of(v).atoms;
-    if (a->count == 1 || a->count == atoms)
+    if (a->count == 1 || a->count == atoms || pudle_count(v) == 0)
         return PUDLE_OK;
     return a->host->fail(a->host->ctx, PUDLE_ERR_ARG, "%s has %lld values, and the dictionary has %lld atoms: give one for each, or a single one",
                          a->option, (long long)a->count, (long long)atoms);

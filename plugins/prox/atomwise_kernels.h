@@ -21,7 +21,7 @@ static inline void NAME(atomwise_apply)(const atomwise *a, const pudle_cview *th
             out[k] = NAME(atomwise_off)(x, t, atomwise_sign(a, k)) ? 0 : q;
         }
     }
-    for (int64_t run = 0; run < c.batch * c.atoms && c.inner != 1; run++) {
+    for (int64_t run = 0; run < c.batch * c.atoms && c.inner > 1; run++) {
         const int64_t atom = run % c.atoms;
         const REAL t = level[atom * step] * (REAL)atomwise_weight(a, atom), *in = (const REAL *)v->data + run * c.inner;
         const int sign = atomwise_sign(a, atom);
@@ -39,7 +39,7 @@ static inline void NAME(atomwise_vjp)(const atomwise *a, const pudle_cview *thet
                                       const pudle_view *gtheta)
 {
     const pudle_code_shape c = pudle_code_shape_of(v);
-    for (int64_t run = 0; run < c.batch * c.atoms; run++) {
+    for (int64_t run = 0; run < c.batch * c.atoms && c.inner > 0; run++) {
         const int64_t atom = run % c.atoms, level = atom * pudle_level_step(theta);
         const REAL weight = (REAL)atomwise_weight(a, atom), t = ((const REAL *)theta->data)[level] * weight;
         const REAL *in = (const REAL *)v->data + run * c.inner, *up = (const REAL *)g->data + run * c.inner;

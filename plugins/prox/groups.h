@@ -94,10 +94,12 @@ enum { GROUP_BLOCK = 64 }; /* positions that are worked on together */
 
 static inline pudle_status groups_apply(const kept *self, const group_rule *r, const pudle_cview *v, const pudle_view *p)
 {
-    const pudle_status s = groups_fit(self, r->o, v);
-    if (!s && v->dtype == PUDLE_F64)
+    const pudle_status s = pudle_count(v) ? groups_fit(self, r->o, v) : PUDLE_OK;
+    if (s || pudle_count(v) == 0)
+        return s;
+    if (v->dtype == PUDLE_F64)
         groups_apply_f64(r, v, p);
-    else if (!s)
+    else
         groups_apply_f32(r, v, p);
     return s;
 }
@@ -106,10 +108,12 @@ static inline pudle_status groups_apply(const kept *self, const group_rule *r, c
 static inline pudle_status groups_vjp(const kept *self, const group_rule *r, const pudle_cview *v, const pudle_cview *g, const pudle_view *gv,
                                       const pudle_view *gwithin, const pudle_view *gacross)
 {
-    const pudle_status s = groups_fit(self, r->o, v);
-    if (!s && v->dtype == PUDLE_F64)
+    const pudle_status s = pudle_count(v) ? groups_fit(self, r->o, v) : PUDLE_OK;
+    if (s || pudle_count(v) == 0)
+        return s;
+    if (v->dtype == PUDLE_F64)
         groups_vjp_f64(r, v, g, gv, gwithin, gacross);
-    else if (!s)
+    else
         groups_vjp_f32(r, v, g, gv, gwithin, gacross);
     return s;
 }
@@ -118,11 +122,11 @@ static inline pudle_status groups_vjp(const kept *self, const group_rule *r, con
 static inline pudle_status groups_value(const kept *self, const group_rule *r, const pudle_cview *p, double *f)
 {
     const pudle_code_shape c = pudle_code_shape_of(p);
-    const pudle_status s = groups_fit(self, r->o, p);
+    const pudle_status s = pudle_count(p) ? groups_fit(self, r->o, p) : PUDLE_OK;
     double sum = 0;
     if (s)
         return s;
-    for (int64_t b = 0; b < c.batch; b++)
+    for (int64_t b = 0; b < c.batch && c.inner; b++)
         for (int64_t first = 0, g = 0, n; first < c.atoms; first += n, g++) {
             n = group_size(r->o, g);
             for (int64_t i = 0; i < c.inner; i++) {

@@ -1,6 +1,7 @@
 /* Projection on the codes with ||p||_1 <= radius:   v where that holds, else sign(v) max(|v| - h, 0) with h such that ||p||_1 = radius.
  * On the surface of the ball the derivatives from inside are taken, and at |v| = h they are 0. value() lets the norm exceed the radius
- * by 1.5e-7 of it, since p is rounded. */
+ * by 1.5e-7 of it where p was
+ * rounded to float, else by 1e-12. */
 #include "projection.h"
 
 typedef struct params {

@@ -12,9 +12,10 @@
 #include "kept.h"
 #include "sets.h"
 
-/* Largest distance of the sum from r, relative to r, at which p still counts as inside: what rounding to float
- * leaves, of p and of r. The same for doubles, which may hold what floats have computed. */
-#define PROJECTION_SLACK 1.5e-7
+/* Largest distance of the sum from r, relative to r, at which p still counts as inside: what rounding leaves. A set whose entries are
+ * all floats, in whatever array, has been rounded to float. */
+#define PROJECTION_SLACK_FLOAT 1.5e-7
+#define PROJECTION_SLACK 1e-12
 
 /* h lies `below` under the largest entry; written so because the difference stays exact where both are large. */
 typedef struct projection_cut {
@@ -63,17 +64,19 @@ static inline void projection_vjp(int32_t over, bool simplex, const pudle_cview 
 static inline double projection_value(int32_t over, bool simplex, const pudle_cview *radius, const pudle_cview *p)
 {
     const code_sets c = code_sets_of(p, over);
-    const double r = projection_radius(radius), slack = r * PROJECTION_SLACK;
+    const double r = projection_radius(radius);
     double value = 0;
     for (int64_t i = 0; i < c.count; i++) {
         const int64_t at = code_set_start(&c, i);
         double sum = 0;
-        bool negative = false;
+        bool negative = false, floats = true;
         for (int64_t j = 0; j < c.length; j++) {
             const double z = pudle_entry(p, at + j * c.stride);
             sum += fabs(z);
             negative = negative || z < 0;
+            floats = floats && (double)(float)z == z;
         }
+        const double slack = r * (floats ? PROJECTION_SLACK_FLOAT : PROJECTION_SLACK);
         if (isnan(sum))
             value += sum;
         else if (sum > r + slack || (simplex && (negative || sum < r - slack)))

@@ -1,5 +1,6 @@
 /* Projection on the simplex, p >= 0 and sum p = radius:   p = max(v - h, 0) with h such that the sum holds.
- * At the kink v = h the derivative is taken as 0. value() lets the sum differ from the radius by 1.5e-7 of it, since p is rounded. */
+ * At the kink v = h the derivative is taken as 0. value() lets the sum differ from the radius by 1.5e-7 of it where p was
+ * rounded to float, else by 1e-12. */
 #include "projection.h"
 
 typedef struct params {

@@ -1,7 +1,7 @@
 /* Support selection, the prox of a trimmed l1 norm: f(z) = lambda times the sum of |z_i| without its s largest terms.
  *   p = v at the s entries of largest |v|,   sign(v) max(|v| - t, 0) at the others,   t = tau lambda.
- * s is `fraction` of the entries of a set, rounded to the nearest number. Of equal entries the first ones pass. With a level for each
- * atom, those pass that would lose most: the largest v^2 / 2 up to |v| = t, beyond t (|v| - t / 2); and the norm is weighted.
+ * s is `fraction` of the entries of a set, rounded to the nearest number. Of equal entries the first ones pass. With levels that differ
+ * from atom to atom, those pass that would lose most: the largest v^2 / 2 up to |v| = t, beyond t (|v| - t / 2); and the norm is weighted.
  * The derivative for v is 1 at entries that pass or are not zero, the one for t is -sign(v) at those that shrink; at the kink
  * |v| = t both are taken as 0, and the choice is taken as fixed. */
 #include "selection.h"
@@ -20,12 +20,20 @@ static const pudle_option options[] = {
     { .name = NULL },
 };
 
+/* Whether atoms have different levels; else the entries that lose most are those of largest |v|. */
+static bool differ(const pudle_cview *level)
+{
+    for (int64_t a = 1; a < pudle_count(level); a++)
+        if (pudle_entry(level, a) != pudle_entry(level, 0))
+            return true;
+    return false;
+}
+
 static selection selection_of(const params *o, const pudle_cview *level, const pudle_cview *v, int rule)
 {
     const code_sets sets = code_sets_of(v, o->over);
-    const bool each = pudle_count(level) > 1;
-    return (selection){ .sets = sets, .most = (int64_t)(o->fraction * (double)sets.length + 0.5), .rule = each ? rule : BY_MAGNITUDE, .level = level,
-                        .level_step = each, .atoms = pudle_code_shape_of(v).atoms };
+    return (selection){ .sets = sets, .most = (int64_t)(o->fraction * (double)sets.length + 0.5), .rule = differ(level) ? rule : BY_MAGNITUDE,
+                        .level = level, .level_step = pudle_level_step(level), .atoms = pudle_code_shape_of(v).atoms };
 }
 
 static pudle_status apply(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_view *p)
