@@ -43,6 +43,7 @@ typedef struct setup {
     int threads; /* 0: the backend's default */
     const char *encoder, *learn_step; /* NULL: tied, none */
     bool encoder_layers;
+    const char *prox; /* the group's text, where it is none of the thresholds with lambda */
 } setup;
 
 typedef struct opened { pd_settings *settings; pd_problem pb; } opened;
@@ -66,9 +67,12 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, " truncate = %lld;", (long long)s->truncate);
     fprintf(f, " encoder = \"%s\"; encoder_layers = %s; learn_step = \"%s\";", s->encoder ? s->encoder : "tied",
             s->encoder_layers ? "true" : "false", s->learn_step ? s->learn_step : "none");
-    fprintf(f, " };\nprox: { name = \"%s\"; %s = %.17g; nonnegative = %s; decay = %.17g; learn = \"%s\"; };\n",
-            s->hard ? "hard_threshold" : "soft_threshold", s->hard ? "threshold" : "lambda", s->lambda, s->nonnegative ? "true" : "false", s->decay,
-            s->learn);
+    if (s->prox)
+        fprintf(f, " };\nprox: { %s };\n", s->prox);
+    else
+        fprintf(f, " };\nprox: { name = \"%s\"; %s = %.17g; nonnegative = %s; decay = %.17g; learn = \"%s\"; };\n",
+                s->hard ? "hard_threshold" : "soft_threshold", s->hard ? "threshold" : "lambda", s->lambda, s->nonnegative ? "true" : "false",
+                s->decay, s->learn);
     fprintf(f, "loss: { name = \"%s\"; };\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, (long long)s->seed);
     assert_int_equal(fclose(f), 0);
     if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) || pd_problem_initialise(&o->pb))
@@ -376,7 +380,7 @@ static void unrolled_matches_primitives(void **state)
     assert_true(compared >= 30 && sparse >= 3 && dense >= 3);
 }
 
-/* Central difference of the loss in entry i of D. */
+/* Central difference of the loss in entry i of a parameter. */
 static double difference(pd_problem *pb, double *d, int64_t i, double h)
 {
     const double kept = d[i];
@@ -384,10 +388,12 @@ static double difference(pd_problem *pb, double *d, int64_t i, double h)
     for (int k = 0; k < 2; k++) {
         pd_pass forward = { .gradient = false };
         d[i] = kept + (k ? h : -h);
+        assert_int_equal(pd_network_refresh(&pb->net), PUDLE_OK);
         run(pb, &forward);
         f[k] = forward.data_loss + forward.code_loss;
     }
     d[i] = kept;
+    assert_int_equal(pd_network_refresh(&pb->net), PUDLE_OK);
     return (f[1] - f[0]) / (2 * h);
 }
 
@@ -504,36 +510,86 @@ static void encoders_begin_as_the_tied_one(void **state)
         }
 }
 
-/* Where two steps disagree a support changes inside the larger: a kink, and no test of the derivative. */
+typedef struct probes { int used, tried; } probes;
+
+/* Entries of the dictionary's gradient, and of the levels' where they are learned. Where two steps disagree a support changes
+ * inside the larger: a kink, and no test of the derivative. */
+static void against_differences(const setup *s, probes *count)
+{
+    opened o;
+    open_problem(s, &o);
+    pd_network *net = &o.pb.net;
+    pd_pass pass = { .gradient = true };
+    run(&o.pb, &pass);
+    for (int which = -1; which < net->levels; which++) {
+        if (which >= 0 && !net->level[which].learned)
+            continue;
+        pd_parameter *parameter = which < 0 ? &net->dictionary : &net->level[which].parameter;
+        const pudle_cview c = pudle_const(&parameter->value);
+        double *g = doubles(&o.pb, &parameter->grad), *x = parameter->value.data; /* host memory on this backend */
+        for (int probe = 0; probe < 20; probe++) {
+            const int64_t i = between(0, pudle_count(&c) - 1);
+            const double wide = difference(&o.pb, x, i, 1e-6), narrow = difference(&o.pb, x, i, 2.5e-7);
+            count->tried++;
+            if (fabs(wide - narrow) > 1e-7 + 1e-7 * fabs(wide))
+                continue;
+            count->used++;
+            if (!(fabs(wide - g[i]) <= 1e-6 + 1e-5 * fabs(g[i])))
+                fail_msg("seed %lld %s, %s, entry %lld: difference %.12g, derivative %.12g", (long long)s->seed, s->prox ? s->prox : "soft",
+                         parameter->name, (long long)i, wide, g[i]);
+        }
+        free(g);
+    }
+    close_problem(&o);
+}
+
 static void matches_finite_differences(void **state)
 {
     (void)state;
-    int used = 0, tried = 0;
+    probes count = { 0, 0 };
     for (int round = 0; round < 10; round++) {
         setup s = random_setup();
-        opened o;
         s.backend = "ref";
         s.precision = "f64";
         s.gradient = "ae";
         s.hard = false;
-        open_problem(&s, &o);
-        pd_pass pass = { .gradient = true };
-        run(&o.pb, &pass);
-        double *gd = doubles(&o.pb, &o.pb.net.dictionary.grad), *d = o.pb.net.dictionary.value.data; /* host memory on this backend */
-        for (int probe = 0; probe < 20; probe++) {
-            const int64_t i = between(0, s.m * s.p - 1);
-            const double wide = difference(&o.pb, d, i, 1e-6), narrow = difference(&o.pb, d, i, 2.5e-7);
-            tried++;
-            if (fabs(wide - narrow) > 1e-7 + 1e-7 * fabs(wide))
-                continue;
-            used++;
-            if (!(fabs(wide - gd[i]) <= 1e-6 + 1e-5 * fabs(gd[i])))
-                fail_msg("seed %lld entry %lld: difference %.12g, derivative %.12g", (long long)s.seed, (long long)i, wide, gd[i]);
-        }
-        free(gd);
-        close_problem(&o);
+        against_differences(&s, &count);
     }
-    assert_true(used * 10 >= tried * 8);
+    assert_true(count.used * 10 >= count.tried * 8);
+}
+
+/* Operators that look at more than one entry: the whole network with each of them, levels learned. */
+static void structured_prox_matches_finite_differences(void **state)
+{
+    (void)state;
+    static const char *const proxes[] = {
+        "name = \"weighted_l1\"; weights = 0.5; lambda = 0.2; learn = \"atom\";",
+        "name = \"signed_soft_threshold\"; signs = [1, -1, 0, 0, 1, -1, 1, 0, 0, 0, 1, 1]; lambda = 0.1; learn = \"layer\";",
+        "name = \"group_soft_threshold\"; size = 3; lambda = 0.1; learn = \"layer_atom\"; decay = 0.9;",
+        "name = \"nonnegative_group\"; sizes = [4, 1, 7]; lambda = 0.1; learn = \"atom\";",
+        "name = \"sparse_group\"; size = 4; lambda = 0.05; lambda_group = 0.05; learn = \"global\";",
+        "name = \"top_k\"; k = 4;",
+        "name = \"batch_top_k\"; k = 4;",
+        "name = \"support_selection\"; fraction = 0.25; lambda = 0.2; learn = \"layer\";",
+        "name = \"l1_ball\"; radius = 1.0; learn = \"layer\";",
+        "name = \"simplex\"; radius = 1.5; learn = \"global\";",
+        "name = \"tv1d\"; lambda = 0.3; learn = \"global\";",
+    };
+    for (size_t i = 0; i < sizeof proxes / sizeof *proxes; i++) {
+        probes count = { 0, 0 };
+        for (int round = 0; round < 4; round++) {
+            setup s = random_setup();
+            s.backend = "ref";
+            s.precision = "f64";
+            s.gradient = "ae";
+            s.p = 12;
+            s.m = between(8, 20);
+            s.prox = proxes[i];
+            against_differences(&s, &count);
+        }
+        print_message("# %.24s: %d of %d entries away from kinks\n", proxes[i] + 7, count.used, count.tried);
+        assert_true(count.used * 10 >= count.tried * 6);
+    }
 }
 
 static void single_precision_is_close(void **state)
@@ -666,6 +722,7 @@ int main(void)
         cmocka_unit_test(same_bits_for_any_threads), cmocka_unit_test(spectral_norm),             cmocka_unit_test(divergence_names_the_layer),
         cmocka_unit_test(learned_levels_begin_at_the_options), cmocka_unit_test(unrolled_matches_primitives),
         cmocka_unit_test(encoders_match_finite_differences), cmocka_unit_test(encoders_begin_as_the_tied_one),
+        cmocka_unit_test(structured_prox_matches_finite_differences),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }
