@@ -33,7 +33,7 @@ for file; do
             same) rows="--set data.rows=[0,17] --set data.test_rows=[17,50]" ;;
             other) rows="--set data.rows=[0,16] --set data.target_rows=[1,17] --set data.test_rows=[17,33] --set data.test_target_rows=[34,50]" ;;
         esac
-        "$pudle" train "$here/neural.cfg" --out "$out/${name}_$from" --resume --quiet --set data.path="$file" --set loss.offset="$offset" $rows
+        "$pudle" train "$here/neural.cfg" --out "$out/${name}_$from" --resume --quiet --set data.path="$file" --set loss.offset="$offset" $rows >"$out/${name}_$from.log"
         echo "$name,$from,$(nll "$out/${name}_$from"),$(nll "$out/${name}_$from" prox.lambda=1e6)" | tee -a "$out/likelihood.csv"
     done
 done
