@@ -64,6 +64,8 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
             s = pd_problem_check_finite(pb, &batch, &pass, 0);
         if (!s)
             s = download(pb, &pass.code, &out->code, first);
+        if (!s && out->reconstruction.view.data)
+            s = pd_problem_mean(pb, &pass.reconstruction);
         if (!s)
             s = download(pb, &pass.reconstruction, &out->reconstruction, first);
     }

@@ -1,5 +1,6 @@
 /* Loss, sparsity and errors over a whole split, in blocks that fit in memory. */
 #include "cli.h"
+#include "train/dictionary.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,18 +10,26 @@ enum { BLOCK = 4096 };
 
 typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; int64_t samples; } totals;
 
-/* ||x||^2 and ||x - x_hat||^2 of the batch, against the target where there is one. */
+/* ||x||^2 and ||x - x_hat||^2 of the batch, against the target where there is one; x_hat is the mean that the prediction stands
+ * for. A target that is NaN is missing, and stays out of both. */
 static pudle_status add_energy(pd_problem *pb, const pd_batch *batch, const pudle_view *reconstruction, totals *t)
 {
-    const pudle_cview wanted = batch->y.data ? batch->y : batch->x, c = pudle_const(reconstruction);
-    double energy = 0, error = 0;
-    pudle_status s = pb->be->dot(pb->exec, &wanted, &wanted, &energy);
+    const pudle_cview c = pudle_const(reconstruction);
+    const void *wanted = batch->y.data ? pb->host_y : pb->host_x;
+    const pudle_cview x = pd_cview(wanted, pb->dtype, c.rank, c.shape);
+    pd_array own = { 0 };
+    pudle_status s = pd_problem_mean(pb, reconstruction);
     if (!s)
-        s = pb->be->axpby(pb->exec, 1.0, &wanted, -1.0, reconstruction);
-    if (!s)
-        s = pb->be->dot(pb->exec, &c, &c, &error);
-    t->energy2 += energy;
-    t->error2 += error;
+        s = pd_problem_fetch(pb, reconstruction, &own);
+    const pudle_cview mean = pudle_const(&own.view);
+    for (int64_t i = 0; i < pudle_count(&c) && !s; i++) {
+        const double there = pudle_entry(&x, i), error = there - pudle_entry(&mean, i);
+        if (isnan(there))
+            continue;
+        t->energy2 += there * there;
+        t->error2 += error * error;
+    }
+    pd_array_free(&own);
     return s;
 }
 

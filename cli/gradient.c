@@ -75,6 +75,11 @@ static pudle_status run(pd_problem *pb, const char *folder)
         s = write_rows(pb, folder, "code", &pass.code, map->code_rank, map->code_shape);
     if (!s)
         s = write_rows(pb, folder, "reconstruction", &pass.reconstruction, map->data_rank, map->data_shape);
+    if (!s && pd_problem_has_mean(pb)) { /* in the same place: the prediction is written */
+        s = pd_problem_mean(pb, &pass.reconstruction);
+        if (!s)
+            s = write_rows(pb, folder, "mean", &pass.reconstruction, map->data_rank, map->data_shape);
+    }
     if (!s)
         s = write_view(pb, folder, "gradient", &pb->net.dictionary.grad, map->weight_rank, map->weight_shape);
     if (!s)

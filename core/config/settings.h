@@ -52,7 +52,12 @@ typedef struct pd_prox_params {
     const char *path;    /* initial levels, .npy; NULL: from the options */
 } pd_prox_params;
 
-typedef struct pd_loss_params { int32_t reduction; } pd_loss_params; /* PD_REDUCTION_* */
+typedef struct pd_loss_params {
+    int32_t reduction; /* PD_REDUCTION_* */
+    double code_l1;
+    double offset;
+    const char *offset_path; /* NULL: offset alone */
+} pd_loss_params;
 
 typedef struct pd_train_params {
     int32_t optimizer;

@@ -157,6 +157,14 @@ static const pudle_option loss_table[] = {
       .doc = "sum: over the entries of a sample, mean over the batch. For kind = \"conv\" also mean: the data's part summed over channels, "
              "mean over batch and pixels, the code's part summed over filters, mean over batch and positions; and channels: the data's part "
              "mean over batch and channels, the code's part mean over batch and filters. The encoder always sums." },
+    { .name = "code_l1", .type = PUDLE_REAL, AT(pd_loss_params, code_l1), .dflt = "0.0", .max = INFINITY, .flags = PUDLE_OPEN_MAX,
+      .doc = "Adds code_l1 * ||z_T||_1 to the training loss, whichever it is: g_ae of any likelihood with the penalty in its objective." },
+    { .name = "offset", .type = PUDLE_REAL, AT(pd_loss_params, offset), .dflt = "0.0",
+      .doc = "Baseline a of the prediction, D z + a, in encoder and decoder alike: what a code of zeros stands for, such as the log of a "
+             "constant rate." },
+    { .name = "offset_path", .type = PUDLE_PATH, AT(pd_loss_params, offset_path),
+      .doc = "Added to offset: a .npy file, or an array of an .npz as \"file.npz:name\", with one number for every entry of a sample, or "
+             "one for every channel." },
     END
 };
 

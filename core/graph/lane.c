@@ -74,6 +74,28 @@ typedef struct block {
     bool diagnose;
 } block;
 
+/* u = W z + a, W being D or an encoder's own weights. */
+static pudle_status predict(const block *b, const pudle_cview *w, const pudle_cview *z, const pudle_view *u)
+{
+    const pd_network *net = b->net;
+    const pudle_status s = net->map.ops->apply(&net->map, b->exec, w, z, u);
+    if (s || !b->space->baseline.data)
+        return s;
+    const pudle_view rows = pd_rows(&b->space->baseline, 0, b->rows);
+    const pudle_cview a = pudle_const(&rows);
+    return net->be->axpby(b->exec, 1.0, &a, 1.0, u);
+}
+
+/* The same at z = 0. */
+static pudle_status predict_first(const block *b, const pudle_view *u)
+{
+    if (!b->space->baseline.data)
+        return b->net->be->fill(b->exec, 0.0, u);
+    const pudle_view rows = pd_rows(&b->space->baseline, 0, b->rows);
+    const pudle_cview a = pudle_const(&rows);
+    return b->net->be->copy(b->exec, &a, u);
+}
+
 /* Layer t: code of slot `from` in, slot `to` out. */
 static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from, int64_t to)
 {
@@ -88,7 +110,7 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     pudle_cview theta[PD_MAX_LEVELS];
     pudle_view unused[PD_MAX_LEVELS];
     theta_of(net, b->space, t, theta, unused);
-    pudle_status s = t == 1 ? be->fill(b->exec, 0.0, &u) : net->map.ops->apply(&net->map, b->exec, &synthesis, &cz, &u);
+    pudle_status s = t == 1 ? predict_first(b, &u) : predict(b, &synthesis, &cz, &u);
     if (s)
         return s;
     const pudle_view shaped_u = pd_map_data_view(&net->map, &u), shaped_g = pd_map_data_view(&net->map, &g);
@@ -220,6 +242,30 @@ static pudle_status backpropagate(const block *b)
     return s;
 }
 
+/* sum += code_l1 ||z||_1 */
+static pudle_status add_code_l1(const block *b, const pudle_view *code, double *sum)
+{
+    const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows); /* free until the adjoint begins */
+    const pudle_cview cz = pudle_const(code), cu = pudle_const(&u);
+    double norm = 0;
+    pudle_status s = b->net->be->sign(b->exec, &cz, &u);
+    if (!s)
+        s = b->net->be->dot(b->exec, &cu, &cz, &norm);
+    *sum += b->net->code_l1 * norm;
+    return s;
+}
+
+/* u = code_l1 sign(z), the penalty's gradient: where the adjoint begins. */
+static pudle_status start_adjoint(const block *b, const pudle_view *code, const pudle_view *u)
+{
+    const pudle_backend_ops *be = b->net->be;
+    if (b->net->code_l1 == 0)
+        return be->fill(b->exec, 0.0, u);
+    const pudle_cview cz = pudle_const(code), cu = pudle_const(u);
+    const pudle_status s = be->sign(b->exec, &cz, u);
+    return s ? s : be->axpby(b->exec, b->net->code_l1, &cu, 0.0, u);
+}
+
 /* The decoder's part of the gradient, and the start of the adjoint. r holds the residual. */
 static pudle_status differentiate(const block *b, const pudle_view *code, const pudle_cview *truth, const pudle_view *r)
 {
@@ -241,7 +287,7 @@ static pudle_status differentiate(const block *b, const pudle_view *code, const 
         return s;
     const pudle_view shaped_z = pd_map_code_view(&net->map, code), shaped_u = pd_map_code_view(&net->map, &u);
     const pudle_cview sz = pudle_const(&shaped_z), cu = pudle_const(&u);
-    s = be->fill(b->exec, 0.0, &u);
+    s = start_adjoint(b, code, &u);
     if (!s)
         s = be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
     if (!s && net->code_weight != 1.0)
@@ -280,7 +326,7 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
     pudle_status s = PUDLE_OK;
     if (net->decoder_code == PD_CODE_TRUE) {
         truth = pd_crows(&batch->truth, first, b->rows);
-        s = net->map.ops->apply(&net->map, b->exec, &w, &truth, estimate);
+        s = predict(b, &w, &truth, estimate);
     }
     if (!s)
         s = net->be->loss_grad(b->exec, &net->loss, &pred, &b->y, &shaped_r);
@@ -301,7 +347,7 @@ pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_spac
     const pudle_view code = slot(&space->code, pass->gradient && !net->unroll ? net->depth : 0, rows);
     const pudle_view estimate = pd_rows(&space->reconstruction, 0, rows);
     const pudle_cview cz = pudle_const(&code), w = pudle_const(&net->dictionary.value);
-    s = net->map.ops->apply(&net->map, exec, &w, &cz, &estimate);
+    s = predict(&b, &w, &cz, &estimate);
     if (s)
         return s;
     const pudle_view shaped_estimate = pd_map_data_view(&net->map, &estimate), shaped_code = pd_map_code_view(&net->map, &code);
@@ -311,6 +357,8 @@ pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_spac
     s = be->loss_value(exec, &net->loss, &pred, &b.y, &data_loss);
     if (!s)
         s = be->code_value(exec, &net->loss, &sz, &code_loss);
+    if (!s && net->code_l1 != 0)
+        s = add_code_l1(&b, &code, &code_loss);
     if (!s)
         s = be->census(exec, &sz, &nonzero, &nonfinite);
     if (!s)

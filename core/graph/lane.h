@@ -13,6 +13,7 @@ typedef struct pd_lane_space {
     pudle_view back_code, back_data; /* (chunk, rows, code or features): adjoints u_t and H D u_t of a chunk of layers */
     pudle_view reconstruction, residual; /* (rows, features) */
     pudle_view adjoint;                  /* (rows, code) */
+    pudle_view baseline;                 /* (rows, features): a in every row; data NULL: none */
     pudle_view gradient;                 /* like D: this lane's sum */
     pudle_view analysis, synthesis;      /* the same for E and B, where they are not D */
     double *step_gradient;               /* (T), where steps are learned */

@@ -1,6 +1,6 @@
 /* core/graph/network.h - the unrolled autoencoder and its adjoint, for any linear map, prox and loss.
  *
- *   z_0 = 0;  v_t = z_{t-1} - alpha D' l_in'(D z_{t-1}; x);  z_t = prox_t(v_t), t = 1..T;   x_hat = D z_T
+ *   z_0 = 0;  v_t = z_{t-1} - alpha D' l_in'(D z_{t-1} + a; x);  z_t = prox_t(v_t), t = 1..T;   x_hat = D z_T + a
  *
  * A gradient estimator is how far the derivative reaches (its depth, the number of layers from the last one) and what
  * stands for the code in the decoder's part. The training loss is a plugin; this file knows no operator by name. */
@@ -63,6 +63,8 @@ typedef struct pd_network {
     int64_t encoder_rows, step_rows; /* weights, and learned steps: 1 for all layers, or T; step_rows 0: not learned */
     double beta;        /* decay of the levels with the layer */
     double data_weight, code_weight; /* of the two parts of the training loss: 1, or 1 / positions (loss.reduction = "mean") */
+    double code_l1;     /* weight of ||z_T||_1 in the training loss, besides the loss's own penalty */
+    const double *baseline; /* a of eta = D z + a, one number an entry of a sample; NULL: 0. The caller's */
     pd_parameter dictionary;
     pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of D); no value where they are D */
     pd_parameter steps;               /* (step_rows); no value where the step is not learned */

@@ -17,7 +17,7 @@ static void view_free(const pd_network *net, pudle_view *v)
 static void lane_free(const pd_network *net, pd_lane_space *space)
 {
     pudle_view *const views[] = { &space->data, &space->input, &space->code, &space->back_code, &space->back_data,
-                                  &space->reconstruction, &space->residual, &space->adjoint, &space->gradient,
+                                  &space->reconstruction, &space->residual, &space->adjoint, &space->baseline, &space->gradient,
                                   &space->analysis, &space->synthesis };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         view_free(net, views[i]);
@@ -54,6 +54,27 @@ static pudle_status take(const pd_network *net, pudle_view *v, int32_t rank, con
     return s;
 }
 
+/* The baseline once for every row, so that a lane adds it with one operation. */
+static pudle_status baseline_make(const pd_network *net, pd_lane_space *space, int64_t rows)
+{
+    const int64_t m = net->map.features;
+    const size_t bytes = (size_t)(rows * m) * pudle_dtype_size(net->dtype);
+    pudle_status s = take(net, &space->baseline, 2, (const int64_t[]){ rows, m });
+    void *host = s ? NULL : pd_alloc(bytes, 1);
+    if (!s && !host)
+        s = pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the offset of %lld samples", (long long)rows);
+    for (int64_t i = 0; i < rows * m && !s; i++) {
+        if (net->dtype == PUDLE_F64)
+            ((double *)host)[i] = net->baseline[i % m];
+        else
+            ((float *)host)[i] = (float)net->baseline[i % m];
+    }
+    if (!s)
+        s = net->be->upload(net->exec, space->baseline.data, host, bytes);
+    free(host);
+    return s;
+}
+
 static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64_t rows)
 {
     const int64_t K = net->unroll ? 0 : net->depth, kept = K ? K : 1, m = net->map.features, p = net->map.code;
@@ -77,7 +98,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = take(net, &space->reconstruction, 2, (const int64_t[]){ rows, m });
     if (!s)
         s = take(net, &space->residual, 2, (const int64_t[]){ rows, m });
-    if (!s && (net->depth || net->decoder_code == PD_CODE_SIGN)) /* else the gradient is the decoder's alone */
+    if (!s && (net->depth || net->decoder_code == PD_CODE_SIGN || net->code_l1 != 0)) /* else the gradient is the decoder's alone */
         s = take(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
     if (!s)
         s = take(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
@@ -87,6 +108,8 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = take(net, &space->synthesis, net->synthesis.value.rank, net->synthesis.value.shape);
     if (!s && net->depth && net->step_rows && !(space->step_gradient = pd_alloc((size_t)net->layers, sizeof *space->step_gradient)))
         s = pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
+    if (!s && net->baseline)
+        s = baseline_make(net, space, rows);
     bool learned = net->step_rows > 0; /* levels that are multiples of a learned step have their part in its gradient */
     for (int i = 0; i < net->levels; i++)
         learned = learned || net->level[i].learned;
@@ -103,7 +126,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
 static pudle_status unroll_make(pd_network *net, bool plain)
 {
     net->unroller = net->be->get_ext ? net->be->get_ext(net->exec, PUDLE_UNROLL) : NULL;
-    if (plain || !net->unroller || !net->map.matrix || net->encoder != PD_ENCODER_TIED || net->step_rows)
+    if (plain || !net->unroller || !net->map.matrix || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows) /* it knows a tied D z alone */
         return PUDLE_OK;
     net->unroll_step = pd_alloc((size_t)net->layers, sizeof *net->unroll_step);
     if (!net->unroll_step)

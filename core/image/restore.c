@@ -199,6 +199,8 @@ static pudle_status run_pieces(pd_restorer *r, const pd_pieces *p, int64_t first
     if (!s && !(isfinite(pass.data_loss) && isfinite(pass.code_loss)) && all_finite(&input)) /* a NaN that came in goes out */
         s = pd_problem_check_finite(pb, &batch, &pass, 0);
     if (!s)
+        s = pd_problem_mean(pb, &pass.reconstruction); /* what the estimate says of the picture: e^(D z + a) for counts */
+    if (!s)
         s = pb->be->download(pb->exec, r->host, r->device, (size_t)count * values * width);
     for (int64_t i = 0; i < count && !s; i++)
         pd_piece_add(p, first + i, (const char *)r->host + (size_t)i * values * width, sum);

@@ -52,13 +52,12 @@ static pudle_view batch_view(const pd_problem *pb, void *data, int64_t count)
 }
 
 /* The domain of the targets is the loss's business; the message names the sample. */
-static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, const pudle_view *y)
+static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, const pudle_cview *y)
 {
     const pudle_loss_ops *ops = loss->desc->ops;
     if (!PUDLE_HAS(ops, pudle_loss_ops, check_target) || !ops->check_target)
         return PUDLE_OK;
-    const pudle_cview c = pudle_const(y);
-    return ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, &c);
+    return ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, y);
 }
 
 static pudle_status read_batch(pd_problem *pb, int split, uint64_t epoch, const int64_t *index, int64_t count)
@@ -72,10 +71,11 @@ static pudle_status read_batch(pd_problem *pb, int split, uint64_t epoch, const 
     PD_CALL(pb->data.desc->name, "read");
     pudle_status s = pb->source->read(host, pb->data.self, &request);
     PD_RETURNED();
+    const pudle_cview cx = pudle_const(&x), cy = pudle_const(&y);
     if (!s)
-        s = check_targets(pb, &pb->inner, &x);
+        s = check_targets(pb, &pb->inner, &cx);
     if (!s)
-        s = check_targets(pb, &pb->loss, y.data ? &y : &x);
+        s = check_targets(pb, &pb->loss, y.data ? &cy : &cx);
     if (!s)
         s = pb->be->upload(pb->exec, pb->x, pb->host_x, bytes);
     if (!s && y.data)
@@ -130,7 +130,12 @@ pudle_status pd_problem_own_batch(pd_problem *pb, const pudle_cview *x, pd_batch
     if (s)
         return s;
     pb->held_count = 0;
-    s = pb->be->upload(pb->exec, pb->x, x->data, (size_t)pudle_count(x) * pudle_dtype_size(pb->dtype));
+    int64_t shape[PUDLE_MAX_RANK] = { x->shape[0] };
+    memcpy(shape + 1, pb->train.shape, sizeof(int64_t) * (PUDLE_MAX_RANK - 1));
+    const pudle_cview shaped = pd_cview(x->data, pb->dtype, pb->train.rank + 1, shape);
+    s = check_targets(pb, &pb->inner, &shaped);
+    if (!s)
+        s = pb->be->upload(pb->exec, pb->x, x->data, (size_t)pudle_count(x) * pudle_dtype_size(pb->dtype));
     if (s)
         return s;
     *batch = (pd_batch){ .count = x->shape[0], .x = pd_cmatrix(pb->x, pb->dtype, x->shape[0], pb->net.map.features) };

@@ -181,6 +181,42 @@ static void set_weights(pd_problem *pb)
     }
 }
 
+static pudle_status no_memory_for_offset(pd_problem *pb)
+{
+    return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the offset of %lld numbers", (long long)pb->net.map.features);
+}
+
+/* The baseline of the prediction: loss.offset, and what the file adds, by entry or by channel. */
+static pudle_status set_baseline(pd_problem *pb)
+{
+    const pd_loss_params *o = &pb->settings->loss;
+    const pd_map *map = &pb->net.map;
+    const int64_t n = map->features, channels = map->data_shape[0];
+    pd_array file = { 0 };
+    if (o->offset == 0 && !o->offset_path)
+        return PUDLE_OK;
+    pb->baseline = pd_alloc((size_t)n, sizeof *pb->baseline);
+    if (!pb->baseline)
+        return no_memory_for_offset(pb);
+    pudle_status s = o->offset_path ? pd_array_read(pb->ctx, o->offset_path, PUDLE_F64, &file) : PUDLE_OK;
+    if (s)
+        return s;
+    const pudle_cview c = pudle_const(&file.view);
+    const int64_t count = file.view.data ? pudle_count(&c) : 0;
+    if (file.view.data && count != n && count != channels)
+        s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "loss.offset_path: %s holds %lld numbers; wanted are %lld, one for every entry of a sample%s",
+                    o->offset_path, (long long)count, (long long)n, map->data_rank > 1 ? ", or one for every channel" : "");
+    for (int64_t i = 0; i < n && !s; i++) {
+        pb->baseline[i] = o->offset + (count ? pudle_entry(&c, count == n ? i : i / (n / channels)) : 0);
+        if (!isfinite(pb->baseline[i]))
+            s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "loss.offset_path: %s holds a number that is not finite (%g): the offset of a rate 0 is that of a "
+                        "small one", o->offset_path ? o->offset_path : "", pb->baseline[i]);
+    }
+    pd_array_free(&file);
+    pb->net.baseline = pb->baseline;
+    return s;
+}
+
 static pudle_status make_network(pd_problem *pb)
 {
     const pd_settings *st = pb->settings;
@@ -189,7 +225,8 @@ static pudle_status make_network(pd_problem *pb)
     *net = (pd_network){ .ctx = pb->ctx, .be = pb->be, .exec = pb->exec, .dtype = pb->dtype, .prox = pb->prox, .loss = pb->loss,
                          .inner = pb->inner, .layers = st->model.layers, .step = st->step, .beta = st->prox.decay, .encoder = st->model.encoder,
                          .encoder_rows = st->model.encoder_layers ? st->model.layers : 1,
-                         .step_rows = st->model.learn_step == PD_STEP_LAYER ? st->model.layers : st->model.learn_step == PD_STEP_GLOBAL };
+                         .step_rows = st->model.learn_step == PD_STEP_LAYER ? st->model.layers : st->model.learn_step == PD_STEP_GLOBAL,
+                         .code_l1 = st->loss.code_l1 };
     if (st->dictionary.kind == PD_KIND_CONV)
         s = make_conv(pb);
     else
@@ -199,6 +236,8 @@ static pudle_status make_network(pd_problem *pb)
     set_weights(pb);
     set_estimator(pb);
     s = set_levels(pb);
+    if (!s)
+        s = set_baseline(pb);
     return s ? s : pd_network_init(net);
 }
 
@@ -231,6 +270,7 @@ void pd_problem_close(pd_problem *pb)
         pd_network_fini(&pb->net);
         pb->be->close(pb->exec);
     }
+    free(pb->baseline);
     pd_array_free(&pb->true_dictionary);
     pd_instance_destroy(pb->ctx, &pb->backend);
     if (pb->own_inner)
@@ -241,23 +281,59 @@ void pd_problem_close(pd_problem *pb)
     *pb = (pd_problem){ 0 };
 }
 
+/* The largest constant over the training samples, which the encoder descends on. */
+static pudle_status lipschitz_of_data(pd_problem *pb, double *most)
+{
+    enum { BLOCK = 256 };
+    const pudle_loss_ops *inner = pb->inner.desc->ops;
+    const int64_t n = pb->train.samples;
+    pudle_status s = PUDLE_OK;
+    for (int64_t first = 0; first < n && !s; first += BLOCK) {
+        pd_batch batch;
+        double one = 0;
+        s = pd_problem_first(pb, PUDLE_SPLIT_TRAIN, first, n - first < BLOCK ? n - first : BLOCK, &batch);
+        const pudle_cview x = pd_cmatrix(pb->host_x, pb->dtype, s ? 0 : batch.count, pb->net.map.features);
+        if (!s)
+            s = inner->lipschitz(pb->inner.self, &x, &one);
+        *most = !s && one > *most ? one : *most;
+    }
+    return s;
+}
+
+/* A loss may have a constant for any target, or only for targets that are known, as counts of bounded size are. */
+static pudle_status find_lipschitz(pd_problem *pb)
+{
+    const pudle_loss_ops *inner = pb->inner.desc->ops;
+    const char *name = pb->inner.desc->name;
+    double most = 0;
+    pudle_status s = inner->lipschitz(pb->inner.self, NULL, &most);
+    if (s == PUDLE_ERR_UNSUPPORTED && pb->source && pb->epoch_free)
+        s = lipschitz_of_data(pb, &most);
+    if (s && s != PUDLE_ERR_UNSUPPORTED)
+        return s;
+    if (s)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.step: the inner loss '%s' has no Lipschitz constant%s, so \"c/L\" has no meaning: give the step "
+                       "as a number, or see whether an option bounds the slope of its gradient (pudle plugins info %s)", name,
+                       pb->source && pb->epoch_free ? "" : " for samples that are not known beforehand", name);
+    if (!(most > 0) || !isfinite(most))
+        return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "model.step: the Lipschitz constant of the inner loss '%s' is %g: give the step as a number", name, most);
+    pb->lipschitz = most;
+    return PUDLE_OK;
+}
+
 static pudle_status set_step(pd_problem *pb)
 {
     if (!pb->settings->step_over_l)
         return PUDLE_OK;
-    const pudle_loss_ops *inner = pb->inner.desc->ops;
-    double lipschitz = 0;
-    pudle_status s = inner->lipschitz(pb->inner.self, NULL, &lipschitz);
-    if (s)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.step: the inner loss '%s' has no Lipschitz constant, so \"c/L\" has no meaning: "
-                       "give the step as a number", pb->inner.desc->name);
-    s = pd_network_sigma2(&pb->net, &pb->sigma2);
+    pudle_status s = pb->lipschitz > 0 ? PUDLE_OK : find_lipschitz(pb);
+    if (!s)
+        s = pd_network_sigma2(&pb->net, &pb->sigma2);
     if (s)
         return s;
     if (!(pb->sigma2 > 0) || !isfinite(pb->sigma2))
         return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "the largest singular value of the dictionary is %g: no step \"c/L\" can be formed",
                        sqrt(pb->sigma2));
-    pb->net.step = pb->settings->step / (lipschitz * pb->sigma2);
+    pb->net.step = pb->settings->step / (pb->lipschitz * pb->sigma2);
     return PUDLE_OK;
 }
 
@@ -272,4 +348,28 @@ pudle_status pd_problem_refresh(pd_problem *pb, double beta)
     pb->net.beta = beta;
     const pudle_status s = set_step(pb);
     return s ? s : pd_network_refresh(&pb->net);
+}
+
+static const pudle_loss_kernel *host_kernel(const pudle_instance *loss)
+{
+    const pudle_loss_ops *ops = loss->desc->ops;
+    return ops->kernels[0]; /* "host", as the registry has checked */
+}
+
+bool pd_problem_has_mean(const pd_problem *pb)
+{
+    const pudle_loss_kernel *kernel = host_kernel(&pb->loss);
+    return PUDLE_HAS(kernel, pudle_loss_kernel, mean) && kernel->mean;
+}
+
+pudle_status pd_problem_mean(pd_problem *pb, const pudle_view *predictions)
+{
+    const pudle_view v = pd_map_data_view(&pb->net.map, predictions);
+    const pudle_cview c = pudle_const(&v);
+    if (!pd_problem_has_mean(pb))
+        return PUDLE_OK;
+    if (!PUDLE_HAS(pb->be, pudle_backend_ops, loss_mean) || !pb->be->loss_mean)
+        return pd_fail(pb->ctx, PUDLE_ERR_UNSUPPORTED, "the backend '%s' cannot give the mean that a prediction of '%s' stands for",
+                       pb->backend.desc->name, pb->loss.desc->name);
+    return pb->be->loss_mean(pb->exec, &pb->loss, &c, &v);
 }

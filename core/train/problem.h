@@ -19,6 +19,8 @@ typedef struct pd_problem {
     int32_t dtype;
     pd_network net;
     double sigma2;                 /* of D when the step was last set from it */
+    double lipschitz;              /* of the inner loss; 0: not asked yet */
+    double *baseline;              /* the network's, one number an entry of a sample; NULL: 0 */
     pd_array true_dictionary;      /* read once, when first asked for */
 
     /* one batch: host buffers, and the same with the backend */
@@ -56,6 +58,11 @@ pudle_status pd_problem_batch(pd_problem *problem, int split, uint64_t epoch, co
 pudle_status pd_problem_own_batch(pd_problem *problem, const pudle_cview *x, pd_batch *batch);
 /** `count` samples in order. */
 pudle_status pd_problem_first(pd_problem *problem, int split, int64_t first, int64_t count, pd_batch *batch);
+
+/** Does a prediction stand for a mean other than itself? */
+bool pd_problem_has_mean(const pd_problem *problem);
+/** Predictions (count, features), with the backend, become the means that they stand for: what the data is expected to be. */
+pudle_status pd_problem_mean(pd_problem *problem, const pudle_view *predictions);
 
 /** ||D - D*||_F / ||D*||_F on unit columns, fixed order, and after the best permutation and signs; NaN where no truth is known.
  *  assigned may be NULL: it costs O(p^3). */

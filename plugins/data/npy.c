@@ -1,11 +1,17 @@
 /* Samples from NumPy files. The first axis counts samples, the rest is the shape of one sample: (n, m) or
- * (n, channels, height, width). Targets, where given, stand in files of the same shape. Every value is looked at once, when
- * the files are opened; afterwards rows are read as they are asked for. */
+ * (n, channels, height, width), unless the option shape gives another one of as many values. Targets, where given, stand in files of the
+ * same shape. Each of the four roles may take a range of rows of its file, and those without a file of their own read that of the
+ * role they follow. Every value is looked at once, when the files are opened; afterwards rows are read as they are asked for. */
 #include "samples.h"
 
 typedef struct params {
     const char *path, *target, *test_path, *test_target;
+    pudle_int_list rows, target_rows, test_rows, test_target_rows, shape;
+    bool missing;
 } params;
+
+#define ROWS(member, text) \
+    { .name = #member, .type = PUDLE_INT_LIST, .offset = offsetof(params, member), .dflt = "[]", .min = 0, .max = 1e15, .doc = text }
 
 static const pudle_option options[] = {
     { .name = "path", .type = PUDLE_PATH, .flags = PUDLE_REQUIRED, .offset = offsetof(params, path),
@@ -15,38 +21,66 @@ static const pudle_option options[] = {
     { .name = "test_path", .type = PUDLE_PATH, .offset = offsetof(params, test_path), .doc = "Test samples." },
     { .name = "test_target", .type = PUDLE_PATH, .offset = offsetof(params, test_target),
       .doc = "Targets of the test samples." },
+    ROWS(rows, "Rows to train on, [first, end], end itself is left out; an empty list takes all."),
+    ROWS(target_rows, "The same for the targets; without a file target they are rows of path."),
+    ROWS(test_rows, "The same for the test samples; without a file test_path they are rows of path."),
+    ROWS(test_target_rows, "The same for their targets; without a file test_target they are rows of the test samples' file."),
+    { .name = "shape", .type = PUDLE_INT_LIST, .offset = offsetof(params, shape), .dflt = "[]", .min = 1, .max = 1e15,
+      .doc = "Shape of a sample, where it shall not be the file's: [1, 3000] makes signals of one channel out of rows of 3000." },
+    { .name = "missing", .type = PUDLE_BOOL, .offset = offsetof(params, missing), .dflt = "false",
+      .doc = "NaN marks a value that is missing, for losses that pass over it; otherwise a NaN is an error." },
     { .name = NULL },
 };
 
 typedef struct split {
     pudle_array_file *x, *y; /* NULL: not given */
+    int64_t first, first_y;  /* row of sample 0 */
+    int64_t samples;
     int64_t values;          /* in one sample */
 } split;
 
 typedef struct source {
+    const params *o;
     const pudle_host_arrays *arrays;
     split split[2]; /* PUDLE_SPLIT_TRAIN, PUDLE_SPLIT_TEST */
 } source;
 
+/* The file of each role: its own, or, where only rows are given, that of the role it follows. */
+static const char *target_of(const params *o) { return o->target || !o->target_rows.count ? o->target : o->path; }
+static const char *test_of(const params *o) { return o->test_path || !o->test_rows.count ? o->test_path : o->path; }
+static const char *test_target_of(const params *o)
+{
+    return o->test_target || !o->test_target_rows.count ? o->test_target : test_of(o);
+}
+
 static pudle_status check(const pudle_host *host, const void *params_)
 {
     const params *o = params_;
-    if (o->test_target && !o->test_path)
+    const pudle_int_list *const ranges[] = { &o->rows, &o->target_rows, &o->test_rows, &o->test_target_rows };
+    static const char *const names[] = { "rows", "target_rows", "test_rows", "test_target_rows" };
+    for (int i = 0; i < 4; i++)
+        if (ranges[i]->count && (ranges[i]->count != 2 || ranges[i]->item[0] >= ranges[i]->item[1]))
+            return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s takes two numbers, the first row and the one behind the last: [0, 17] is 17 rows",
+                              names[i]);
+    if (o->shape.count >= PUDLE_MAX_RANK)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %lld axes; 1 to %d are possible", (long long)o->shape.count, PUDLE_MAX_RANK - 1);
+    const bool target = target_of(o) != NULL, test = test_of(o) != NULL;
+    if ((o->test_target || o->test_target_rows.count) && !test)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "test_target is given without test_path");
-    if (o->test_path && !o->target != !o->test_target)
+    if (test && target != (test_target_of(o) != NULL))
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s is given without %s: both splits need targets, or neither",
-                          o->target ? "target" : "test_target", o->target ? "test_target" : "target");
+                          target ? "target" : "test_target", target ? "test_target" : "target");
     return PUDLE_OK;
 }
 
-/* The sample shapes of two files must agree; so must the numbers of rows if `rows`. */
+/* The sample shapes of two files must agree. */
 static pudle_status same_shape(const pudle_host *host, const pudle_host_arrays *arrays, const pudle_array_file *a,
-                               const char *path_a, const pudle_array_file *b, const char *path_b, bool rows)
+                               const char *path_a, const pudle_array_file *b, const char *path_b)
 {
     if (arrays->rank(a) != arrays->rank(b))
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s has rank %d, %s has rank %d: they must agree", path_a,
                           (int)arrays->rank(a), path_b, (int)arrays->rank(b));
-    for (int32_t i = rows ? 0 : 1; i < arrays->rank(a); i++)
+    for (int32_t i = 1; i < arrays->rank(a); i++)
         if (arrays->extent(a, i) != arrays->extent(b, i))
             return host->fail(host->ctx, PUDLE_ERR_CONFIG, "axis %d of %s has %lld entries, of %s %lld: they must agree",
                               (int)i, path_a, (long long)arrays->extent(a, i), path_b, (long long)arrays->extent(b, i));
@@ -63,7 +97,7 @@ static int64_t values_in_row(const pudle_host_arrays *arrays, const pudle_array_
 
 /* Every value must be finite: one NaN would spoil the dictionary without a trace of where it came from. */
 static pudle_status check_values(const pudle_host *host, const pudle_host_arrays *arrays, const pudle_array_file *file,
-                                 const char *path)
+                                 const char *path, bool missing)
 {
     const int64_t n = values_in_row(arrays, file);
     double *row = host->alloc(host->ctx, (size_t)n * sizeof *row);
@@ -73,17 +107,20 @@ static pudle_status check_values(const pudle_host *host, const pudle_host_arrays
     for (int64_t r = 0; r < arrays->extent(file, 0) && !s; r++) {
         s = arrays->read_row(host->ctx, file, r, PUDLE_F64, row);
         for (int64_t i = 0; i < n && !s; i++)
-            if (!isfinite(row[i]))
-                s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: row %lld holds %s (its value %lld): remove or repair it",
-                               path, (long long)r, isnan(row[i]) ? "NaN" : "an infinite value", (long long)i);
+            if (!isfinite(row[i]) && !(missing && isnan(row[i])))
+                s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: row %lld holds %s (its value %lld): remove or repair it%s", path, (long long)r,
+                               isnan(row[i]) ? "NaN" : "an infinite value", (long long)i,
+                               isnan(row[i]) ? ", or write  missing = true;  with a loss that passes over it" : "");
     }
     host->free(host->ctx, row);
     return s;
 }
 
-static pudle_status open_file(const pudle_host *host, const pudle_host_arrays *arrays, const char *path,
-                              pudle_array_file **file)
+/* A file and the rows of it that are samples. */
+static pudle_status open_file(const pudle_host *host, const source *d, const char *path, const pudle_int_list *rows,
+                              pudle_array_file **file, int64_t *first, int64_t *count)
 {
+    const pudle_host_arrays *arrays = d->arrays;
     pudle_status s = arrays->open(host->ctx, path, file);
     if (s)
         return s;
@@ -94,21 +131,35 @@ static pudle_status open_file(const pudle_host *host, const pudle_host_arrays *a
     for (int32_t i = 0; i < rank; i++)
         if (arrays->extent(*file, i) < 1)
             return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s is empty along axis %d", path, (int)i);
-    return check_values(host, arrays, *file, path);
+    *first = rows->count ? rows->item[0] : 0;
+    *count = (rows->count ? rows->item[1] : arrays->extent(*file, 0)) - *first;
+    if (*first + *count > arrays->extent(*file, 0))
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "rows [%lld, %lld] are asked for, and %s has %lld", (long long)*first,
+                          (long long)(*first + *count), path, (long long)arrays->extent(*file, 0));
+    return check_values(host, arrays, *file, path, d->o->missing);
 }
 
-static pudle_status open_split(const pudle_host *host, const pudle_host_arrays *arrays, const char *path, const char *target,
-                               split *out)
+static pudle_status open_split(const pudle_host *host, const source *d, const char *path, const pudle_int_list *rows, const char *target,
+                               const pudle_int_list *target_rows, split *out)
 {
+    int64_t targets = 0, wanted = 1;
     if (!path)
         return PUDLE_OK;
-    pudle_status s = open_file(host, arrays, path, &out->x);
+    pudle_status s = open_file(host, d, path, rows, &out->x, &out->first, &out->samples);
     if (!s && target)
-        s = open_file(host, arrays, target, &out->y);
+        s = open_file(host, d, target, target_rows, &out->y, &out->first_y, &targets);
     if (!s && target)
-        s = same_shape(host, arrays, out->x, path, out->y, target, true);
+        s = same_shape(host, d->arrays, out->x, path, out->y, target);
+    if (!s && target && targets != out->samples)
+        s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "axis 0 of %s has %lld entries, of %s %lld: they must agree", path, (long long)out->samples, target,
+                       (long long)targets);
     if (!s)
-        out->values = values_in_row(arrays, out->x);
+        out->values = values_in_row(d->arrays, out->x);
+    for (int64_t i = 0; i < d->o->shape.count; i++)
+        wanted *= wanted > out->values ? 1 : d->o->shape.item[i];
+    if (!s && d->o->shape.count && wanted != out->values)
+        s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "a row of %s has %lld values, which do not fill the shape that is asked for", path,
+                       (long long)out->values);
     return s;
 }
 
@@ -133,12 +184,13 @@ static pudle_status create(const pudle_host *host, const void *params_, void **s
     source *d = host->alloc(host->ctx, sizeof *d);
     if (!d)
         return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a data source");
-    *d = (source){ .arrays = arrays };
-    pudle_status s = open_split(host, arrays, o->path, o->target, &d->split[PUDLE_SPLIT_TRAIN]);
+    *d = (source){ .o = o, .arrays = arrays };
+    const char *test = test_of(o);
+    pudle_status s = open_split(host, d, o->path, &o->rows, target_of(o), &o->target_rows, &d->split[PUDLE_SPLIT_TRAIN]);
     if (!s)
-        s = open_split(host, arrays, o->test_path, o->test_target, &d->split[PUDLE_SPLIT_TEST]);
-    if (!s && o->test_path)
-        s = same_shape(host, arrays, d->split[0].x, o->path, d->split[1].x, o->test_path, false);
+        s = open_split(host, d, test, &o->test_rows, test_target_of(o), &o->test_target_rows, &d->split[PUDLE_SPLIT_TEST]);
+    if (!s && test)
+        s = same_shape(host, arrays, d->split[0].x, o->path, d->split[1].x, test);
     if (s) {
         destroy(host, d);
         return s;
@@ -158,22 +210,23 @@ static pudle_status describe(const pudle_host *host, const void *self, int32_t w
     const source *d = self;
     const split *s = split_of(d, which);
     if (!s)
-        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: give test_path");
-    info->rank = d->arrays->rank(s->x) - 1;
-    info->samples = d->arrays->extent(s->x, 0);
+        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: give test_path or test_rows");
+    const pudle_int_list *shape = &d->o->shape;
+    info->rank = shape->count ? (int32_t)shape->count : d->arrays->rank(s->x) - 1;
+    info->samples = s->samples;
     for (int32_t i = 0; i < info->rank; i++)
-        info->shape[i] = info->target_shape[i] = d->arrays->extent(s->x, i + 1);
+        info->shape[i] = info->target_shape[i] = shape->count ? shape->item[i] : d->arrays->extent(s->x, i + 1);
     info->has_target = s->y != NULL;
     return PUDLE_OK;
 }
 
-static pudle_status read_rows(const pudle_host *host, const source *d, const pudle_array_file *file, int64_t values,
+static pudle_status read_rows(const pudle_host *host, const source *d, const pudle_array_file *file, int64_t first, int64_t values,
                               const pudle_data_request *request, const pudle_view *to)
 {
     const size_t bytes = (size_t)values * pudle_dtype_size(to->dtype);
     pudle_status s = PUDLE_OK;
     for (int64_t i = 0; i < request->count && !s; i++)
-        s = d->arrays->read_row(host->ctx, file, request->index[i], to->dtype, (char *)to->data + (size_t)i * bytes);
+        s = d->arrays->read_row(host->ctx, file, first + request->index[i], to->dtype, (char *)to->data + (size_t)i * bytes);
     return s;
 }
 
@@ -181,11 +234,11 @@ static pudle_status read_samples(const pudle_host *host, const void *self, const
 {
     const source *d = self;
     const split *s = split_of(d, request->split);
-    pudle_status status = samples_check(host, request, s ? d->arrays->extent(s->x, 0) : 0);
+    pudle_status status = samples_check(host, request, s ? s->samples : 0);
     if (!status && s)
-        status = read_rows(host, d, s->x, s->values, request, request->x);
+        status = read_rows(host, d, s->x, s->first, s->values, request, request->x);
     if (!status && s && s->y && request->y)
-        status = read_rows(host, d, s->y, s->values, request, request->y);
+        status = read_rows(host, d, s->y, s->first_y, s->values, request, request->y);
     return status;
 }
 

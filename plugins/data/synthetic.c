@@ -1,4 +1,5 @@
-/* Sparse codes through a known dictionary:   x = D z + noise.
+/* Sparse codes through a known dictionary:   x = D z + noise,   or counts and events with the natural parameter eta = D z + offset:
+ * Poisson of mean e^eta, Bernoulli or binomial of probability 1 / (1 + e^-eta).
  *
  * D (m, p): independent normal entries of variance 1/m, columns scaled to unit norm; or the Q of such a square matrix.
  * z (p): a support of `sparsity` atoms, drawn without replacement or taken from disjoint blocks; magnitudes uniform or
@@ -7,18 +8,20 @@
  *
  * Every number is a pure function of (seed, split, sample): any samples may be read in any order, and neither the run's
  * seed nor the epoch matters. All is computed in double and rounded once. */
+#include "poisson.h"
 #include "samples.h"
 #include <string.h>
 
 /* Uses of random numbers; the split takes the place of the epoch. */
-enum { RANDOM_ATOM = 1, RANDOM_SUPPORT, RANDOM_MAGNITUDE, RANDOM_SIGN, RANDOM_NOISE };
+enum { RANDOM_ATOM = 1, RANDOM_SUPPORT, RANDOM_MAGNITUDE, RANDOM_SIGN, RANDOM_NOISE, RANDOM_COUNT };
 enum { AMPLITUDE_UNIFORM, AMPLITUDE_GAUSSIAN };             /* in the order of the options' choices */
+enum { FAMILY_GAUSSIAN, FAMILY_POISSON, FAMILY_BERNOULLI, FAMILY_BINOMIAL };
 enum { SIGN_PER_SAMPLE, SIGN_PER_ENTRY, SIGN_POSITIVE };
 
 typedef struct params {
-    int64_t samples, test_samples, features, atoms, sparsity, blocks, seed;
-    int32_t amplitude, sign;
-    double amplitude_low, amplitude_high, mean, std, noise_std;
+    int64_t samples, test_samples, features, atoms, sparsity, blocks, seed, trials;
+    int32_t amplitude, sign, family;
+    double amplitude_low, amplitude_high, mean, std, noise_std, offset;
     pudle_real_list snr_db;
     bool orthogonal;
 } params;
@@ -46,6 +49,11 @@ static const pudle_option options[] = {
     REAL(std, "1.0", "Standard deviation of the magnitudes (gaussian)."),
     ENUM(sign, "per_sample", "per_sample|per_entry|positive",
          "One random sign for the whole sample, one for each entry, or none."),
+    ENUM(family, "gaussian", "gaussian|poisson|bernoulli|binomial",
+         "What is drawn: numbers around D z, or counts and events whose natural parameter is D z + offset: log of the mean, or log-odds."),
+    { .name = "offset", .type = PUDLE_REAL, .offset = offsetof(params, offset), .dflt = "0.0",
+      .doc = "Baseline of the natural parameter (families other than gaussian)." },
+    INT(trials, "1", 1, 1000000, "Trials behind every count (binomial)."),
     REAL(noise_std, "0.0", "Standard deviation of the noise on every entry; not together with snr_db."),
     { .name = "snr_db", .type = PUDLE_REAL_LIST, .offset = offsetof(params, snr_db), .dflt = "[]", .min = -300, .max = 300,
       .unit = "dB", .doc = "Signal-to-noise ratio of every sample, one number; an empty list adds no noise." },
@@ -81,6 +89,13 @@ static pudle_status check(const pudle_host *host, const void *params_)
     if (o->snr_db.count == 1 && o->noise_std > 0)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "noise_std = %g and snr_db = %g contradict each other: give one",
                           o->noise_std, o->snr_db.item[0]);
+    if (o->family != FAMILY_GAUSSIAN && (o->noise_std > 0 || o->snr_db.count > 0))
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "counts and events scatter by themselves: remove %s, or write family = \"gaussian\"",
+                          o->noise_std > 0 ? "noise_std" : "snr_db");
+    if (o->family == FAMILY_GAUSSIAN && o->offset != 0)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "offset = %g is read only with counts and events: choose another family", o->offset);
+    if (o->family != FAMILY_BINOMIAL && o->trials != 1)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "trials = %lld is read only with family = \"binomial\"", (long long)o->trials);
     return PUDLE_OK;
 }
 
@@ -209,14 +224,33 @@ static void add_noise(const params *o, place at, double *x)
         x[i] += std * pudle_random_normal(&r);
 }
 
-static void draw_sample(const source *d, place at, const double *z, double *x)
+/* eta in x becomes counts. */
+static pudle_status draw_counts(const pudle_host *host, const params *o, place at, double *x)
+{
+    pudle_random r = random_at(o, RANDOM_COUNT, at);
+    for (int64_t i = 0; i < o->features; i++) {
+        const double eta = o->offset + x[i], mean = exp(eta), probability = 1 / (1 + exp(-eta));
+        if (o->family == FAMILY_POISSON && mean > POISSON_MOST)
+            return host->fail(host->ctx, PUDLE_ERR_CONFIG, "sample %lld, entry %lld: a mean count of %g is out of range (its log is %g): lower the "
+                              "amplitudes or the offset", (long long)at.index, (long long)i, mean, eta);
+        x[i] = o->family == FAMILY_POISSON ? poisson_draw(&r, mean) : 0;
+        for (int64_t k = 0; k < o->trials && o->family != FAMILY_POISSON; k++)
+            x[i] += pudle_random_uniform(&r) < probability;
+    }
+    return PUDLE_OK;
+}
+
+static pudle_status draw_sample(const pudle_host *host, const source *d, place at, const double *z, double *x)
 {
     const int64_t m = d->o->features;
     memset(x, 0, (size_t)m * sizeof *x);
     for (int64_t k = 0; k < d->o->atoms; k++)
         if (z[k] != 0)
             add_scaled(m, z[k], d->atoms + k * m, x);
+    if (d->o->family != FAMILY_GAUSSIAN)
+        return draw_counts(host, d->o, at, x);
     add_noise(d->o, at, x);
+    return PUDLE_OK;
 }
 
 static int64_t samples_of(const params *o, int32_t split)
@@ -228,21 +262,21 @@ static int64_t samples_of(const params *o, int32_t split)
 static pudle_status draw(const pudle_host *host, const source *d, const pudle_data_request *request, bool codes)
 {
     const params *o = d->o;
-    const pudle_status s = samples_check(host, request, samples_of(o, request->split));
+    pudle_status s = samples_check(host, request, samples_of(o, request->split));
     if (s)
         return s;
     double *z = host->alloc(host->ctx, (size_t)(o->atoms + o->features) * sizeof *z), *x = z ? z + o->atoms : NULL;
     if (!z)
         return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a sample of %lld entries", (long long)o->features);
-    for (int64_t i = 0; i < request->count; i++) {
+    for (int64_t i = 0; i < request->count && !s; i++) {
         const place at = { request->split, request->index[i] };
         draw_code(o, at, z);
         if (!codes)
-            draw_sample(d, at, z, x);
+            s = draw_sample(host, d, at, z, x);
         samples_store(request->x, i, codes ? o->atoms : o->features, codes ? z : x);
     }
     host->free(host->ctx, z);
-    return PUDLE_OK;
+    return s;
 }
 
 static pudle_status read_samples(const pudle_host *host, const void *self, const pudle_data_request *request)
@@ -302,8 +336,8 @@ static const pudle_desc desc = {
     .kind = PUDLE_KIND_DATA,
     .name = "synthetic",
     .version = "1.0.0",
-    .summary = "Sparse codes through a random known dictionary, with noise",
-    .math = "x = D z + noise",
+    .summary = "Sparse codes through a random known dictionary, with noise, or as counts and events",
+    .math = "x = D z + noise, or counts and events with natural parameter D z + offset",
     .license = "MIT",
     .caps = PUDLE_DATA_EPOCH_FREE,
     .options = options,

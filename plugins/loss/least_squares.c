@@ -16,6 +16,7 @@ static const pudle_loss_ops ops = {
     .target_domain = "real",
     .kernels = kernels,
     .lipschitz = squares_lipschitz,
+    .source = &squares_source,
 };
 
 static const pudle_desc desc = {

@@ -368,9 +368,56 @@ static void test_synthetic_noise(void **state)
     close_source(&s);
 }
 
+/* Counts and events: mean and variance belong to the natural parameter D z + offset, entry by entry and over all. */
+static void test_synthetic_families(void **state)
+{
+    (void)state;
+    static const char *const families[] = { "poisson", "bernoulli", "binomial" };
+    for (int c = 0; c < 3; c++) {
+        opened s;
+        const double trials = c == 2 ? 7 : 1, offset = c ? -0.5 : 1.5;
+        const char *const *settings = SETTINGS("family", families[c], "offset", c ? "-0.5" : "1.5", "trials", c == 2 ? "7" : "1", "sign", "per_entry",
+                                               "samples", "4000", "test_samples", "3");
+        assert_int_equal(open_source("synthetic", settings, &s), PUDLE_OK);
+        drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 4000);
+        double difference = 0, spread = 0, along = 0, chi2 = 0;
+        for (int64_t i = 0; i < d.n; i++)
+            for (int64_t j = 0; j < d.m; j++) {
+                const double x = get(&d.x, i * d.m + j), eta = clean(&d, i, j) + offset, p = 1 / (1 + exp(-eta));
+                const double mean = c ? trials * p : exp(eta), variance = c ? mean * (1 - p) : mean;
+                assert_true(x >= 0 && x == floor(x) && (!c || x <= trials));
+                difference += x - mean;
+                spread += variance;
+                along += (x - mean) * (eta - offset);
+                chi2 += (x - mean) * (x - mean) / variance;
+            }
+        const double n = (double)(d.n * d.m);
+        near(difference, 0, 6 * sqrt(spread));
+        near(along, 0, 6 * sqrt(spread * 2)); /* the counts follow their own mean */
+        near(chi2 / n, 1, 0.05);
+        pudle_view again = read_range(&s, PUDLE_SPLIT_TRAIN, 17, 1); /* and a sample is the same whoever asks with it */
+        for (int64_t j = 0; j < d.m; j++)
+            assert_true(get(&again, j) == get(&d.x, 17 * d.m + j));
+        free(again.data);
+        drawn_free(&d);
+        close_source(&s);
+    }
+}
+
 static void test_synthetic_errors(void **state)
 {
     (void)state;
+    expect_error("synthetic", SETTINGS("family", "poisson", "noise_std", "0.1"), PUDLE_ERR_CONFIG, "remove noise_std");
+    expect_error("synthetic", SETTINGS("family", "bernoulli", "snr_db", "3"), PUDLE_ERR_CONFIG, "remove snr_db");
+    expect_error("synthetic", SETTINGS("offset", "1"), PUDLE_ERR_CONFIG, "another family");
+    expect_error("synthetic", SETTINGS("family", "poisson", "trials", "2"), PUDLE_ERR_CONFIG, "binomial");
+    opened wild;
+    assert_int_equal(open_source("synthetic", SETTINGS("family", "poisson", "offset", "30"), &wild), PUDLE_OK);
+    pudle_view none = fake_view(PUDLE_F64, 2, (const int64_t[]){ 1, 50 });
+    assert_int_equal(read_to(&wild, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ 5 }, &none, NULL), PUDLE_ERR_CONFIG);
+    assert_non_null(strstr(fake.error, "sample 5"));
+    free(none.data);
+    close_source(&wild);
     expect_error("synthetic", SETTINGS("noise_std", "0.1", "snr_db", "0"), PUDLE_ERR_CONFIG, "contradict");
     expect_error("synthetic", SETTINGS("snr_db", "[1, 2]"), PUDLE_ERR_CONFIG, "one number");
     expect_error("synthetic", SETTINGS("sparsity", "101"), PUDLE_ERR_CONFIG, "atoms = 100");
@@ -708,6 +755,50 @@ static void test_npy_good(void **state)
     close_source(&s);
 }
 
+/* Ranges of rows of one file for all four roles, another shape, and gaps. */
+static void test_npy_rows(void **state)
+{
+    (void)state;
+    static double gaps[60];
+    fake.arrays = 0;
+    for (int i = 0; i < 60; i++) {
+        values[0][i] = i;
+        gaps[i] = i % 7 ? i : NAN;
+    }
+    add_array("x", 2, (const int64_t[]){ 5, 12 }, values[0]);
+    add_array("gaps", 2, (const int64_t[]){ 5, 12 }, gaps);
+    opened s;
+    assert_int_equal(open_source("npy", SETTINGS("path", "x", "rows", "[0, 2]", "target_rows", "[1, 3]", "test_rows", "[2, 3]", "test_target_rows",
+                                                 "[4, 5]", "shape", "[1, 3, 4]"), &s), PUDLE_OK);
+    for (int32_t split = PUDLE_SPLIT_TRAIN; split <= PUDLE_SPLIT_TEST; split++) {
+        const pudle_data_info info = describe(&s, split);
+        assert_true(info.rank == 3 && info.shape[0] == 1 && info.shape[1] == 3 && info.shape[2] == 4 && info.target_shape[2] == 4);
+        assert_true(info.samples == (split == PUDLE_SPLIT_TRAIN ? 2 : 1) && info.has_target);
+        pudle_view x = fake_view(PUDLE_F64, 4, (const int64_t[]){ 1, 1, 3, 4 }), y = fake_copy(&x);
+        const int64_t last = info.samples - 1;
+        assert_int_equal(read_to(&s, split, 1, &last, &x, &y), PUDLE_OK);
+        for (int i = 0; i < 12; i++)
+            assert_true(get(&x, i) == (split == PUDLE_SPLIT_TRAIN ? 12 : 24) + i && get(&y, i) == (split == PUDLE_SPLIT_TRAIN ? 24 : 48) + i);
+        assert_int_equal(read_to(&s, split, 1, &info.samples, &x, NULL), PUDLE_ERR_ARG);
+        free(x.data);
+        free(y.data);
+    }
+    close_source(&s);
+    assert_int_equal(open_source("npy", SETTINGS("path", "gaps", "missing", "true"), &s), PUDLE_OK);
+    pudle_view x = read_range(&s, PUDLE_SPLIT_TRAIN, 0, 1);
+    assert_true(isnan(get(&x, 0)) && get(&x, 1) == 1 && isnan(get(&x, 7)));
+    free(x.data);
+    close_source(&s);
+    expect_error("npy", SETTINGS("path", "gaps"), PUDLE_ERR_CONFIG, "missing = true");
+    expect_error("npy", SETTINGS("path", "x", "rows", "[3]"), PUDLE_ERR_CONFIG, "rows takes two numbers");
+    expect_error("npy", SETTINGS("path", "x", "test_rows", "[3, 3]"), PUDLE_ERR_CONFIG, "test_rows takes two numbers");
+    expect_error("npy", SETTINGS("path", "x", "rows", "[3, 6]"), PUDLE_ERR_CONFIG, "has 5");
+    expect_error("npy", SETTINGS("path", "x", "target_rows", "[0, 2]"), PUDLE_ERR_CONFIG, "axis 0");
+    expect_error("npy", SETTINGS("path", "x", "shape", "[3, 3]"), PUDLE_ERR_CONFIG, "12 values");
+    expect_error("npy", SETTINGS("path", "x", "test_target_rows", "[0, 2]"), PUDLE_ERR_CONFIG, "without test_path");
+    expect_error("npy", SETTINGS("path", "x", "test_rows", "[0, 2]", "target_rows", "[0, 5]"), PUDLE_ERR_CONFIG, "without test_target");
+}
+
 static void test_npy_errors(void **state)
 {
     (void)state;
@@ -768,13 +859,13 @@ int main(void)
         cmocka_unit_test(test_synthetic_orthogonal),
         cmocka_unit_test(test_synthetic_blocks),
         cmocka_unit_test(test_synthetic_noise),
-        cmocka_unit_test(test_synthetic_errors),
+        cmocka_unit_test(test_synthetic_families), cmocka_unit_test(test_synthetic_errors),
         cmocka_unit_test(test_idx_good),
         cmocka_unit_test(test_idx_damaged),
         cmocka_unit_test(test_idx_fuzz),
         cmocka_unit_test(test_mnist_real),
         cmocka_unit_test(test_npy_good),
-        cmocka_unit_test(test_npy_errors),
+        cmocka_unit_test(test_npy_rows), cmocka_unit_test(test_npy_errors),
     };
     fake_random();
     return cmocka_run_group_tests_name("data", tests, make_folder, drop_folder);

@@ -68,7 +68,10 @@ static void write_config(const char *name, json_object *c, const char *backend, 
         fprintf(f, " init = \"file\"; path = \"%s/%s/W.npy\"; };\n", folder, name);
     else
         fprintf(f, " init = \"random\"; };\n");
-    fprintf(f, "  layers = %d; step = %.17g; gradient = \"%s\"; };\n", json_object_get_int(member(c, "T")), real(c, "step", 0), gradient);
+    fprintf(f, "  layers = %d; step = %.17g; gradient = \"%s\";", json_object_get_int(member(c, "T")), real(c, "step", 0), gradient);
+    if (!strcmp(gradient, "truncated")) /* through all of them: the same as ae by another way */
+        fprintf(f, " truncate = %d;", json_object_get_int(member(c, "T")));
+    fprintf(f, " };\n");
     fprintf(f, "prox: { name = \"%s\"; nonnegative = %s;", hard ? "hard_threshold" : "soft_threshold",
             json_object_get_boolean(member(c, "twosided")) ? "false" : "true");
     if (hard)
@@ -81,11 +84,13 @@ static void write_config(const char *name, json_object *c, const char *backend, 
         fprintf(f, " learn = \"atom\"; path = \"%s/%s/b.npy\";", folder, name);
     else if (learn && strcmp(gradient, "noodl") != 0)
         fprintf(f, " learn = \"global\";");
-    fprintf(f, " };\nloss: { name = \"%s\";", loss);
+    const char *family = json_object_get_string(member(c, "family"));
+    const bool l1 = !strcmp(loss, "lasso");
+    fprintf(f, " };\nloss: { name = \"%s\";", family ? family : loss);
     if (reduction)
         fprintf(f, " reduction = \"%s\";", reduction);
-    if (!strcmp(loss, "lasso"))
-        fprintf(f, " lambda = %.17g;", real(c, "lam", 0));
+    if (l1)
+        fprintf(f, " %s = %.17g;", family ? "code_l1" : "lambda", real(c, "lam", 0));
     fprintf(f, " };\ntrain: { epochs = 1; optimizer = \"adam\"; learning_rate = 1e-3; epsilon = 1e-3; };\n");
     assert_int_equal(fclose(f), 0);
 }
@@ -144,7 +149,8 @@ static void run_case(const char *name, json_object *c, const char *backend, cons
     pd_pass pass = { .gradient = true };
     char how[128], file[64], key[32];
     write_config(name, c, backend, precision, gradient, loss, reduction);
-    const char *sum = reduction && !strcmp(reduction, "sum") ? "_sum" : "";
+    const bool family = member(c, "family") != NULL;
+    const char *sum = reduction && !family && !strcmp(reduction, "sum") ? "_sum" : "";
     snprintf(how, sizeof how, "[%s %s %s %s%s]", backend, precision, gradient, loss, sum);
     snprintf(file, sizeof file, "%s%s", expected, sum);
     snprintf(key, sizeof key, "%s%s", !strcmp(loss, "lasso") ? "lasso" : "ls", sum);
@@ -159,7 +165,12 @@ static void run_case(const char *name, json_object *c, const char *backend, cons
     assert_int_equal(pd_problem_first(&pb, PUDLE_SPLIT_TRAIN, 0, n, &batch), PUDLE_OK);
     assert_int_equal(pd_network_run(&pb.net, &batch, &pass), PUDLE_OK);
     check(&pb, &pass.code, name, "zT", bound, how);
-    check(&pb, &pass.reconstruction, name, "xhat", bound, how);
+    check(&pb, &pass.reconstruction, name, family ? "eta" : "xhat", bound, how);
+    if (family) {
+        assert_true(pd_problem_has_mean(&pb));
+        assert_int_equal(pd_problem_mean(&pb, &pass.reconstruction), PUDLE_OK);
+        check(&pb, &pass.reconstruction, name, "mean", bound, how);
+    }
     check(&pb, &pb.net.dictionary.grad, name, file, bound, how);
     if (pb.net.level[0].learned) {
         snprintf(file, sizeof file, "%s%s_b", expected, sum);
@@ -223,6 +234,83 @@ static void convolutional_cases(void **state)
     }
     print_message("# %d combinations of case, backend, precision, estimator and reduction\n", runs);
     assert_true(runs >= 10 * 4 * 2 * 2);
+}
+
+/* Poisson and Bernoulli: the losses by their names, the l1 norm of the code by loss.code_l1. */
+static void exponential_cases(void **state)
+{
+    (void)state;
+    static const struct { const char *gradient, *loss, *file; } estimators[] = {
+        { "dec", "", "grad_dec" }, { "dec", "lasso", "grad_dec" }, { "ae", "lasso", "grad_aelasso" }, { "ae", "", "grad_aels" },
+        { "truncated", "", "grad_aels" }, { "noodl", "", "grad_noodl" },
+    };
+    if (!index_json)
+        skip();
+    int runs = 0;
+    json_object_object_foreach(member(index_json, "cases"), name, c)
+    {
+        if (name[0] != 'i')
+            continue;
+        const bool conv = strncmp(name, "i_conv", 6) == 0;
+        for (size_t b = 0; b < sizeof backends / sizeof *backends; b++)
+            for (size_t e = 0; backend_found(backends[b]) && e < sizeof estimators / sizeof *estimators; e++) {
+                if (!member(member(c, "files"), estimators[e].file))
+                    continue;
+                const char *reduction = conv ? "sum" : NULL;
+                run_case(name, c, backends[b], "f64", estimators[e].gradient, estimators[e].loss, estimators[e].file, reduction, 1e-10);
+                run_case(name, c, backends[b], "f32", estimators[e].gradient, estimators[e].loss, estimators[e].file, reduction, 1e-4);
+                runs += 2;
+            }
+    }
+    print_message("# %d combinations of case, backend, precision and estimator\n", runs);
+    assert_true(runs >= (12 * 6 + 4 * 5) * 2);
+}
+
+/* Gradient and training loss of g_ae under one config and one override. */
+static double gradient_of(const char *override, pd_array *out)
+{
+    pd_settings *settings = NULL;
+    pd_problem pb;
+    pd_batch batch;
+    pd_pass pass = { .gradient = true };
+    if (pd_settings_load(ctx, config_path, &override, override ? 1 : 0, &settings) || pd_problem_open(ctx, settings, NULL, &pb) ||
+        pd_problem_initialise(&pb))
+        fail_msg("%s", pd_error(ctx));
+    assert_int_equal(pd_problem_first(&pb, PUDLE_SPLIT_TRAIN, 0, pb.train.samples, &batch), PUDLE_OK);
+    assert_int_equal(pd_network_run(&pb.net, &batch, &pass), PUDLE_OK);
+    assert_int_equal(pd_problem_fetch(&pb, &pb.net.dictionary.grad, out), PUDLE_OK);
+    pd_problem_close(&pb);
+    pd_settings_destroy(settings);
+    return pass.data_loss + pass.code_loss;
+}
+
+/* loss.code_l1 on least_squares is the lasso: the same bits of the gradient, for every reduction. */
+static void code_l1_is_lasso(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *reduction, *gradient; } cases[] = {
+        { "a_dense_soft_twosided_T15", NULL, "ae" }, { "b_dense_soft_onesided_T03", NULL, "dec" }, { "f_conv3ch_soft_twosided_T04", "sum", "ae" },
+        { "f_conv3ch_soft_twosided_T04", "mean", "ae" }, { "e_conv1ch_soft_onesided_T04", "channels", "ae" },
+    };
+    if (!index_json)
+        skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t b = 0; b < sizeof backends / sizeof *backends; b++)
+            for (int f64 = 0; f64 < 2 && backend_found(backends[b]); f64++) {
+                pd_array lasso = { 0 }, l1 = { 0 };
+                json_object *c = member(member(index_json, "cases"), cases[i].name);
+                char override[64];
+                snprintf(override, sizeof override, "loss.code_l1=%.17g", real(c, "lam", 0));
+                write_config(cases[i].name, c, backends[b], f64 ? "f64" : "f32", cases[i].gradient, "lasso", cases[i].reduction);
+                const double wanted = gradient_of(NULL, &lasso);
+                write_config(cases[i].name, c, backends[b], f64 ? "f64" : "f32", cases[i].gradient, "least_squares", cases[i].reduction);
+                const double got = gradient_of(override, &l1);
+                const pudle_cview view = pudle_const(&l1.view);
+                assert_memory_equal(l1.view.data, lasso.view.data, (size_t)pudle_count(&view) * pudle_dtype_size(view.dtype));
+                assert_true(fabs(got - wanted) <= 1e-14 * wanted);
+                pd_array_free(&lasso);
+                pd_array_free(&l1);
+            }
 }
 
 /* W_traj (11, m, p): before, and after each of ten updates. */
@@ -305,6 +393,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(dense_cases), cmocka_unit_test(convolutional_cases), cmocka_unit_test(adam_trajectories) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(dense_cases), cmocka_unit_test(convolutional_cases), cmocka_unit_test(exponential_cases),
+                                        cmocka_unit_test(code_l1_is_lasso), cmocka_unit_test(adam_trajectories) };
     return cmocka_run_group_tests_name("reference cases", tests, set_up, tear_down);
 }

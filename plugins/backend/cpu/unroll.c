@@ -322,7 +322,7 @@ static bool identity_hessian(pudle_exec *exec, const pudle_instance *inner, int3
 {
     enum { N = 32 };
     const uint64_t needed = PUDLE_LOSS_QUADRATIC | PUDLE_LOSS_SEPARABLE;
-    double probe[2][N], zeros[N] = { 0 };
+    double probe[2][N], zeros[N] = { 0 }, gaps[N];
     if ((inner->desc->caps & needed) != needed)
         return false;
     for (int i = 0; i < N; i++) {
@@ -331,8 +331,12 @@ static bool identity_hessian(pudle_exec *exec, const pudle_instance *inner, int3
             probe[0][i] = value;
         else
             ((float *)probe[0])[i] = (float)value;
+        if (dtype == PUDLE_F64) /* a loss that passes over gaps in the data is not plain least squares */
+            gaps[i] = i % 3 ? value : NAN;
+        else
+            ((float *)gaps)[i] = i % 3 ? (float)value : NAN;
     }
-    const pudle_cview pred = vector_of(zeros, dtype, N), x = vector_of(zeros, dtype, N), v = vector_of(probe[0], dtype, N);
+    const pudle_cview pred = vector_of(zeros, dtype, N), x = vector_of(gaps, dtype, N), v = vector_of(probe[0], dtype, N);
     const pudle_view h = matrix_of(probe[1], dtype, 1, N, N);
     return !host_loss_hvp(exec, inner, &pred, &x, &v, &h) && !memcmp(probe[0], probe[1], N * pudle_dtype_size(dtype));
 }

@@ -1,0 +1,96 @@
+#!/bin/sh
+# Losses from a config: which steps and data they take, the baseline, the mean as the estimate, gaps, and the model of a constant rate.
+. "$top_srcdir/tests/cli/tap.sh"
+
+# npy FILE TYPE SHAPE: an array of the bytes on standard input
+npy() {
+    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '$2', 'fortran_order': False, 'shape': ($3), }"; cat; } >"$1"
+}
+# repeat N TEXT: bytes as printf writes them
+repeat() {
+    printf "$(awk -v n="$1" -v t="$2" 'BEGIN { for (i = 0; i < n; i++) printf "%s", t }')"
+}
+field() {
+    sed -n "s/^$1=//p" "$work/out"
+}
+
+# 20 samples of 8 counts, 60 of the 160 are 1, the others 0; the same with a -1; gaps
+repeat 20 '\\001\\000\\000\\001\\000\\001\\000\\000' | npy "$work/x.npy" '|u1' '20, 8'
+repeat 20 '\\001\\000\\377\\001\\000\\001\\000\\000' | npy "$work/negative.npy" '|i1' '20, 8'
+repeat 20 '\\000\\000\\200\\077\\000\\000\\300\\177' | npy "$work/gaps.npy" '<f4' '10, 4'
+config() { # LOSS DATA STEP
+    cat >"$work/c.cfg" <<EOF
+precision = "f64";
+data:  { name = "npy"; path = "$work/$2"; };
+model: { dictionary: { atoms = 5; }; layers = 3; step = $3; gradient = "ae"; };
+prox:  { name = "soft_threshold"; lambda = 0.05; };
+loss:  { $1 };
+train: { epochs = 2; };
+EOF
+}
+
+config 'name = "poisson";' x.npy '"0.9/L"'
+run "$PUDLE" train "$work/c.cfg" --out "$work/r"
+refuses 2 "no Lipschitz constant" 'poisson with a step c/L'
+grep -q 'pudle plugins info poisson' "$work/err"
+ok $? '... says where an option may help'
+config 'name = "poisson"; clip = 1.0;' x.npy '"0.9/L"'
+run "$PUDLE" train "$work/c.cfg" --out "$work/r"
+is_success 'poisson with clip has a constant'
+config 'name = "negative_binomial"; r = 2.0;' x.npy '"1/L"'
+run "$PUDLE" gradient "$work/c.cfg" --out "$work/g"
+is_success 'a constant that depends on the data is taken from them'
+[ -e "$work/g/mean.npy" ]
+ok $? 'gradient writes the mean'
+config 'name = "least_squares";' x.npy '"1/L"'
+run "$PUDLE" gradient "$work/c.cfg" --out "$work/ls"
+[ -e "$work/ls/gradient.npy" ] && [ ! -e "$work/ls/mean.npy" ]
+ok $? '... where the loss has one'
+config 'name = "poisson";' negative.npy 0.1
+run "$PUDLE" train "$work/c.cfg" --out "$work/r2"
+refuses 1 'sample 0 of the batch, entry 2: the target is -1, and poisson takes numbers >= 0' 'a negative count'
+config 'name = "poisson";' x.npy 0.1
+run "$PUDLE" train "$work/c.cfg" --out "$work/p"
+is_success 'training on counts'
+run "$PUDLE" encode "$work/p" --input "$work/negative.npy" --output "$work/z.npy"
+refuses 1 'sample 0 of the batch, entry 2' 'a negative count in samples of one'"'"'s own'
+run "$PUDLE" train "$work/c.cfg" --out "$work/o" --set loss.offset_path="$work/gaps.npy"
+refuses 2 'holds 40 numbers; wanted are 8' 'an offset of another length'
+
+# ---- codes of zero are the model of a constant rate: 160 log(1 + e^a) - 60 a over 20 samples, e^a / (1 + e^a) = 3/8
+config 'name = "bernoulli"; offset = -0.51082562376599072;' x.npy '"1/L"'
+run "$PUDLE" evaluate "$work/c.cfg" --set prox.lambda=1e6
+[ "$(field nonzeros)" = '0 of 5' ] && awk -v got="$(field data_loss)" 'BEGIN { want = (100 * log(8 / 5) + 60 * log(8 / 3)) / 20; d = got - want; exit !(d < 1e-7 && d > -1e-7) }'
+ok $? 'the likelihood of a constant rate'
+awk -v got="$(field relative_error)" 'BEGIN { want = sqrt((100 * 9 / 64 + 60 * 25 / 64) / 60); d = got - want; exit !(d < 1e-5 && d > -1e-5) }'
+ok $? 'the estimate is the mean'
+repeat 8 '\\000\\000\\000\\000\\000\\000\\340\\277' | npy "$work/a.npy" '<f8' '8'
+run "$PUDLE" evaluate "$work/c.cfg" --set prox.lambda=1e6 --set loss.offset=0.5 --set loss.offset_path="$work/a.npy"
+awk -v got="$(field data_loss)" 'BEGIN { want = 8 * log(2); d = got - want; exit !(d < 1e-7 && d > -1e-7) }'
+ok $? 'an offset from a file is added: 0.5 - 0.5'
+
+# ---- gaps
+config 'name = "masked_least_squares";' gaps.npy '"1/L"'
+run "$PUDLE" evaluate "$work/c.cfg"
+refuses 2 'missing = true' 'a NaN that nobody announced'
+run "$PUDLE" evaluate "$work/c.cfg" --set data.missing=true --set prox.lambda=1e6
+[ "$(field data_loss)" = 1 ] && [ "$(field relative_error)" = 1 ]
+ok $? 'half of the entries are missing and do not count'
+run "$PUDLE" train "$work/c.cfg" --set data.missing=true --out "$work/m"
+is_success 'training around gaps'
+
+# ---- a picture through a model of counts comes out as a mean
+repeat 25 '\\001' | npy "$work/w.npy" '|u1' '1, 1, 5, 5'
+repeat 120 '\\001' | npy "$work/picture.npy" '|u1' '12, 10'
+repeat 120 '\\000\\000\\000\\077' | npy "$work/half.npy" '<f4' '12, 10'
+cat >"$work/d.cfg" <<EOF
+data: { name = "npy"; path = "$work/there-is-none.npy"; };
+model: { dictionary: { kind = "conv"; atoms = 1; size = [5, 5]; stride = [2]; init = "file"; path = "$work/w.npy"; }; layers = 2; step = 0.01; };
+prox: { name = "soft_threshold"; lambda = 1e6; };
+loss: { name = "poisson"; offset = -0.69314718055994531; };
+EOF
+run "$PUDLE" denoise "$work/picture.npy" "$work/y.npy" --config "$work/d.cfg" --quiet
+is_success 'denoise with a model of counts'
+run "$PUDLE" compare "$work/y.npy" "$work/half.npy" --atol 1e-6
+is_success '... gives the mean, 1/2'
+done_testing
