@@ -105,6 +105,7 @@ static bool read_batch(pd_trial *t, const data_case *c, const batch *b)
     const pudle_status s = read_status(t, c, b);
     if (!s)
         return true;
+    t->refused = s == PUDLE_ERR_CONFIG && pd_test_host_heard(&t->host); /* options that make samples out of range */
     return pd_fails(t, "read of %lld samples, the last number %lld of %lld, returned %s: %s", (long long)b->request.count,
                     (long long)b->index[b->request.count - 1], (long long)c->info.samples, pd_status_text(s),
                     t->host.said[0] ? t->host.said : pd_error(t->ctx));

@@ -88,6 +88,7 @@ struct pd_trial {
     void *self;
     bool alive;           /* self is to be destroyed */
     bool strict;          /* defaults that are refused are no reason to draw others */
+    bool refused;         /* the plugin refused the drawn options late, with words: the test begins anew with others */
     bool silent;          /* a check that refuses without words is a finding, no reason to draw others either */
     struct pd_pairs *pairs; /* what params were made from */
     char options[768];    /* the same in words */
