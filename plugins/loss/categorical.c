@@ -9,7 +9,7 @@ typedef struct layout { int64_t softmaxes, classes, places; } layout;
 static layout layout_of(const pudle_cview *v)
 {
     const pudle_code_shape s = pudle_code_shape_of(v);
-    return (layout){ s.batch * s.inner, s.atoms, s.inner };
+    return (layout){ s.atoms ? s.batch * s.inner : 0, s.atoms, s.inner }; /* without classes there is none */
 }
 
 static int64_t first_of(const layout *l, int64_t i)
