@@ -84,12 +84,14 @@ pudle_status pd_checkpoint_write(pd_problem *pb, const char *path, const pd_prog
                    seed = whole(pb->settings->train.seed), samples = whole(progress->samples), batch = whole(progress->batch),
                    first_loss = decimal(progress->first_loss), last_loss = decimal(progress->last_loss),
                    epoch_loss = decimal(progress->epoch_loss), first_error = decimal(progress->first_error),
-                   seconds = decimal(progress->finished ? NAN : progress->seconds);
+                   seconds = decimal(progress->finished ? NAN : progress->seconds),
+                     lipschitz = decimal(pb->lipschitz > 0 ? pb->lipschitz : NAN);
         const pd_meta meta[] = {
             { "format", FORMAT }, { "run", progress->identity }, { "finished", progress->finished ? "true" : "false" },
             { "update", update.s }, { "epoch", epoch.s }, { "position", position.s }, { "samples", samples.s }, { "batch", batch.s },
             { "seed", seed.s }, { "random", "philox4x32-10, counted by seed, epoch and position" }, { "first_loss", first_loss.s },
             { "last_loss", last_loss.s }, { "epoch_loss", epoch_loss.s }, { "first_error", first_error.s }, { "seconds", seconds.s },
+            { "lipschitz", lipschitz.s },
         };
         s = pd_safetensors_write(pb->ctx, path, n, tensor, (int)(sizeof meta / sizeof *meta), meta);
     }
@@ -171,6 +173,9 @@ pudle_status pd_checkpoint_read(pd_problem *pb, const char *path, bool parameter
     const int n = entries(pb, parameters_only, list);
     for (int i = 0; i < n && !s; i++)
         s = restore(pb, path, file, &list[i]);
+    const double lipschitz = real(file, "lipschitz"); /* it may come from training data that are not at hand when the model works */
+    if (!s && isfinite(lipschitz) && lipschitz > 0)
+        pb->lipschitz = lipschitz;
     if (!s && progress)
         *progress = read;
     pd_safetensors_free(file);

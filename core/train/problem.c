@@ -284,14 +284,14 @@ void pd_problem_close(pd_problem *pb)
 /* The largest constant over the training samples, which the encoder descends on. */
 static pudle_status lipschitz_of_data(pd_problem *pb, double *most)
 {
-    enum { BLOCK = 256 };
     const pudle_loss_ops *inner = pb->inner.desc->ops;
-    const int64_t n = pb->train.samples;
+    const int64_t n = pb->train.samples, most_at_once = 256, batch_size = pb->settings->train.batch;
+    const int64_t block = batch_size > 0 && batch_size < most_at_once ? batch_size : most_at_once; /* no more memory than training takes */
     pudle_status s = PUDLE_OK;
-    for (int64_t first = 0; first < n && !s; first += BLOCK) {
+    for (int64_t first = 0; first < n && !s; first += block) {
         pd_batch batch;
         double one = 0;
-        s = pd_problem_first(pb, PUDLE_SPLIT_TRAIN, first, n - first < BLOCK ? n - first : BLOCK, &batch);
+        s = pd_problem_first(pb, PUDLE_SPLIT_TRAIN, first, n - first < block ? n - first : block, &batch);
         const pudle_cview x = pd_cmatrix(pb->host_x, pb->dtype, s ? 0 : batch.count, pb->net.map.features);
         if (!s)
             s = inner->lipschitz(pb->inner.self, &x, &one);

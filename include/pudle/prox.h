@@ -50,7 +50,7 @@ typedef struct pudle_prox_ops {
     /** tau f(p), summed over all entries, for certificates. Optional. */
     pudle_status (*value)(const void *self, double tau, const pudle_cview *theta, const pudle_cview *p, double *f);
     /** Half-width of the interval around 0 that is mapped to exactly 0, for the given levels; lets a backend skip work
-     *  exactly. 0: none. Optional. A backend may then hand over chosen entries of a code instead of all of it, so a separable
+     *  exactly: its derivatives there are 0 too, but for those of PUDLE_PROX_SURROGATE. 0: none. Optional. A backend may then hand over chosen entries of a code instead of all of it, so a separable
      *  operator whose options differ from atom to atom leaves it out. */
     double (*dead_zone)(const void *self, double tau, const double *theta);
     /** Since 1.1. The elementwise body, for backends that compile it. Optional. */

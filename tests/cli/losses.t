@@ -42,6 +42,9 @@ run "$PUDLE" gradient "$work/c.cfg" --out "$work/g"
 is_success 'a constant that depends on the data is taken from them'
 [ -e "$work/g/mean.npy" ]
 ok $? 'gradient writes the mean'
+run "$PUDLE" train "$work/c.cfg" --out "$work/nb" --quiet
+run "$PUDLE" encode "$work/nb" --input "$work/x.npy" --output "$work/nb.npy"
+is_success '... and kept with the model, for samples of which it is not known'
 config 'name = "least_squares";' x.npy '"1/L"'
 run "$PUDLE" gradient "$work/c.cfg" --out "$work/ls"
 [ -e "$work/ls/gradient.npy" ] && [ ! -e "$work/ls/mean.npy" ]

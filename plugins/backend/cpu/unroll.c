@@ -287,7 +287,7 @@ static pudle_status take(pudle_unroll *u, void *to, int64_t count, size_t width)
         return s;
     memset(at, 0, bytes);
     memcpy(to, &at, sizeof at);
-    u->held += bytes;
+    __atomic_fetch_add(&u->held, bytes, __ATOMIC_RELAXED);
     return PUDLE_OK;
 }
 
@@ -378,7 +378,8 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     bool along = false;
     for (int i = 0; i < spec->levels; i++)
         along = along || spec->theta[i].shape[1] > 1;
-    if (!(spec->prox.desc->caps & PUDLE_PROX_SEPARABLE) || !ops->dead_zone || spec->levels > UNROLL_LEVELS || spec->atoms > INT32_MAX / 2 ||
+    /* a stand-in derivative may be nonzero where the value is 0: such entries are not on this tape */
+    if ((spec->prox.desc->caps & (PUDLE_PROX_SEPARABLE | PUDLE_PROX_SURROGATE)) != PUDLE_PROX_SEPARABLE || !ops->dead_zone || spec->levels > UNROLL_LEVELS || spec->atoms > INT32_MAX / 2 ||
         !identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;
