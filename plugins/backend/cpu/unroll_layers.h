@@ -258,7 +258,7 @@ static pudle_status NAME(back_rows)(pudle_unroll *u, pudle_exec *exec, lane *l, 
         entries += (size_t)(3 * r->width + (global ? 0 : 2 * size * width));
     }
     if (!s)
-        s = want(u, &l->trail, entries * sizeof(REAL));
+        s = want(u, &l->trail, (entries + UNROLL_PAD) * sizeof(REAL)); /* never none: rows may have used no atom at all */
     if (s)
         return s;
     REAL *memory = l->trail.at;
