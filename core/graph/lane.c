@@ -34,25 +34,16 @@ static void theta_of(const pd_network *net, const pd_lane_space *space, int64_t 
     }
 }
 
-/* The weights of layer t: a parameter's, or D. */
-static pudle_cview weights(const pd_network *net, const pd_parameter *p, int64_t t)
+/* What layer t has of weights that are one for all layers, or one each; D's where there are none. */
+static pudle_view weights_of(const pudle_view *stack, const pudle_view *d, int64_t t)
 {
-    const pudle_cview d = pudle_const(&net->dictionary.value);
-    if (!p->value.data)
-        return d;
-    const size_t row = p->value.shape[0] > 1 ? (size_t)(t - 1) : 0;
-    return pd_cview((const char *)p->value.data + row * (size_t)pudle_count(&d) * pudle_dtype_size(d.dtype), d.dtype, d.rank, d.shape);
+    return stack->data ? pd_slice(stack, stack->shape[0] > 1 ? t - 1 : 0) : *d;
 }
 
-/* Where their gradient is summed: `own`, or the place of D. */
-static pudle_view weights_gradient(const pd_lane_space *space, const pudle_view *own, int64_t t)
+static pudle_cview weights(const pd_network *net, const pd_parameter *p, int64_t t)
 {
-    const pudle_view *d = &space->gradient;
-    const pudle_cview c = pudle_const(d);
-    if (!own->data)
-        return *d;
-    const size_t row = own->shape[0] > 1 ? (size_t)(t - 1) : 0;
-    return pd_view((char *)own->data + row * (size_t)pudle_count(&c) * pudle_dtype_size(d->dtype), d->dtype, d->rank, d->shape);
+    const pudle_view w = weights_of(&p->value, &net->dictionary.value, t);
+    return pudle_const(&w);
 }
 
 static pudle_status note_bad(const pd_network *net, pudle_exec *exec, const pudle_view *v, int64_t layer, int64_t *bad)
@@ -231,7 +222,8 @@ static pudle_status backpropagate(const block *b)
         if (s)
             return s;
         const int64_t n = end - begin, t = T - K + end; /* of the chunk's last layer: in a chunk, weights and step are the same */
-        const pudle_view for_analysis = weights_gradient(b->space, &b->space->analysis, t), for_synthesis = weights_gradient(b->space, &b->space->synthesis, t);
+        const pudle_view for_analysis = weights_of(&b->space->analysis, &b->space->gradient, t),
+                         for_synthesis = weights_of(&b->space->synthesis, &b->space->gradient, t);
         const pudle_view g = slots(&b->space->data, begin, n, b->rows), z = slots(&b->space->code, begin, n, b->rows);
         const pudle_view u = slots(&b->space->back_code, 0, n, b->rows), h = slots(&b->space->back_data, 0, n, b->rows);
         s = add_outer(b, -net->alpha[t - 1], &g, &u, &for_analysis);

@@ -88,11 +88,10 @@ pudle_status pd_network_start_encoder(pd_network *net)
 {
     pd_parameter *const weights[] = { &net->analysis, &net->synthesis };
     const pudle_cview d = pudle_const(&net->dictionary.value);
-    const size_t bytes = (size_t)pudle_count(&d) * pudle_dtype_size(net->dtype);
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
         for (int64_t row = 0; row < net->encoder_rows && weights[i]->value.data && !s; row++) {
-            const pudle_view to = pd_view((char *)weights[i]->value.data + (size_t)row * bytes, d.dtype, d.rank, d.shape);
+            const pudle_view to = pd_slice(&weights[i]->value, row);
             s = net->be->copy(net->exec, &d, &to);
         }
     return s || !net->steps.value.data ? s : net->be->fill(net->exec, net->step, &net->steps.value);

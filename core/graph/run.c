@@ -213,35 +213,52 @@ static pudle_status lane_work(void *ctx, pudle_exec *exec, int64_t i)
     return s;
 }
 
+/* Numbers to a parameter's gradient, in the network's dtype. */
+static pudle_status upload_gradient(pd_network *net, const pd_parameter *p, const double *values, int64_t count)
+{
+    const size_t width = pudle_dtype_size(net->dtype);
+    void *out = pd_alloc((size_t)count, width);
+    if (!out)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of '%s'", p->name);
+    for (int64_t i = 0; i < count; i++) {
+        if (net->dtype == PUDLE_F64)
+            ((double *)out)[i] = values[i];
+        else
+            ((float *)out)[i] = (float)values[i];
+    }
+    const pudle_status s = net->be->upload(net->exec, p->grad.data, out, (size_t)count * width);
+    free(out);
+    return s;
+}
+
+/* sum (T, cols) of the gradients that the lanes have for a level's theta. */
+static pudle_status sum_theta(pd_network *net, int index, double *sum)
+{
+    const int64_t count = net->layers * net->level[index].cols;
+    double *lane = pd_alloc((size_t)count, sizeof *lane);
+    pudle_status s = lane ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds' gradient");
+    for (int64_t l = 0; l < net->lanes && !s; l++) {
+        s = net->be->download(net->exec, lane, net->space[l].theta_gradient[index], (size_t)count * sizeof *lane);
+        for (int64_t i = 0; i < count && !s; i++)
+            sum[i] += lane[i];
+    }
+    free(lane);
+    return s;
+}
+
 /* gtheta of the parameter: sums over lanes, samples and the layers that share it, times the decay of each layer. */
 static pudle_status level_gradient(pd_network *net, int index, double scale)
 {
     pd_level *level = &net->level[index];
-    const int64_t count = net->layers * level->cols, own = level->rows * level->cols;
-    double *sum = pd_alloc((size_t)count, sizeof *sum), *lane = pd_alloc((size_t)count, sizeof *lane), *total = pd_alloc((size_t)own, sizeof *total);
-    void *out = pd_alloc((size_t)own, sizeof(double));
-    pudle_status s = sum && lane && total && out ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds' gradient");
-    for (int64_t l = 0; l < net->lanes && !s; l++) {
-        s = net->be->download(net->exec, lane, net->space[l].theta_gradient[index], (size_t)count * sizeof *lane);
-        for (int64_t i = 0; i < count; i++)
-            sum[i] += lane[i];
-    }
-    double beta = 1.0;
+    const int64_t own = level->rows * level->cols;
+    double *sum = pd_alloc((size_t)(net->layers * level->cols), sizeof *sum), *total = pd_alloc((size_t)own, sizeof *total), beta = 1.0;
+    pudle_status s = sum && total ? sum_theta(net, index, sum) : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds' gradient");
     for (int64_t t = 0; t < net->layers && !s; t++, beta *= net->beta)
         for (int64_t k = 0; k < level->cols; k++)
             total[(level->rows > 1 ? t : 0) * level->cols + k] += beta * scale * sum[t * level->cols + k];
-    if (!s) {
-        for (int64_t i = 0; i < own; i++) {
-            if (net->dtype == PUDLE_F64)
-                ((double *)out)[i] = total[i];
-            else
-                ((float *)out)[i] = (float)total[i];
-        }
-        s = net->be->upload(net->exec, level->parameter.grad.data, out, (size_t)own * pudle_dtype_size(net->dtype));
-    }
-    free(out);
+    if (!s)
+        s = upload_gradient(net, &level->parameter, total, own);
     free(total);
-    free(lane);
     free(sum);
     return s;
 }
@@ -264,16 +281,12 @@ static pudle_status sum_lanes(pd_network *net, pd_parameter *p, size_t member, d
 static pudle_status add_level_part(pd_network *net, int index, double *sum)
 {
     const pd_level *level = &net->level[index];
-    const int64_t count = net->layers * level->cols;
-    double *lane = pd_alloc((size_t)count, sizeof *lane), beta = 1.0;
-    pudle_status s = lane ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
-    for (int64_t l = 0; l < net->lanes && !s && net->space[l].theta_gradient[index]; l++, beta = 1.0) {
-        s = net->be->download(net->exec, lane, net->space[l].theta_gradient[index], (size_t)count * sizeof *lane);
-        for (int64_t t = 0; t < net->layers; t++, beta *= net->beta)
-            for (int64_t k = 0; k < level->cols; k++)
-                sum[t] += level->initial * beta * lane[t * level->cols + k];
-    }
-    free(lane);
+    double *theta = pd_alloc((size_t)(net->layers * level->cols), sizeof *theta), beta = 1.0;
+    const pudle_status s = theta ? sum_theta(net, index, theta) : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
+    for (int64_t t = 0; t < net->layers && !s; t++, beta *= net->beta)
+        for (int64_t k = 0; k < level->cols; k++)
+            sum[t] += level->initial * beta * theta[t * level->cols + k];
+    free(theta);
     return s;
 }
 
@@ -289,12 +302,8 @@ static pudle_status step_gradient(pd_network *net, double scale)
             s = add_level_part(net, i, sum);
     for (int64_t t = 0; t < net->layers && !s; t++)
         own[net->step_rows > 1 ? t : 0] += scale * sum[t];
-    for (int64_t i = 0; i < net->step_rows && !s && net->dtype == PUDLE_F32; i++) {
-        const float narrow = (float)own[i];
-        memcpy((float *)(void *)own + i, &narrow, sizeof narrow);
-    }
     if (!s)
-        s = net->be->upload(net->exec, net->steps.grad.data, own, (size_t)net->step_rows * pudle_dtype_size(net->dtype));
+        s = upload_gradient(net, &net->steps, own, net->step_rows);
     free(own);
     free(sum);
     return s;

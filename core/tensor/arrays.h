@@ -15,6 +15,7 @@ pudle_view pd_matrix(void *data, int32_t dtype, int64_t rows, int64_t cols);
 pudle_cview pd_cview(const void *data, int32_t dtype, int32_t rank, const int64_t *shape);
 pudle_cview pd_cmatrix(const void *data, int32_t dtype, int64_t rows, int64_t cols);
 pudle_view pd_rows(const pudle_view *v, int64_t first, int64_t count); /* rows of the first axis */
+pudle_view pd_slice(const pudle_view *v, int64_t i); /* entry i of the first axis, without that axis */
 pudle_cview pd_crows(const pudle_cview *v, int64_t first, int64_t count);
 
 /** Read a whole array ("a.npy", "a.npz:name"; an .npz with one array needs no name), converted to dtype. Every element type of

@@ -55,6 +55,12 @@ static ptrdiff_t row_offset(int32_t dtype, int64_t stride, int64_t first)
     return (ptrdiff_t)(first * stride) * (ptrdiff_t)pudle_dtype_size(dtype);
 }
 
+pudle_view pd_slice(const pudle_view *v, int64_t i)
+{
+    const pudle_view row = pd_rows(v, i, 1);
+    return pd_view(row.data, v->dtype, v->rank - 1, v->shape + 1);
+}
+
 pudle_view pd_rows(const pudle_view *v, int64_t first, int64_t count)
 {
     pudle_view r = *v;

@@ -60,20 +60,26 @@ static void shape_text(char *text, size_t room, int32_t rank, const int64_t *sha
         used += (size_t)snprintf(text + used, room - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
 }
 
+/* Is an array from a file of the shape that is wanted? If not, both shapes in words. */
+static bool has_shape(const pd_array *array, int32_t rank, const int64_t *shape, char found[160], char wanted[160])
+{
+    bool same = array->view.rank == rank;
+    for (int32_t i = 0; i < rank && same; i++)
+        same = array->view.shape[i] == shape[i];
+    if (!same) {
+        shape_text(found, 160, array->view.rank, array->view.shape);
+        shape_text(wanted, 160, rank, shape);
+    }
+    return same;
+}
+
 static pudle_status read_file(pd_problem *pb, const char *path, pd_array *d)
 {
     const pd_map *map = &pb->net.map;
     char found[160] = "", wanted[160] = "";
     const pudle_status s = pd_array_read(pb->ctx, path, PUDLE_F64, d);
-    if (s)
+    if (s || has_shape(d, map->weight_rank, map->weight_shape, found, wanted))
         return s;
-    bool same = d->view.rank == map->weight_rank;
-    for (int32_t i = 0; i < map->weight_rank && same; i++)
-        same = d->view.shape[i] == map->weight_shape[i];
-    if (same)
-        return PUDLE_OK;
-    shape_text(found, sizeof found, d->view.rank, d->view.shape);
-    shape_text(wanted, sizeof wanted, map->weight_rank, map->weight_shape);
     return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.path: %s has shape (%s); data and model.dictionary ask for (%s), %s", path, found,
                    wanted, map->atom_axis ? "(features, atoms)" : "(atoms, channels, size...)");
 }
@@ -200,14 +206,8 @@ static pudle_status read_weights(pd_problem *pb, const char *name, const pd_para
     if (!p->value.data)
         return PUDLE_OK;
     pudle_status s = path ? pd_array_read(pb->ctx, path, pb->dtype, &values) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
-    bool same = !s && values.view.rank == p->value.rank;
-    for (int32_t i = 0; same && i < p->value.rank; i++)
-        same = values.view.shape[i] == p->value.shape[i];
-    if (!s && !same) {
-        shape_text(found, sizeof found, values.view.rank, values.view.shape);
-        shape_text(wanted, sizeof wanted, p->value.rank, p->value.shape);
+    if (!s && !has_shape(&values, p->value.rank, p->value.shape, found, wanted))
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.encoder_path: %s has shape (%s); the model asks for (%s)", path, found, wanted);
-    }
     if (!s) {
         const pudle_cview c = pudle_const(&values.view);
         s = pb->be->upload(pb->exec, p->value.data, c.data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
@@ -332,47 +332,44 @@ pudle_status pd_problem_write_dictionary(pd_problem *pb, const char *npy, const 
     return s;
 }
 
-pudle_status pd_problem_write_encoder(pd_problem *pb, const char *npz)
+/* Values under names, as .npz; no file where there are none. */
+typedef struct named { const char *name; const pudle_view *value; } named;
+
+static pudle_status write_named(pd_problem *pb, const char *npz, int count, const named *list)
 {
-    const struct { const char *name; const pd_parameter *parameter; } own[] = {
-        { "analysis", &pb->net.analysis }, { "synthesis", &pb->net.synthesis }, { "step", &pb->net.steps },
-    };
-    pd_array held[3] = { 0 };
-    pudle_cview views[3];
-    const char *names[3];
-    int n = 0;
+    pd_array held[PD_MAX_PARAMETERS] = { 0 };
+    pudle_cview views[PD_MAX_PARAMETERS];
+    const char *names[PD_MAX_PARAMETERS];
     pudle_status s = PUDLE_OK;
-    for (int i = 0; i < 3 && !s; i++) {
-        if (!own[i].parameter->value.data)
-            continue;
-        s = pd_problem_fetch(pb, &own[i].parameter->value, &held[n]);
-        views[n] = pudle_const(&held[n].view);
-        names[n++] = own[i].name;
+    for (int i = 0; i < count && !s; i++) {
+        s = pd_problem_fetch(pb, list[i].value, &held[i]);
+        views[i] = pudle_const(&held[i].view);
+        names[i] = list[i].name;
     }
-    if (!s && n)
-        s = pd_npz_write(pb->ctx, npz, n, names, views);
-    for (int i = 0; i < n; i++)
+    if (!s && count)
+        s = pd_npz_write(pb->ctx, npz, count, names, views);
+    for (int i = 0; i < count; i++)
         pd_array_free(&held[i]);
     return s;
 }
 
+pudle_status pd_problem_write_encoder(pd_problem *pb, const char *npz)
+{
+    const named own[] = { { "analysis", &pb->net.analysis.value }, { "synthesis", &pb->net.synthesis.value }, { "step", &pb->net.steps.value } };
+    named list[3];
+    int n = 0;
+    for (int i = 0; i < 3; i++)
+        if (own[i].value->data)
+            list[n++] = own[i];
+    return write_named(pb, npz, n, list);
+}
+
 pudle_status pd_problem_write_thresholds(pd_problem *pb, const char *npz)
 {
-    pd_array held[PD_MAX_LEVELS] = { 0 };
-    pudle_cview views[PD_MAX_LEVELS];
-    const char *names[PD_MAX_LEVELS];
+    named list[PD_MAX_LEVELS];
     int n = 0;
-    pudle_status s = PUDLE_OK;
-    for (int i = 0; i < pb->net.levels && !s; i++) {
-        if (!pb->net.level[i].learned)
-            continue;
-        s = pd_problem_fetch(pb, &pb->net.level[i].parameter.value, &held[n]);
-        views[n] = pudle_const(&held[n].view);
-        names[n++] = pb->net.level[i].name;
-    }
-    if (!s && n)
-        s = pd_npz_write(pb->ctx, npz, n, names, views);
-    for (int i = 0; i < n; i++)
-        pd_array_free(&held[i]);
-    return s;
+    for (int i = 0; i < pb->net.levels; i++)
+        if (pb->net.level[i].learned)
+            list[n++] = (named){ pb->net.level[i].name, &pb->net.level[i].parameter.value };
+    return write_named(pb, npz, n, list);
 }

@@ -76,18 +76,20 @@ static pudle_status clamp_level(pd_problem *pb, const pd_level *level)
     return level->bounded ? clamp(pb, &level->parameter, level->min * scale, level->max * scale) : PUDLE_OK;
 }
 
+static pudle_status normalize(pd_problem *pb, const pudle_view *weights)
+{
+    const pudle_view w = pd_map_weight_matrix(&pb->net.map, weights);
+    return pb->be->normalize(pb->exec, pb->net.map.atom_axis, pd_problem_atom_norm(pb), &w);
+}
+
 pudle_status pd_normalize_atoms(pd_problem *pb)
 {
-    const pd_network *net = &pb->net;
-    const pd_parameter *const weights[] = { &net->dictionary, &net->analysis, &net->synthesis };
-    const pudle_cview d = pudle_const(&net->dictionary.value);
-    const size_t bytes = (size_t)pudle_count(&d) * pudle_dtype_size(d.dtype);
-    pudle_status s = PUDLE_OK;
-    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
-        for (int64_t row = 0; row < (i ? net->encoder_rows : 1) && weights[i]->value.data && !s; row++) {
-            const pudle_view one = pd_view((char *)weights[i]->value.data + (size_t)row * bytes, d.dtype, d.rank, d.shape);
-            const pudle_view w = pd_map_weight_matrix(&net->map, &one);
-            s = pb->be->normalize(pb->exec, net->map.atom_axis, pd_problem_atom_norm(pb), &w);
+    const pd_parameter *const encoder[] = { &pb->net.analysis, &pb->net.synthesis };
+    pudle_status s = normalize(pb, &pb->net.dictionary.value);
+    for (size_t i = 0; i < sizeof encoder / sizeof *encoder; i++)
+        for (int64_t row = 0; encoder[i]->value.data && row < pb->net.encoder_rows && !s; row++) {
+            const pudle_view w = pd_slice(&encoder[i]->value, row);
+            s = normalize(pb, &w);
         }
     return s;
 }
