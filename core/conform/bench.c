@@ -16,9 +16,13 @@ bool pd_bench_open(pd_trial *t, pd_bench *b)
     return open_it(t, b);
 }
 
-bool pd_bench_open_named(pd_trial *t, const char *name, pd_bench *b)
+bool pd_bench_open_named(pd_trial *t, const char *other, pd_bench *b)
 {
     const pd_plugin *plugin = NULL;
+    const char *name = t->how->backend;
+    if (!name)
+        return other ? pd_skips(t, "a kernel for \"%s\" needs a backend that runs it: --backend NAME", other)
+                     : pd_skips(t, "it has a host kernel alone; --backend NAME runs it through a backend");
     *b = (pd_bench){ .t = t };
     if (pd_plugin_find(t->ctx, PUDLE_KIND_BACKEND, name, &plugin) || pd_params_from_pairs(t->ctx, plugin, NULL, 0, &b->params) ||
         pd_instance_create(t->ctx, plugin, b->params, &b->instance))

@@ -298,7 +298,8 @@ typedef struct pd_bench {
 } pd_bench;
 
 bool pd_bench_open(pd_trial *t, pd_bench *b);                  /* the plugin under test */
-bool pd_bench_open_named(pd_trial *t, const char *name, pd_bench *b); /* --backend */
+/** The backend of --backend, to run a plugin's kernels through; skipped without one. other: the target of its second kernel, or NULL. */
+bool pd_bench_open_named(pd_trial *t, const char *other, pd_bench *b);
 void pd_bench_close(pd_bench *b);
 bool pd_bench_can(const pd_bench *b, const char *target);
 /** A view in the backend's memory with `from` in it, and back. */
