@@ -191,15 +191,17 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
     assert_int_equal(ops->kernels[0]->apply(params, NULL, tau, ctheta, &cv, &p[1]), PUDLE_OK);
     assert_int_equal(ops->kernels[0]->vjp(params, NULL, tau, ctheta, &cv, &cp, &cg, &gv[1], gtheta), PUDLE_OK);
     if (dtype == PUDLE_F64) {
-        prox_apply_f64 *apply;
-        prox_vjp_f64 *vjp;
-        assert_true(find(lib, "pudle_prox_apply_f64", &apply) && find(lib, "pudle_prox_vjp_f64", &vjp));
+        prox_apply_f64 *apply = NULL;
+        prox_vjp_f64 *vjp = NULL;
+        assert_true(find(lib, "pudle_prox_apply_f64", &apply));
+        assert_true(find(lib, "pudle_prox_vjp_f64", &vjp));
         apply(params, tau, at, v.data, p[0].data, code);
         vjp(params, tau, at, v.data, g.data, gv[0].data, to, code);
     } else {
-        prox_apply_f32 *apply;
-        prox_vjp_f32 *vjp;
-        assert_true(find(lib, "pudle_prox_apply_f32", &apply) && find(lib, "pudle_prox_vjp_f32", &vjp));
+        prox_apply_f32 *apply = NULL;
+        prox_vjp_f32 *vjp = NULL;
+        assert_true(find(lib, "pudle_prox_apply_f32", &apply));
+        assert_true(find(lib, "pudle_prox_vjp_f32", &vjp));
         apply(params, (float)tau, at, v.data, p[0].data, code);
         vjp(params, (float)tau, at, v.data, g.data, gv[0].data, to, code);
     }
