@@ -10,7 +10,7 @@ enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 /** The command line, parsed. Which options a subcommand takes stands in its row of the table in main.c. */
 typedef struct cli_args {
-    const char *positional[8];
+    const char *positional[64];
     int positionals;
     const char *set[256];
     int sets;
@@ -23,6 +23,9 @@ typedef struct cli_args {
     double sigma;
     int64_t memory, seed; /* memory 0: the default */
     bool has_sigma, has_seed, shift_average, grey;
+    /* bench */
+    double seconds; /* 0: the default */
+    int64_t runs;   /* 0: as many as fit */
     /* plugins check */
     const char *only, *backend;
     double timeout; /* 0: the default */
@@ -66,6 +69,8 @@ int cli_evaluate(pd_context *ctx, const cli_args *args);
 int cli_encode(pd_context *ctx, const cli_args *args);
 int cli_denoise(pd_context *ctx, const cli_args *args);
 extern const char cli_denoise_help[]; /* what --help adds to the usage */
+int cli_bench(pd_context *ctx, const cli_args *args);
+extern const char cli_bench_help[];
 int cli_check(pd_context *ctx, const cli_args *args);
 int cli_compare(pd_context *ctx, const cli_args *args);
 int cli_plugins(pd_context *ctx, const cli_args *args);

@@ -19,6 +19,8 @@ static const cli_command commands[] = {
     { "check", "CONFIG", "validate a config and load its plugins; run nothing", "set quiet", 1, 1, cli_check },
     { "compare", "A.npy B.npy [--rtol R] [--atol A] [--dictionary]", "distance of two arrays, or of two dictionaries up to order and sign",
       "rtol atol dictionary", 2, 2, cli_compare },
+    { "bench", "CONFIG... [--seconds S] [--runs R] [--csv FILE] [--set KEY=VALUE]...", "time updates and forward passes, beside what the machine can do",
+      "seconds runs csv set quiet", 1, 64, cli_bench },
     { "plugins", "list | info NAME [--format text|md|cfg] | new KIND NAME [--dir DIR] | reference | check FILE.so|NAME [--only TEST] [--seed N] "
       "[--set KEY=VALUE]... [--backend NAME] [--timeout S] [--in-process]",
       "the plugins that can be found, their options, and whether they keep their promises; a new one to begin with",
@@ -45,7 +47,7 @@ static const struct option long_options[] = {
     { "shift-average", no_argument, NULL, 'A' },{ "memory", required_argument, NULL, 'Y' }, { "grey", no_argument, NULL, 'g' },
     { "seed", required_argument, NULL, 'D' },  { "csv", required_argument, NULL, 'V' },    { "compare", required_argument, NULL, 'P' },
     { "only", required_argument, NULL, 'N' },  { "backend", required_argument, NULL, 'B' }, { "timeout", required_argument, NULL, 'T' },
-    { "in-process", no_argument, NULL, 'I' },
+    { "in-process", no_argument, NULL, 'I' }, { "seconds", required_argument, NULL, 'E' }, { "runs", required_argument, NULL, 'U' },
     { "dir", required_argument, NULL, 'W' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
 };
 
@@ -101,6 +103,22 @@ static pudle_status seed(pd_context *ctx, const char *text, int64_t *value)
     return PUDLE_OK;
 }
 
+static pudle_status runs(pd_context *ctx, const char *text, int64_t *value)
+{
+    char *end = NULL;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || *value < 1 || *value > 1000000000)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--runs %s: a whole number from 1 to 1000000000 is wanted", text);
+    return PUDLE_OK;
+}
+
+static pudle_status seconds(pd_context *ctx, const char *text, double *value)
+{
+    const pudle_status s = tolerance(ctx, "seconds", text, value);
+    return s || *value > 0 ? s : pd_fail(ctx, PUDLE_ERR_CONFIG, "--seconds %s: a number above 0 is wanted", text);
+}
+
 static pudle_status one_option(pd_context *ctx, int value, const char *text, cli_args *args)
 {
     switch (value) {
@@ -132,6 +150,8 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'B': args->backend = text; break;
     case 'I': args->in_process = true; break;
     case 'T': return tolerance(ctx, "timeout", text, &args->timeout);
+    case 'E': return seconds(ctx, text, &args->seconds);
+    case 'U': return runs(ctx, text, &args->runs);
     case 's':
         if (args->sets == (int)(sizeof args->set / sizeof *args->set))
             return pd_fail(ctx, PUDLE_ERR_CONFIG, "--set is given more than %d times: put the values into a config file", args->sets);
@@ -195,6 +215,8 @@ static int dispatch(pd_context *ctx, int argc, char **argv)
         printf("usage: pudle %s %s\n%s\n", command->name, command->usage, command->summary);
         if (command->run == cli_denoise)
             fputs(cli_denoise_help, stdout);
+        if (command->run == cli_bench)
+            fputs(cli_bench_help, stdout);
         return CLI_DONE;
     }
     if (args.quiet)

@@ -3,10 +3,10 @@
 #include "train/checkpoint.h"
 #include "train/dictionary.h"
 #include "train/optimizer.h"
+#include "train/order.h"
 #include "train/progress.h"
 #include "train/rundir.h"
 #include "train/schedule.h"
-#include "train/streams.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -43,21 +43,6 @@ static double elapsed(const run *r)
 static char *path_of(const run *r, const char *name)
 {
     return pd_rundir_file(&r->dir, name);
-}
-
-/* The order of the samples in an epoch: a Fisher-Yates shuffle that depends on (seed, epoch) alone. */
-static void shuffle(run *r, int64_t epoch)
-{
-    for (int64_t i = 0; i < r->samples; i++)
-        r->order[i] = i;
-    if (!r->settings->train.shuffle || r->batch == r->samples)
-        return;
-    pudle_random random = pudle_random_at((uint64_t)r->settings->train.seed, PD_STREAM_SHUFFLE, (uint32_t)epoch, 0);
-    for (int64_t i = r->samples - 1; i > 0; i--) {
-        const int64_t j = (int64_t)pudle_random_below(&random, (uint64_t)i + 1), swapped = r->order[i];
-        r->order[i] = r->order[j];
-        r->order[j] = swapped;
-    }
 }
 
 static double rate_at(const run *r, double base, int64_t epoch)
@@ -181,7 +166,7 @@ static pudle_status loop(run *r, bool *interrupted)
     pudle_status s = PUDLE_OK;
     while (r->at.update < r->total && !s) {
         if (r->at.epoch != shuffled)
-            shuffle(r, shuffled = r->at.epoch);
+            pd_epoch_order(r->settings, shuffled = r->at.epoch, r->samples, r->order);
         s = update(r);
         if (!s)
             s = snapshot(r);
@@ -232,7 +217,7 @@ static pudle_status plan(run *r)
 {
     const pd_train_params *t = &r->settings->train;
     r->samples = r->problem.train.samples;
-    r->batch = t->batch > 0 ? t->batch : r->samples;
+    r->batch = pd_batch_size(r->settings, r->samples);
     r->batches = (r->samples + r->batch - 1) / r->batch;
     if (t->epochs > 0 && r->batches > INT64_MAX / t->epochs)
         return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "train.epochs = %" PRId64 ": too many", t->epochs);
