@@ -113,6 +113,21 @@ static void set_estimator(pd_problem *pb)
     }
 }
 
+/* The true code takes the place of the network's, so it has as many entries. */
+static pudle_status check_truth(pd_problem *pb)
+{
+    if (pb->net.decoder_code != PD_CODE_TRUE)
+        return PUDLE_OK;
+    if (pb->settings->dictionary.kind != PD_KIND_DENSE)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.gradient = \"oracle\": the true codes of the data '%s' are those of a dense dictionary, and "
+                       "model.dictionary.kind is \"conv\"; write  gradient = \"ae\";", pb->data.desc->name);
+    const int64_t atoms = pb->truth->atoms(pb->data.self);
+    if (atoms != pb->net.map.code)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.gradient = \"oracle\": model.dictionary.atoms = %lld, but the true dictionary has %lld",
+                       (long long)pb->net.map.code, (long long)atoms);
+    return PUDLE_OK;
+}
+
 static pudle_status set_levels(pd_problem *pb)
 {
     pd_network *net = &pb->net;
@@ -235,7 +250,9 @@ static pudle_status make_network(pd_problem *pb)
         return s;
     set_weights(pb);
     set_estimator(pb);
-    s = set_levels(pb);
+    s = check_truth(pb);
+    if (!s)
+        s = set_levels(pb);
     if (!s)
         s = set_baseline(pb);
     return s ? s : pd_network_init(net);

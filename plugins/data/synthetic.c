@@ -23,6 +23,7 @@ typedef struct params {
     int32_t amplitude, sign, family;
     double amplitude_low, amplitude_high, mean, std, noise_std, offset;
     pudle_real_list snr_db;
+    pudle_int_list shape;
     bool orthogonal;
 } params;
 
@@ -39,6 +40,8 @@ static const pudle_option options[] = {
     INT(samples, "10000", 1, COUNT, "Number of training samples."),
     INT(test_samples, "0", 0, COUNT, "Number of test samples, independent of the training samples."),
     INT(features, "50", 1, EXTENT, "Entries of a sample, m."),
+    { .name = "shape", .type = PUDLE_INT_LIST, .offset = offsetof(params, shape), .dflt = "[]", .min = 1, .max = EXTENT,
+      .doc = "Shape of a sample, with `features` entries in all: [1, 64, 64] makes pictures of one channel; an empty list makes one row." },
     INT(atoms, "100", 1, EXTENT, "Columns of the dictionary, p."),
     INT(sparsity, "5", 1, EXTENT, "Nonzeros of a code."),
     ENUM(amplitude, "uniform", "uniform|gaussian", "Distribution of the magnitudes."),
@@ -69,6 +72,18 @@ typedef struct source {
     double *atoms; /* (p, m): the dictionary, atom after atom */
 } source;
 
+static pudle_status check_shape(const pudle_host *host, const params *o)
+{
+    double entries = 1; /* exact as long as it can be equal to features */
+    if (o->shape.count >= PUDLE_MAX_RANK)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %lld axes; 1 to %d are possible", (long long)o->shape.count, PUDLE_MAX_RANK - 1);
+    for (int64_t i = 0; i < o->shape.count; i++)
+        entries *= (double)o->shape.item[i];
+    if (o->shape.count && entries != (double)o->features)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %.0f entries, features = %lld: they must be the same", entries, (long long)o->features);
+    return PUDLE_OK;
+}
+
 static pudle_status check(const pudle_host *host, const void *params_)
 {
     const params *o = params_;
@@ -96,7 +111,7 @@ static pudle_status check(const pudle_host *host, const void *params_)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "offset = %g is read only with counts and events: choose another family", o->offset);
     if (o->family != FAMILY_BINOMIAL && o->trials != 1)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "trials = %lld is read only with family = \"binomial\"", (long long)o->trials);
-    return PUDLE_OK;
+    return check_shape(host, o);
 }
 
 /* --------------------------------------------------------------- dictionary */
@@ -289,9 +304,10 @@ static pudle_status describe(const pudle_host *host, const void *self, int32_t s
     const params *o = ((const source *)self)->o;
     if (samples_of(o, split) == 0)
         return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: test_samples = 0");
-    info->rank = 1;
+    info->rank = o->shape.count ? (int32_t)o->shape.count : 1;
     info->samples = samples_of(o, split);
-    info->shape[0] = info->target_shape[0] = o->features;
+    for (int32_t i = 0; i < info->rank; i++)
+        info->shape[i] = info->target_shape[i] = o->shape.count ? o->shape.item[i] : o->features;
     info->has_target = false;
     return PUDLE_OK;
 }
@@ -335,7 +351,7 @@ static const pudle_desc desc = {
     .size = sizeof(pudle_desc),
     .kind = PUDLE_KIND_DATA,
     .name = "synthetic",
-    .version = "1.0.0",
+    .version = "1.1.0",
     .summary = "Sparse codes through a random known dictionary, with noise, or as counts and events",
     .math = "x = D z + noise, or counts and events with natural parameter D z + offset",
     .license = "MIT",

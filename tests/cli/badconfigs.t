@@ -157,6 +157,17 @@ run "$PUDLE" check "$cfg"
 said "4 errors" "nothing was run"
 [ "$(wc -l <"$work/err")" -eq 5 ]
 ok $? "four mistakes, four lines, and one that counts them"
+# ---- what shows when the data are opened
+synthetic='data: { name = "synthetic"; samples = 20; features = 12; shape'
+write 4 'model: { dictionary: { atoms = 11; }; layers = 3; step = 0.1; gradient = "oracle"; };'
+run "$PUDLE" check "$cfg"
+refuses 2 'model.dictionary.atoms = 11, but the true dictionary has 12' 'codes of another number of atoms'
+write 3 "$synthetic = [1, 12]; atoms = 12; sparsity = 2; };" \
+    4 'model: { dictionary: { kind = "conv"; atoms = 12; size = [3]; }; layers = 3; step = 0.1; gradient = "oracle"; };'
+run "$PUDLE" check "$cfg"
+refuses 2 'those of a dense dictionary' 'true codes for filters'
+bad ":3: data:" 'shape has 11 entries, features = 12' 3 "$synthetic = [1, 11]; atoms = 12; sparsity = 2; };"
+good "signals from the synthetic source" 3 "$synthetic = [1, 12]; atoms = 12; sparsity = 2; };" 4 'model: { dictionary: { kind = "conv"; atoms = 12; size = [3]; }; layers = 3; step = 0.1; gradient = "ae"; };'
 # ---- encoders of their own
 model='model: { dictionary: { atoms = 12; init = "random"; }; layers = 3;'
 bad ":4: model.encoder_layers:" 'write  encoder = "untied";' 4 "$model step = 0.1; encoder_layers = true; };"

@@ -327,6 +327,32 @@ static void test_synthetic_blocks(void **state)
     expect_error("synthetic", SETTINGS("blocks", "21"), PUDLE_ERR_CONFIG, "blocks = 21");
 }
 
+/* The same numbers, whatever their shape. */
+static void test_synthetic_shape(void **state)
+{
+    (void)state;
+    opened s;
+    int64_t *index = range(0, 7);
+    assert_int_equal(open_source("synthetic", SETTINGS("features", "60"), &s), PUDLE_OK);
+    pudle_view flat = read_flat(&s, PUDLE_SPLIT_TRAIN, PUDLE_F64, 7, index);
+    close_source(&s);
+    assert_int_equal(open_source("synthetic", SETTINGS("features", "60", "shape", "[3, 4, 5]"), &s), PUDLE_OK);
+    const pudle_data_info info = describe(&s, PUDLE_SPLIT_TRAIN);
+    assert_int_equal(info.rank, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(info.shape[i], 3 + i);
+        assert_int_equal(info.target_shape[i], 3 + i);
+    }
+    pudle_view shaped = fake_view(PUDLE_F64, 4, (const int64_t[]){ 7, 3, 4, 5 });
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, 7, index, &shaped, NULL), PUDLE_OK);
+    assert_memory_equal(shaped.data, flat.data, 7 * 60 * sizeof(double));
+    close_source(&s);
+    free(index);
+    free(flat.data);
+    free(shaped.data);
+    expect_error("synthetic", SETTINGS("features", "61", "shape", "[3, 4, 5]"), PUDLE_ERR_CONFIG, "shape has 60 entries, features = 61");
+}
+
 static void test_synthetic_noise(void **state)
 {
     (void)state;
@@ -857,7 +883,7 @@ int main(void)
         cmocka_unit_test(test_synthetic_choices),
         cmocka_unit_test(test_synthetic_purity),
         cmocka_unit_test(test_synthetic_orthogonal),
-        cmocka_unit_test(test_synthetic_blocks),
+        cmocka_unit_test(test_synthetic_blocks), cmocka_unit_test(test_synthetic_shape),
         cmocka_unit_test(test_synthetic_noise),
         cmocka_unit_test(test_synthetic_families), cmocka_unit_test(test_synthetic_errors),
         cmocka_unit_test(test_idx_good),
