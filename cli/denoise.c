@@ -218,7 +218,7 @@ static pudle_status report(work *w, const cli_picture *shown, const pd_array *no
            after.psnr.maximum, before.ssim, after.ssim);
     if (w->csv) {
         csv_name(w->csv, shown->name);
-        fprintf(w->csv, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%.6f,%.6f,%.6f,%.6f,%.6f,%.6f,%.3f\n", shape[0], shape[1], shape[2], before.psnr.unit,
+        fprintf(w->csv, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%.6f,%.6f,%.6f,%.6f,%.6f,%.6f,%.6f\n", shape[0], shape[1], shape[2], before.psnr.unit,
                 after.psnr.unit, before.psnr.maximum, after.psnr.maximum, before.ssim, after.ssim, took);
     }
     return PUDLE_OK;

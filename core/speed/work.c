@@ -36,12 +36,12 @@ static double least(const sizes *z)
     const double sparse = z->s * z->each; /* D z, or D'r where z is not 0 */
     const double decoder = (z->reaches ? 3 : 2) * sparse * z->n;
     /* D'r must be known everywhere, to see what becomes nonzero; in the first layer z is 0 */
-    double direct = z->n * (z->full + (z->T - 1) * (sparse + z->full)) + z->n * z->K * 4 * sparse;
+    const double direct = z->n * (z->full + (z->T - 1) * (sparse + z->full)) + z->n * z->K * 4 * sparse;
     if (!z->dense)
         return 2 * (decoder + direct);
     /* D'D (half of it, being symmetric) and D'x once, then only D'D z; back on the supports alone; the outer products of all layers
      * as D M - x'U with M = sum z u' + u z', or one by one */
-    const double pairs = smaller(z->s * z->s, z->s * z->p);
+    const double pairs = z->s * z->s;
     const double outer = smaller(z->n * z->K * 2 * sparse, z->n * z->K * pairs + z->m * z->p * z->p);
     const double gram = z->m * z->p * z->p / 2 + z->n * z->full + z->n * (z->T - 1) * z->p * z->s + z->n * z->K * smaller(pairs, 2 * sparse) +
                         (z->K > 0 ? outer + z->n * sparse : 0);
