@@ -42,6 +42,11 @@ awk -v u="$(cell flat.v2 update_ms)" -v g="$(cell flat.v2 gflops)" 'BEGIN { r = 
 ok $? '... also without layers that are differentiated'
 grep -q '^flat.v2 ' "$work/out"
 ok $? 'the table names the cases'
+sed 's/features = 12;/features = 12; shape = [1, 12];/; s/atoms = 20; init = "truth"; noise = 0.02;/kind = "conv"; atoms = 5; size = [3]; init = "random";/' "$work/deep.cfg" >"$work/filters.cfg"
+run "$PUDLE" bench "$work/filters.cfg" --runs 3 --csv "$work/r.csv"
+is_success 'filters'
+awk -v u="$(cell filters update_ms)" -v g="$(cell filters gflops)" 'BEGIN { r = g * u * 1e6 / (2 * 16 * 50 * 3 * (2 * 7 + 2 + 1 + 4 * 7)); exit !(r > 0.99 && r < 1.01) }'
+ok $? '... whose products take as many multiplications as a filter has entries'
 run "$PUDLE" bench "$work/deep.cfg" --runs 1 --csv "$work/r.csv" --set backend.name=ref --set precision=f64
 is_success 'another backend in double'
 [ "$(cell deep backend),$(cell deep threads),$(cell deep precision),$(cell deep update_spread)" = ref,1,f64,0 ]
