@@ -139,6 +139,13 @@ static pudle_status encode(const block *b, bool tape)
     return s;
 }
 
+/* x_hat = D z_T + a. */
+static pudle_status decode(const block *b, const pudle_view *code, const pudle_view *estimate)
+{
+    const pudle_cview cz = pudle_const(code), w = pudle_const(&b->net->dictionary.value);
+    return b->net->unroll ? b->net->unroller->decode(b->net->unroll, b->exec, b->lane, estimate) : predict(b, &w, &cz, estimate);
+}
+
 static pudle_status add_outer(const block *b, double a, const pudle_view *r, const pudle_view *z, const pudle_view *gradient)
 {
     const pudle_cview cr = pudle_const(r), cz = pudle_const(z);
@@ -208,13 +215,6 @@ static pudle_status backpropagate(const block *b)
     const pd_network *net = b->net;
     const int64_t T = net->layers, K = net->depth;
     pudle_status s = PUDLE_OK;
-    if (net->unroll) {
-        pudle_view sums[PD_MAX_LEVELS];
-        for (int i = 0; i < net->levels; i++)
-            sums[i] = pd_view(b->space->theta_gradient[i], PUDLE_F64, 2, (const int64_t[]){ T, net->level[i].cols });
-        const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
-        return net->unroller->adjoint(net->unroll, b->exec, b->lane, &u, &b->space->gradient, net->levels && sums[0].data ? sums : NULL);
-    }
     for (int64_t end = K; end > 0 && !s;) {
         const int64_t begin = end > b->space->chunk ? end - b->space->chunk : 0;
         for (int64_t i = end - 1; i >= begin && !s; i--)
@@ -258,6 +258,31 @@ static pudle_status start_adjoint(const block *b, const pudle_view *code, const 
     return s ? s : be->axpby(b->exec, b->net->code_l1, &cu, 0.0, u);
 }
 
+/* What the code adds to the loss by itself: u = d loss / d z_T at a given prediction. */
+static pudle_status code_adjoint(const block *b, const pudle_view *code, const pudle_view *u)
+{
+    const pd_network *net = b->net;
+    const pudle_view shaped_z = pd_map_code_view(&net->map, code), shaped_u = pd_map_code_view(&net->map, u);
+    const pudle_cview sz = pudle_const(&shaped_z), cu = pudle_const(u);
+    pudle_status s = start_adjoint(b, code, u);
+    if (!s)
+        s = net->be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
+    return s || net->code_weight == 1.0 ? s : net->be->axpby(b->exec, net->code_weight, &cu, 0.0, u);
+}
+
+/* Decoder and encoder by the backend's own operation. */
+static pudle_status differentiate_unrolled(const block *b, const pudle_view *code, const pudle_view *r)
+{
+    const pd_network *net = b->net;
+    const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
+    const pudle_cview cr = pudle_const(r);
+    pudle_view sums[PD_MAX_LEVELS];
+    for (int i = 0; i < net->levels; i++)
+        sums[i] = pd_view(b->space->theta_gradient[i], PUDLE_F64, 2, (const int64_t[]){ net->layers, net->level[i].cols });
+    const pudle_status s = code_adjoint(b, code, &u);
+    return s ? s : net->unroller->adjoint(net->unroll, b->exec, b->lane, &cr, &u, &b->space->gradient, net->levels && sums[0].data ? sums : NULL);
+}
+
 /* The decoder's part of the gradient, and the start of the adjoint. r holds the residual. */
 static pudle_status differentiate(const block *b, const pudle_view *code, const pudle_cview *truth, const pudle_view *r)
 {
@@ -273,17 +298,13 @@ static pudle_status differentiate(const block *b, const pudle_view *code, const 
     case PD_CODE_TRUE:
         return net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, truth, &b->space->gradient);
     default:
+        if (net->unroll && net->depth)
+            return differentiate_unrolled(b, code, r);
         s = add_outer(b, 1.0, r, code, &b->space->gradient);
     }
     if (s || net->depth == 0)
         return s;
-    const pudle_view shaped_z = pd_map_code_view(&net->map, code), shaped_u = pd_map_code_view(&net->map, &u);
-    const pudle_cview sz = pudle_const(&shaped_z), cu = pudle_const(&u);
-    s = start_adjoint(b, code, &u);
-    if (!s)
-        s = be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
-    if (!s && net->code_weight != 1.0)
-        s = be->axpby(b->exec, net->code_weight, &cu, 0.0, &u);
+    s = code_adjoint(b, code, &u);
     if (!s)
         s = net->map.ops->adjoint(&net->map, b->exec, &w, 1.0, &cr, 1.0, &u);
     return s ? s : backpropagate(b);
@@ -338,8 +359,7 @@ pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_spac
         return s;
     const pudle_view code = slot(&space->code, pass->gradient && !net->unroll ? net->depth : 0, rows);
     const pudle_view estimate = pd_rows(&space->reconstruction, 0, rows);
-    const pudle_cview cz = pudle_const(&code), w = pudle_const(&net->dictionary.value);
-    s = predict(&b, &w, &cz, &estimate);
+    s = decode(&b, &code, &estimate);
     if (s)
         return s;
     const pudle_view shaped_estimate = pd_map_data_view(&net->map, &estimate), shaped_code = pd_map_code_view(&net->map, &code);

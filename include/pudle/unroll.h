@@ -3,6 +3,7 @@
  *
  * What it computes is what the core composes of primitives where a backend has it not, and the tests hold it to that:
  *   z_0 = 0;  v_t = z_{t-1} - step_t D' l'(D z_{t-1}; x);  z_t = prox_t(v_t),  t = 1 .. T
+ *   u = direct + D' residual;  gD <- gD + residual z_T'
  *   for t = T .. T-K+1:  u <- J_t' u;  gD <- gD - step_t (g_t u' + (H D u) z_{t-1}');  u <- u - step_t D' H D u
  * for a dense D. A backend is free in how: it owns the tape, and may use that codes are sparse and that the Gram matrix of D
  * serves all layers. */
@@ -41,10 +42,13 @@ typedef struct pudle_unroll_ops {
     /** A block of x (rows <= spec.rows, m) to its codes z (rows, p). With tape, adjoint may follow for the same
      *  block: from the same exec, with no other block in between. */
     pudle_status (*forward)(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z);
-    /** adjoint: d loss / d z_T (rows, p), overwritten. gradient (m, p): added to, but for what finish adds. gtheta: NULL, or for
-     *  each level (T, 1 or p) in f64, added to. */
-    pudle_status (*adjoint)(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *adjoint, const pudle_view *gradient,
-                            const pudle_view *gtheta);
+    /** D z_T (rows, m) of the block that forward did last. */
+    pudle_status (*decode)(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *estimate);
+    /** Decoder and encoder, back. residual: d loss / d(D z_T) (rows, m). direct: what z_T adds to the loss by itself, d loss / d z_T
+     *  (rows, p); may be overwritten. gradient (m, p): residual' z_T and the encoder's part are added to it, but for what finish
+     *  adds. gtheta: NULL, or for each level (T, 1 or p) in f64, added to. */
+    pudle_status (*adjoint)(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *residual, const pudle_view *direct,
+                            const pudle_view *gradient, const pudle_view *gtheta);
     /** What the lanes have gathered since refresh: gradient += scale * it. On the root, after the lanes. */
     pudle_status (*finish)(pudle_unroll *u, double scale, const pudle_view *gradient);
     /** Memory it holds now, in bytes. */

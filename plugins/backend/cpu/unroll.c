@@ -1,27 +1,40 @@
 /* All layers of the encoder and their adjoint at once (pudle/unroll.h), for least squares inside and separable operators that have
- * a dead zone. Three facts are used, none of which changes the result:
+ * a dead zone. What is used, none of it changing the result:
  *
- * - The Gram matrix G = D'D serves all layers: v_t = z + step (c - G z), c = D'x. It costs one product of D with itself.
- * - Codes are sparse: G z is a sum of few rows of G, the prox is asked only for entries outside its dead zone, and the tape
- *   keeps those entries, (index, z, v), and nothing else.
- * - The adjoint is masked by the same supports. A sample uses r atoms in all its layers, far fewer than p, so its way back is
- *   arithmetic on r numbers with an r x r piece of G; and all 2 K outer products of a sample,
- *     sum over t of step ((D z - x) u' + (D u) z') = D (P + P') - x w',   P = sum step z u',   w = sum step u,
- *   are one small matrix P and one vector w.
+ * - Codes are sparse: D z is a sum of few atoms, the prox is asked only for entries outside its dead zone, and the tape keeps
+ *   those entries, (index, z, v).
+ * - Correlations D'(x - D z) of all atoms are the dear part of a layer. Either the Gram matrix G = D'D serves all layers, and
+ *   G z is a sum of few rows of it; or, where G costs more than it saves (a batch of few samples), rows wait for their
+ *   correlations and get them together, by one product with D.
+ * - Most layers need no correlations but those of few atoms ("stretches", below).
+ * - The adjoint is masked by the same supports, so a sample's way back is arithmetic on the few atoms that it used. The 2 K outer
+ *   products of a sample, sum over t of step ((D z - x) u' + (D u) z'), are D (P + P') - x w' with P = sum step z u' and
+ *   w = sum step u; or, for few samples, they stay what they are, dense rows times sparse ones ("shares"), and the gradient is
+ *   one product of a sparse matrix with a dense one.
  *
- * Where codes turn out dense, a layer is one product with G instead, and a sample's way back goes over all p atoms. */
+ * Stretches. Let a and b be the last two points at which a row's correlations with all atoms were evaluated, r_a and r_b its
+ * residuals there. For a later residual r and any h, |d_j' r| <= |d_j'(r_b + h (r_b - r_a))| + ||d_j|| ||r - r_b - h (r_b - r_a)||.
+ * The first term is known for all j, and convex in h: with its larger value at h = 0 and h = UNROLL_FAR it is bounded in
+ * between. Iterates run nearly along a line, so the second term is small. Atoms for which the sum stays below the dead zone
+ * (over the step) stay zero for sure. The row goes on with the others alone, by a small Gram matrix of their own, and checks
+ * the bound at every layer, for which it has all it needs; when it fails, the row gets its correlations evaluated again.
+ * This is safe screening, for the layers of a network in place of the solution of a problem. */
 #include "cpu.h"
 #include "unroll.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    UNROLL_LEVELS = 8, /* of a prox */
-    UNROLL_PAD = 16,   /* entries that a row of G is padded to: whole vectors in f32 and f64 */
-    BACK_ROWS = 16,    /* rows that go back side by side: enough entries to a call of the prox's derivative */
-    GRAM_BLOCK = 256   /* columns of a block of G */
+    UNROLL_LEVELS = 8,    /* of a prox */
+    UNROLL_PAD = 16,      /* entries that rows are padded to: whole vectors in f32 and f64 */
+    UNROLL_FAR = 6,       /* how far ahead along the line a stretch may go, in units of r_b - r_a */
+    GRAM_BLOCK = 256,     /* columns of a block of G */
+    EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
+    GRADIENT_ATOMS = 32,  /* columns of the gradient that are one part of the work */
+    KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
 };
 #define DENSE 0.2 /* density of codes from which on a matrix product beats adding rows of G */
 
@@ -31,24 +44,59 @@ typedef struct buffer {
     size_t bytes;
 } buffer;
 
-/* The codes of one layer for the rows of a block: entries [start[i], start[i+1]) belong to row i. */
-typedef struct codes {
-    int32_t *index, *local; /* atom; its number among the atoms of the row */
-    void *z, *v;
-    int64_t *start;
-    int64_t room, local_room;
-} codes;
+/* Layers of one row: one that all atoms took part in, with the entries outside the dead zone; or a stretch of several, with all
+ * entries of a few atoms. The numbers are places in the row's arenas; -1: none. */
+typedef struct piece {
+    bool local;
+    int32_t first, last;   /* layers */
+    int32_t count, width;  /* entries of a layer; padded, of a stretch */
+    int64_t index, z, v;   /* a stretch: z of the code before it, then z (and v beside it, where it is kept) of each layer */
+    int64_t gram, work;    /* a stretch: (width, width) of G */
+    int64_t residual;      /* D z - x before the layer */
+} piece;
 
-/* A thread's workspace: the tape of the block it is at, and room for its arithmetic. */
+/* Part of the gradient: a dense row times a sparse one. */
+enum { FROM_ARENA, FROM_ATOMS, FROM_TARGET, FROM_RESIDUAL };
+typedef struct share {
+    int source;
+    int64_t offset, count, index, coef;
+} share;
+
+/* An evaluation: the code, and all correlations with its residual. */
+typedef struct reference {
+    int64_t count;
+    int32_t *index;
+    void *z, *corr;
+} reference;
+
+/* A sample on its way. */
+typedef struct sample {
+    int64_t number, t, now;      /* in the block; layers done; entries of the present code */
+    int32_t *index;              /* (ld) the present code */
+    void *z, *value;
+    reference ref[2];            /* the last evaluation, and the one before */
+    int64_t refs;
+    double caution;              /* grows when stretches end soon */
+    int32_t *mark, *fresh;       /* (p) -1 between uses; (3 p) */
+    int32_t *list;               /* (ld) */
+    void *v, *u, *coef;          /* (ld) */
+    const void *target;
+    buffer ints, reals, pieces, shares, trail, atoms, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
+    int64_t nints, nreals, npieces, nshares;
+    void *memory;                /* what the fixed arrays lie in */
+    pudle_status status;
+} sample;
+
+#define INTS(r) ((int32_t *)(r)->ints.at)
+#define REALS(r) ((REAL *)(r)->reals.at)
+
+/* A thread's workspace: the rows of the block it is at. */
 typedef struct lane {
-    codes *slot;      /* depth + 3: z_{T-K} .. z_T, and two for the layers before */
-    void *base;       /* (rows, ld): step c */
-    void *target;     /* (rows, m): the inner gradient at D z = 0, which is -x for least squares */
-    void *v, *coef;   /* (ld) */
-    int32_t *number;  /* (p) */
-    uint32_t *seen, stamp;
-    buffer dense[2], levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS], up, masked, atoms, trail, columns[2], sums;
-    int64_t rows;     /* of the block on the tape */
+    sample *row, **pending;
+    void *base, *corr;        /* (rows, ld): c; correlations of pending rows */
+    void *target, *residual;  /* (rows, ldm): the inner gradient at D z = 0, which is -x for least squares */
+    buffer dense, sums, start, dense_rows, coefs;
+    int64_t rows;             /* of the block on the tape */
 } lane;
 
 /* What a lane of the batch has gathered: (p, ld), the sum over its samples of step z u'. Lanes are added in order, so these are
@@ -61,16 +109,49 @@ typedef struct gathered {
 struct pudle_unroll {
     pudle_exec *root;
     pudle_unroll_spec spec;
-    int64_t samples;  /* of the batch */
-    int64_t ld;       /* p, padded */
-    void *gram;       /* (p, ld); the padding is 0 */
+    const pudle_prox_kernel *kernel;
+    int32_t needs;
+    bool keeps_input, dead_along;
+    int64_t ld, ldm;  /* p and m, padded */
+    buffer gram_memory;
+    void *gram;       /* (p, ld), the padding 0; NULL: this batch goes without */
+    bool pairs;       /* the gradient is made of shares */
+    void *atoms;      /* (p, ldm): D', the padding 0 */
     void *dead;       /* half-widths of the dead zone: (T), or (T, ld) if dead_along */
-    bool dead_along;
+    double *quiet;    /* (T): the smallest of a layer, over its step */
+    double *norms, longest; /* (p) of the atoms, and the largest */
     lane *lane;          /* one a thread, and one for the root */
     gathered *gathered;  /* one a lane */
     buffer zeros;     /* (rows, m) */
     size_t held;      /* bytes */
 };
+
+typedef struct round_work {
+    pudle_unroll *u;
+    pudle_exec *exec;
+    lane *l;
+    bool tape;
+    sample **pending;
+    int64_t count;
+} round_work;
+
+typedef struct back_work {
+    pudle_unroll *u;
+    pudle_exec *exec;
+    lane *l;
+    gathered *g;
+    const pudle_view *given, *gtheta;
+    void *sums;
+    int64_t first;
+} back_work;
+
+typedef struct share_work {
+    const pudle_unroll *u;
+    const int64_t *start;
+    const void *const *dense;
+    const void *coef;
+    const pudle_view *gradient;
+} share_work;
 
 static int64_t padded(int64_t n)
 {
@@ -81,6 +162,8 @@ static size_t width_of(const pudle_unroll *u)
 {
     return pudle_dtype_size(u->spec.dtype);
 }
+
+/* ------------------------------------------------------------ memory */
 
 /* At least `bytes`; what it held is lost. */
 static pudle_status want(pudle_unroll *u, buffer *b, size_t bytes)
@@ -98,67 +181,92 @@ static pudle_status want(pudle_unroll *u, buffer *b, size_t bytes)
     return PUDLE_OK;
 }
 
-static pudle_status grow(pudle_unroll *u, void **memory, size_t old, size_t bytes)
+/* The same, and the first `used` bytes stay. */
+static pudle_status extend(pudle_unroll *u, buffer *b, size_t used, size_t bytes)
 {
-    void *at = NULL;
-    const pudle_status s = host_alloc(u->root, bytes, &at);
-    if (s)
+    if (bytes <= b->bytes)
+        return PUDLE_OK;
+    buffer old = *b;
+    *b = (buffer){ NULL, 0 };
+    __atomic_fetch_sub(&u->held, old.bytes, __ATOMIC_RELAXED);
+    const pudle_status s = want(u, b, bytes);
+    if (s) {
+        *b = old;
+        __atomic_fetch_add(&u->held, old.bytes, __ATOMIC_RELAXED);
         return s;
-    if (old)
-        memcpy(at, *memory, old);
-    host_free(u->root, *memory);
-    *memory = at;
-    __atomic_fetch_add(&u->held, bytes - old, __ATOMIC_RELAXED);
+    }
+    if (used)
+        memcpy(b->at, old.at, used);
+    host_free(u->root, old.at);
     return PUDLE_OK;
 }
 
-/* Room for `count` entries; those there are stay. */
-static pudle_status room_for(pudle_unroll *u, codes *c, int64_t count)
+/* Room in a row's arenas for this many entries more, each array padded. */
+static pudle_status reserve(pudle_unroll *u, sample *r, int64_t ints, int64_t reals)
 {
-    if (count <= c->room)
-        return PUDLE_OK;
-    const int64_t room = count + c->room / 2;
-    const size_t w = width_of(u), old = (size_t)c->room, now = (size_t)room;
-    pudle_status s = grow(u, (void **)&c->index, old * sizeof *c->index, now * sizeof *c->index);
-    if (!s)
-        s = grow(u, &c->z, old * w, now * w);
-    if (!s)
-        s = grow(u, &c->v, old * w, now * w);
-    if (!s)
-        c->room = room;
-    return s;
+    const size_t w = width_of(u);
+    const pudle_status s = extend(u, &r->ints, (size_t)r->nints * sizeof(int32_t), (size_t)(r->nints + ints + 4 * UNROLL_PAD) * sizeof(int32_t));
+    return s ? s : extend(u, &r->reals, (size_t)r->nreals * w, (size_t)(r->nreals + reals + 8 * UNROLL_PAD) * w);
 }
 
-static pudle_status local_room(pudle_unroll *u, codes *c)
+static pudle_status take_ints(pudle_unroll *u, sample *r, int64_t count, int64_t *at)
 {
-    if (c->local_room >= c->room)
-        return PUDLE_OK;
-    host_free(u->root, c->local);
-    c->local = NULL;
-    const pudle_status s = grow(u, (void **)&c->local, 0, (size_t)c->room * sizeof *c->local);
-    c->local_room = s ? 0 : c->room;
-    return s;
+    const int64_t end = r->nints + padded(count);
+    const pudle_status s = extend(u, &r->ints, (size_t)r->nints * sizeof(int32_t), (size_t)end * sizeof(int32_t));
+    if (s)
+        return s;
+    *at = r->nints;
+    r->nints = end;
+    return PUDLE_OK;
 }
 
-static codes *slot_of(const pudle_unroll *u, lane *l, int64_t t, bool tape)
+static pudle_status take_reals(pudle_unroll *u, sample *r, int64_t count, int64_t *at)
 {
-    const int64_t K = u->spec.depth, kept = t - (u->spec.layers - K);
-    return tape && kept >= 0 ? &l->slot[kept] : &l->slot[K + 1 + t % 2];
+    const int64_t end = r->nreals + padded(count);
+    const pudle_status s = extend(u, &r->reals, (size_t)r->nreals * width_of(u), (size_t)end * width_of(u));
+    if (s)
+        return s;
+    *at = r->nreals;
+    r->nreals = end;
+    return PUDLE_OK;
 }
+
+static pudle_status new_piece(pudle_unroll *u, sample *r, piece **out)
+{
+    const pudle_status s = extend(u, &r->pieces, (size_t)r->npieces * sizeof(piece), (size_t)(r->npieces + 1) * sizeof(piece));
+    if (s)
+        return s;
+    *out = (piece *)r->pieces.at + r->npieces++;
+    **out = (piece){ .residual = -1, .v = -1 };
+    return PUDLE_OK;
+}
+
+static pudle_status new_share(pudle_unroll *u, sample *r, share **out)
+{
+    const pudle_status s = extend(u, &r->shares, (size_t)r->nshares * sizeof(share), (size_t)(r->nshares + 1) * sizeof(share));
+    if (s)
+        return s;
+    *out = (share *)r->shares.at + r->nshares++;
+    return PUDLE_OK;
+}
+
+static void reset_row(sample *r)
+{
+    r->t = r->now = r->refs = r->nints = r->nreals = r->npieces = r->nshares = 0;
+    r->caution = 1;
+    r->status = PUDLE_OK;
+}
+
+/* ------------------------------------------------------------ views and products */
 
 static pudle_cview vector_of(const void *data, int32_t dtype, int64_t count)
 {
     return (pudle_cview){ .data = data, .dtype = dtype, .rank = 2, .shape = { 1, count }, .stride = { count, 1 } };
 }
 
-static void scale_rows(const pudle_unroll *u, void *base, int64_t rows, double by)
+static pudle_view view_of(void *data, int32_t dtype, int64_t count)
 {
-    for (int64_t i = 0; i < rows * u->ld; i++) {
-        if (u->spec.dtype == PUDLE_F64)
-            ((double *)base)[i] *= by;
-        else
-            ((float *)base)[i] *= (float)by;
-    }
+    return (pudle_view){ .data = data, .dtype = dtype, .rank = 2, .shape = { 1, count }, .stride = { count, 1 } };
 }
 
 static pudle_view matrix_of(const void *data, int32_t dtype, int64_t rows, int64_t cols, int64_t stride)
@@ -166,22 +274,76 @@ static pudle_view matrix_of(const void *data, int32_t dtype, int64_t rows, int64
     return (pudle_view){ .data = (void *)(uintptr_t)data, .dtype = dtype, .rank = 2, .shape = { rows, cols }, .stride = { stride, 1 } };
 }
 
-/* C (rows, ldb columns) <- a A (rows, inner) B (inner, ...) + b C, with every row stride as wide as B's. */
-static pudle_status product(pudle_unroll *u, pudle_exec *exec, bool ta, bool tb, double a, const void *A, int64_t rows, int64_t inner,
-                            const void *B, int64_t ldb, double b, void *C)
+/* C (rows, cols) <- a A (rows, inner) B (inner, cols) + b C, by row strides lda, ldb, ldc. */
+static pudle_status product(pudle_unroll *u, pudle_exec *exec, double a, const void *A, int64_t rows, int64_t inner, int64_t lda, const void *B,
+                            int64_t cols, int64_t ldb, double b, void *C, int64_t ldc)
 {
     const int32_t t = u->spec.dtype;
-    const int64_t inside = inner < u->spec.atoms || ldb != u->ld ? inner : u->spec.atoms;
-    const pudle_view va = matrix_of(A, t, rows, inside, ldb), vb = matrix_of(B, t, inside, ldb, ldb), vc = matrix_of(C, t, rows, ldb, ldb);
+    const pudle_view va = matrix_of(A, t, rows, inner, lda), vb = matrix_of(B, t, inner, cols, ldb), vc = matrix_of(C, t, rows, cols, ldc);
     const pudle_cview ca = pudle_const(&va), cb = pudle_const(&vb);
-    return cpu_gemm(exec, ta, tb, a, &ca, &cb, b, &vc);
+    return cpu_gemm(exec, false, false, a, &ca, &cb, b, &vc);
 }
 
-/* Is a row's part of the gradient cheaper by itself than through the outer products of all, whose product is paid once a
- * batch? */
-static bool direct(const pudle_unroll *u, int64_t size)
+typedef struct columns_work {
+    pudle_unroll *u;
+    double a;
+    const void *A;
+    int64_t rows, lda;
+    void *C;
+    pudle_status status;
+} columns_work;
+
+static void columns_part(void *ctx, int64_t part)
 {
-    return (double)u->samples * (double)size * (double)size < (double)u->spec.atoms * (double)u->spec.atoms;
+    columns_work *w = ctx;
+    pudle_unroll *u = w->u;
+    const int64_t first = part * EVALUATE_COLUMNS, left = u->spec.atoms - first;
+    const size_t width = width_of(u);
+    pudle_exec alone = { .host = u->root->host, .threads = 1, .lane = NULL };
+    const pudle_status s = product(u, &alone, w->a, w->A, w->rows, u->spec.features, w->lda, (const char *)u->spec.dictionary.data + (size_t)first * width,
+                                   left < EVALUATE_COLUMNS ? left : EVALUATE_COLUMNS, u->spec.dictionary.stride[0], 0.0,
+                                   (char *)w->C + (size_t)first * width, u->ld);
+    if (s)
+        __atomic_store_n(&w->status, s, __ATOMIC_RELAXED);
+}
+
+/* C (rows, ld) <- a A D, some atoms at a time, for a batch that has but few rows to share out. */
+static pudle_status product_by_columns(pudle_unroll *u, pudle_exec *exec, double a, const void *A, int64_t rows, int64_t lda, void *C)
+{
+    columns_work w = { u, a, A, rows, lda, C, PUDLE_OK };
+    cpu_parts(exec, (u->spec.atoms + EVALUATE_COLUMNS - 1) / EVALUATE_COLUMNS, columns_part, &w);
+    return w.status;
+}
+
+/* ------------------------------------------------------------ gradients of levels */
+
+/* Where a prox sums the gradients of its levels over `count` entries: the level's own place, or, one an atom, a place for each
+ * entry, which scatter_sums then adds up. */
+static pudle_status level_sums(pudle_unroll *u, sample *r, int64_t t, int64_t count, const pudle_view *gtheta, pudle_view *sums)
+{
+    for (int i = 0; i < u->spec.levels; i++) {
+        const int64_t cols = gtheta[i].shape[1];
+        double *at = (double *)gtheta[i].data + (t - 1) * cols;
+        if (cols > 1) {
+            const pudle_status s = want(u, &r->level_sum[i], (size_t)(count + 1) * sizeof(double));
+            if (s)
+                return s;
+            at = r->level_sum[i].at;
+            memset(at, 0, (size_t)count * sizeof *at);
+        }
+        sums[i] = (pudle_view){ .data = at, .dtype = PUDLE_F64, .rank = 1, .shape = { cols > 1 ? count : 1 }, .stride = { 1 } };
+    }
+    return PUDLE_OK;
+}
+
+static void scatter_sums(const pudle_unroll *u, sample *r, int64_t t, const int32_t *index, int64_t count, const pudle_view *gtheta)
+{
+    for (int i = 0; i < u->spec.levels; i++) {
+        const int64_t cols = gtheta[i].shape[1];
+        double *to = (double *)gtheta[i].data + (t - 1) * cols;
+        for (int64_t k = 0; cols > 1 && k < count; k++)
+            to[index[k]] += ((const double *)r->level_sum[i].at)[k];
+    }
 }
 
 /* The lane's outer products, cleared on first use in a batch. */
@@ -197,68 +359,48 @@ static pudle_status outer_room(pudle_unroll *u, gathered *g)
     return s;
 }
 
-/* Where a prox sums the gradients of its levels over `count` entries: the level's own place, or, one an atom, a place for each
- * entry, which scatter_sums then adds up. */
-static pudle_status level_sums(pudle_unroll *u, lane *l, int64_t t, int64_t count, const pudle_view *gtheta, pudle_view *sums)
-{
-    for (int i = 0; i < u->spec.levels; i++) {
-        const int64_t cols = gtheta[i].shape[1];
-        double *at = (double *)gtheta[i].data + (t - 1) * cols;
-        if (cols > 1) {
-            const pudle_status s = want(u, &l->level_sum[i], (size_t)(count + 1) * sizeof(double));
-            if (s)
-                return s;
-            at = l->level_sum[i].at;
-            memset(at, 0, (size_t)count * sizeof *at);
-        }
-        sums[i] = (pudle_view){ .data = at, .dtype = PUDLE_F64, .rank = 1, .shape = { cols > 1 ? count : 1 }, .stride = { 1 } };
-    }
-    return PUDLE_OK;
-}
-
-static void scatter_sums(const pudle_unroll *u, lane *l, int64_t t, const int32_t *index, int64_t count, const pudle_view *gtheta)
-{
-    for (int i = 0; i < u->spec.levels; i++) {
-        const int64_t cols = gtheta[i].shape[1];
-        double *to = (double *)gtheta[i].data + (t - 1) * cols;
-        for (int64_t k = 0; cols > 1 && k < count; k++)
-            to[index[k]] += ((const double *)l->level_sum[i].at)[k];
-    }
-}
-
 #define REAL float
 #define NAME(x) x##_f32
+static const double NAME(epsilon) = FLT_EPSILON;
 #include "unroll_kernels.h"
-#include "unroll_layers.h"
+#include "unroll_forward.h"
+#include "unroll_back.h"
 #undef REAL
 #undef NAME
 #define REAL double
 #define NAME(x) x##_f64
+static const double NAME(epsilon) = DBL_EPSILON;
 #include "unroll_kernels.h"
-#include "unroll_layers.h"
+#include "unroll_forward.h"
+#include "unroll_back.h"
 #undef REAL
 #undef NAME
 
 /* ------------------------------------------------------------ life */
 
+static void row_free(pudle_unroll *u, sample *r)
+{
+    buffer *const buffers[] = { &r->ints, &r->reals, &r->pieces, &r->shares, &r->trail, &r->atoms };
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        host_free(u->root, buffers[i]->at);
+    for (int i = 0; i < UNROLL_LEVELS; i++) {
+        host_free(u->root, r->levels[i].at);
+        host_free(u->root, r->level_sum[i].at);
+    }
+    host_free(u->root, r->memory);
+}
+
 static void lane_free(pudle_unroll *u, lane *l)
 {
-    buffer *const buffers[] = { &l->dense[0], &l->dense[1], &l->up, &l->masked, &l->atoms, &l->trail, &l->columns[0], &l->columns[1], &l->sums };
-    void *const plain[] = { l->base, l->target, l->v, l->coef, l->number, l->seen };
+    buffer *const buffers[] = { &l->dense, &l->sums, &l->start, &l->dense_rows, &l->coefs };
+    void *const plain[] = { l->base, l->corr, l->target, l->residual, l->pending };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         host_free(u->root, buffers[i]->at);
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         host_free(u->root, plain[i]);
-    for (int i = 0; i < UNROLL_LEVELS; i++) {
-        host_free(u->root, l->levels[i].at);
-        host_free(u->root, l->level_sum[i].at);
-    }
-    for (int64_t s = 0; l->slot && s < u->spec.depth + 3; s++) {
-        void *const parts[] = { l->slot[s].index, l->slot[s].local, l->slot[s].z, l->slot[s].v, l->slot[s].start };
-        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-            host_free(u->root, parts[i]);
-    }
-    host_free(u->root, l->slot);
+    for (int64_t i = 0; l->row && i < u->spec.rows; i++)
+        row_free(u, &l->row[i]);
+    host_free(u->root, l->row);
 }
 
 static void cpu_unroll_destroy(pudle_unroll *u)
@@ -269,11 +411,9 @@ static void cpu_unroll_destroy(pudle_unroll *u)
         lane_free(u, &u->lane[i]);
     for (int64_t i = 0; u->gathered && i < u->spec.lanes; i++)
         host_free(u->root, u->gathered[i].outer.at);
-    host_free(u->root, u->lane);
-    host_free(u->root, u->gathered);
-    host_free(u->root, u->gram);
-    host_free(u->root, u->dead);
-    host_free(u->root, u->zeros.at);
+    void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms, u->zeros.at };
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        host_free(u->root, plain[i]);
     host_free(u->root, u);
 }
 
@@ -291,29 +431,51 @@ static pudle_status take(pudle_unroll *u, void *to, int64_t count, size_t width)
     return PUDLE_OK;
 }
 
+/* The fixed arrays of a row, in one piece of memory. */
+static pudle_status row_make(pudle_unroll *u, sample *r, int64_t number)
+{
+    const int64_t ld = u->ld;
+    void **const reals[] = { &r->z, &r->value, &r->v, &r->u, &r->coef, &r->ref[0].z, &r->ref[0].corr, &r->ref[1].z, &r->ref[1].corr };
+    int32_t **const ints[] = { &r->index, &r->ref[0].index, &r->ref[1].index, &r->list, &r->mark };
+    const size_t nreals = sizeof reals / sizeof *reals, nints = sizeof ints / sizeof *ints;
+    const pudle_status s = take(u, &r->memory, ld, nreals * width_of(u) + (nints + 3) * sizeof(int32_t));
+    if (s)
+        return s;
+    char *at = r->memory;
+    for (size_t i = 0; i < nreals; i++, at += (size_t)ld * width_of(u))
+        *reals[i] = at;
+    for (size_t i = 0; i < nints; i++, at += (size_t)ld * sizeof(int32_t))
+        *ints[i] = (int32_t *)(void *)at;
+    r->fresh = (int32_t *)(void *)at;
+    for (int64_t j = 0; j < ld; j++)
+        r->mark[j] = -1;
+    r->number = number;
+    return PUDLE_OK;
+}
+
 /* The workspace of the thread that an exec stands for, made when it is first used. */
 static pudle_status lane_of(pudle_unroll *u, const pudle_exec *exec, lane **out)
 {
     lane *l = *out = &u->lane[exec == u->root ? u->root->threads : exec - u->root->lane];
-    if (l->slot)
+    if (l->row)
         return PUDLE_OK;
-    const int64_t rows = u->spec.rows, p = u->spec.atoms, slots = u->spec.depth + 3;
+    const int64_t rows = u->spec.rows;
     const size_t w = width_of(u);
-    pudle_status s = take(u, &l->slot, slots, sizeof *l->slot);
+    pudle_status s = take(u, &l->base, rows * u->ld, w);
     if (!s)
-        s = take(u, &l->base, rows * u->ld, w);
+        s = take(u, &l->corr, rows * u->ld, w);
     if (!s)
-        s = take(u, &l->target, rows * u->spec.features, w);
+        s = take(u, &l->target, rows * u->ldm, w);
     if (!s)
-        s = take(u, &l->v, u->ld, w);
+        s = take(u, &l->residual, rows * u->ldm, w);
     if (!s)
-        s = take(u, &l->coef, u->ld, w);
+        s = take(u, &l->pending, rows, sizeof *l->pending);
     if (!s)
-        s = take(u, &l->number, p, sizeof *l->number);
-    if (!s)
-        s = take(u, &l->seen, p, sizeof *l->seen);
-    for (int64_t i = 0; i < slots && !s; i++)
-        s = take(u, &l->slot[i].start, rows + 1, sizeof(int64_t));
+        s = take(u, &l->row, rows, sizeof *l->row);
+    for (int64_t i = 0; i < rows && !s; i++) {
+        s = row_make(u, &l->row[i], i);
+        l->row[i].target = (const char *)l->target + (size_t)(i * u->ldm) * w;
+    }
     return s;
 }
 
@@ -362,14 +524,18 @@ static float round_down(double x)
 static void find_dead_zones(pudle_unroll *u)
 {
     const int64_t cols = u->dead_along ? u->spec.atoms : 1, stride = u->dead_along ? u->ld : 1;
-    for (int64_t t = 1; t <= u->spec.layers; t++)
+    for (int64_t t = 1; t <= u->spec.layers; t++) {
+        double least = INFINITY;
         for (int64_t k = 0; k < cols; k++) {
             const double d = dead_zone(u, t, k), half = d > 0 ? d : 0;
+            least = half < least ? half : least;
             if (u->spec.dtype == PUDLE_F64)
                 ((double *)u->dead)[(t - 1) * stride + k] = half;
             else
                 ((float *)u->dead)[(t - 1) * stride + k] = round_down(half);
         }
+        u->quiet[t - 1] = u->spec.step[t - 1] > 0 ? least / u->spec.step[t - 1] : 0;
+    }
 }
 
 static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
@@ -379,18 +545,26 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     for (int i = 0; i < spec->levels; i++)
         along = along || spec->theta[i].shape[1] > 1;
     /* a stand-in derivative may be nonzero where the value is 0: such entries are not on this tape */
-    if ((spec->prox.desc->caps & (PUDLE_PROX_SEPARABLE | PUDLE_PROX_SURROGATE)) != PUDLE_PROX_SEPARABLE || !ops->dead_zone || spec->levels > UNROLL_LEVELS || spec->atoms > INT32_MAX / 2 ||
-        !identity_hessian(exec, &spec->inner, spec->dtype))
+    if ((spec->prox.desc->caps & (PUDLE_PROX_SEPARABLE | PUDLE_PROX_SURROGATE)) != PUDLE_PROX_SEPARABLE || !ops->dead_zone ||
+        spec->levels > UNROLL_LEVELS || spec->atoms > INT32_MAX / 4 || !identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;
     pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);
     if (s)
         return s;
     pudle_unroll *u = memory;
-    *u = (pudle_unroll){ .root = exec, .spec = *spec, .ld = padded(spec->atoms), .dead_along = along, .held = sizeof *u };
-    s = take(u, &u->gram, u->spec.atoms * u->ld, width_of(u));
+    *u = (pudle_unroll){ .root = exec, .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
+                         .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0, .ld = padded(spec->atoms), .ldm = padded(spec->features),
+                         .dead_along = along, .held = sizeof *u };
+    if (u->ldm / UNROLL_PAD % 2 == 0) /* rows of a power of two would fall on each other in the cache */
+        u->ldm += UNROLL_PAD;
+    s = take(u, &u->atoms, spec->atoms * u->ldm, width_of(u));
     if (!s)
         s = take(u, &u->dead, spec->layers * (along ? u->ld : 1), width_of(u));
+    if (!s)
+        s = take(u, &u->quiet, spec->layers, sizeof *u->quiet);
+    if (!s)
+        s = take(u, &u->norms, spec->atoms, sizeof *u->norms);
     if (!s)
         s = take(u, &u->lane, exec->threads + 1, sizeof *u->lane);
     if (!s)
@@ -439,31 +613,94 @@ static void gram_block(void *ctx, int64_t part)
         }
 }
 
+/* Atoms [first, first + GRADIENT_ATOMS) to rows, and their norms. */
+static void atoms_part(void *ctx, int64_t part)
+{
+    pudle_unroll *u = ctx;
+    enum { FEATURES = 16 };
+    const int64_t first = part * GRADIENT_ATOMS, left = u->spec.atoms - first, here = left < GRADIENT_ATOMS ? left : GRADIENT_ATOMS, m = u->spec.features;
+    const int64_t stride = u->spec.dictionary.stride[0];
+    for (int64_t f = 0; f < m; f += FEATURES) {
+        const int64_t wide = m - f < FEATURES ? m - f : FEATURES;
+        if (u->spec.dtype == PUDLE_F64)
+            transpose_f64((double *)u->atoms + first * u->ldm + f, u->ldm, (const double *)u->spec.dictionary.data + f * stride + first, stride, wide, here);
+        else
+            transpose_f32((float *)u->atoms + first * u->ldm + f, u->ldm, (const float *)u->spec.dictionary.data + f * stride + first, stride, wide, here);
+    }
+    for (int64_t j = first; j < first + here; j++) {
+        const pudle_cview all = { .data = u->atoms, .dtype = u->spec.dtype };
+        double sum = 0;
+        for (int64_t f = 0; f < m; f++) {
+            const double d = pudle_entry(&all, j * u->ldm + f);
+            sum += d * d;
+        }
+        u->norms[j] = sqrt(sum);
+    }
+}
+
+/* With G or without: half of a product of D with itself, against a product with D for each sample and evaluation, of which a
+ * dozen must be expected. Then the gradient: one product of D with (p, p) against shares, which cost about 300 entries of a
+ * feature for a sample and layer. */
+static pudle_status choose_ways(pudle_unroll *u, int64_t samples)
+{
+    const double p = (double)u->spec.atoms, T = (double)u->spec.layers, n = (double)samples;
+    const size_t bytes = (size_t)(u->spec.atoms * u->ld) * width_of(u);
+    const bool gram = p / 2 <= (T < 12 ? T : 12) * n && bytes <= (size_t)1 << 30;
+    u->pairs = !gram || 300 * n * (T < 30 ? T : 30) < p * p;
+    u->gram = NULL;
+    if (!gram)
+        return PUDLE_OK;
+    const size_t old = u->gram_memory.bytes;
+    const pudle_status s = want(u, &u->gram_memory, bytes);
+    if (!s && old < bytes)
+        memset(u->gram_memory.at, 0, bytes);
+    u->gram = s ? NULL : u->gram_memory.at;
+    return s;
+}
+
 static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
 {
+    pudle_status s = choose_ways(u, samples);
+    if (s)
+        return s;
+    cpu_parts(u->root, (u->spec.atoms + GRADIENT_ATOMS - 1) / GRADIENT_ATOMS, atoms_part, u);
+    u->longest = 0;
+    for (int64_t j = 0; j < u->spec.atoms; j++)
+        if (!(u->norms[j] <= u->longest)) /* a NaN stays, and no bound holds with it */
+            u->longest = u->norms[j];
     gram_work g = { u, (u->spec.atoms + GRAM_BLOCK - 1) / GRAM_BLOCK, PUDLE_OK };
-    cpu_parts(u->root, g.blocks * (g.blocks + 1) / 2, gram_block, &g);
-    u->samples = samples;
+    if (u->gram)
+        cpu_parts(u->root, g.blocks * (g.blocks + 1) / 2, gram_block, &g);
     find_dead_zones(u);
     for (int64_t i = 0; i < u->spec.lanes; i++)
         u->gathered[i].used = false;
     const size_t zeros = (size_t)(u->spec.rows * u->spec.features) * width_of(u), old = u->zeros.bytes;
-    pudle_status s = g.status ? g.status : want(u, &u->zeros, zeros);
+    s = g.status ? g.status : want(u, &u->zeros, zeros);
     if (!s && old < zeros)
         memset(u->zeros.at, 0, zeros);
     return s;
 }
 
-/* The inner gradient at D z = 0, and c = -D' of it. */
+/* Rows (rows, m) without padding to rows of stride ldm. */
+static void pad_rows(const pudle_unroll *u, void *to, const pudle_cview *from)
+{
+    const size_t w = width_of(u);
+    for (int64_t i = 0; i < from->shape[0]; i++)
+        memcpy((char *)to + (size_t)(i * u->ldm) * w, (const char *)from->data + (size_t)(i * from->stride[0]) * w, (size_t)u->spec.features * w);
+}
+
+/* The inner gradient at D z = 0, and where there is a Gram matrix c = -D' of it. */
 static pudle_status correlate(pudle_unroll *u, pudle_exec *exec, lane *l, const pudle_cview *x)
 {
     const int64_t rows = x->shape[0], m = u->spec.features;
     const int32_t t = u->spec.dtype;
-    const pudle_view pred = matrix_of(u->zeros.at, t, rows, m, m), target = matrix_of(l->target, t, rows, m, m);
-    const pudle_view base = matrix_of(l->base, t, rows, u->spec.atoms, u->ld);
+    const pudle_view pred = matrix_of(u->zeros.at, t, rows, m, m), target = matrix_of(l->residual, t, rows, m, m);
     const pudle_cview cp = pudle_const(&pred), ct = pudle_const(&target);
     const pudle_status s = host_loss_grad(exec, &u->spec.inner, &cp, x, &target);
-    return s ? s : cpu_gemm(exec, false, false, -1.0, &ct, &u->spec.dictionary, 0.0, &base);
+    if (s)
+        return s;
+    pad_rows(u, l->target, &ct);
+    return u->gram ? product_by_columns(u, exec, -1.0, l->target, rows, u->ldm, l->base) : PUDLE_OK;
 }
 
 static pudle_status cpu_unroll_forward(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
@@ -476,31 +713,104 @@ static pudle_status cpu_unroll_forward(pudle_unroll *u, pudle_exec *exec, int64_
     if (s)
         return s;
     l->rows = x->shape[0];
-    return u->spec.dtype == PUDLE_F64 ? forward_f64(u, exec, l, l->rows, tape, z) : forward_f32(u, exec, l, l->rows, tape, z);
+    const size_t w = width_of(u);
+    memset(l->residual, 0, (size_t)(u->spec.rows * u->ldm) * w); /* padding included: it was written across */
+    s = u->spec.dtype == PUDLE_F64 ? forward_f64(u, exec, l, l->rows, tape) : forward_f32(u, exec, l, l->rows, tape);
+    for (int64_t i = 0; i < l->rows && !s; i++) {
+        const sample *r = &l->row[i];
+        char *to = (char *)z->data + (size_t)(i * z->stride[0]) * w;
+        memset(to, 0, (size_t)u->spec.atoms * w);
+        for (int64_t k = 0; k < r->now; k++)
+            memcpy(to + (size_t)r->index[k] * w, (const char *)r->z + (size_t)k * w, w);
+    }
+    return s;
 }
 
-static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_view *adjoint, const pudle_view *gradient,
-                                const pudle_view *gtheta)
+typedef struct decode_work {
+    pudle_unroll *u;
+    lane *l;
+    const pudle_view *estimate;
+} decode_work;
+
+static void decode_row(void *ctx, int64_t i)
+{
+    const decode_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    sample *r = &w->l->row[i];
+    const size_t bytes = width_of(u), stride = (size_t)(i * u->ldm) * bytes;
+    char *sum = (char *)w->l->residual + stride;
+    memset(sum, 0, (size_t)u->ldm * bytes);
+    if (u->spec.dtype == PUDLE_F64)
+        combine_f64((double *)(void *)sum, (double *)(void *)sum, u->atoms, u->ldm, u->ldm, r->now, r->index, r->z);
+    else
+        combine_f32((float *)(void *)sum, (float *)(void *)sum, u->atoms, u->ldm, u->ldm, r->now, r->index, r->z);
+    memcpy((char *)w->estimate->data + (size_t)(i * w->estimate->stride[0]) * bytes, sum, (size_t)u->spec.features * bytes);
+}
+
+static pudle_status cpu_unroll_decode(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_view *estimate)
+{
+    decode_work w = { u, NULL, estimate };
+    const pudle_status s = lane_of(u, exec, &w.l);
+    (void)index;
+    if (!s)
+        cpu_parts(exec, w.l->rows, decode_row, &w);
+    return s;
+}
+
+/* gradient += residual' Z - target' sums, for a block whose gradient is not made of shares. */
+static pudle_status add_products(pudle_unroll *u, pudle_exec *exec, lane *l, const pudle_view *gradient)
+{
+    const int64_t rows = l->rows, m = u->spec.features, p = u->spec.atoms;
+    const int32_t t = u->spec.dtype;
+    const size_t w = width_of(u), bytes = (size_t)(rows * u->ld) * w;
+    pudle_status s = want(u, &l->dense, bytes);
+    if (s)
+        return s;
+    memset(l->dense.at, 0, bytes);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < l->row[i].now; k++)
+            memcpy((char *)l->dense.at + (size_t)(i * u->ld + l->row[i].index[k]) * w, (const char *)l->row[i].z + (size_t)k * w, w);
+    const pudle_view parts[] = { matrix_of(l->residual, t, rows, m, u->ldm), matrix_of(l->dense.at, t, rows, p, u->ld),
+                                 matrix_of(l->target, t, rows, m, u->ldm), matrix_of(l->sums.at, t, rows, p, u->ld) };
+    const pudle_cview c[] = { pudle_const(&parts[0]), pudle_const(&parts[1]), pudle_const(&parts[2]), pudle_const(&parts[3]) };
+    s = cpu_gemm(exec, true, false, 1.0, &c[0], &c[1], 1.0, gradient);
+    return s ? s : cpu_gemm(exec, true, false, -1.0, &c[2], &c[3], 1.0, gradient);
+}
+
+static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *residual, const pudle_view *given,
+                                       const pudle_view *gradient, const pudle_view *gtheta)
 {
     lane *l = NULL;
     pudle_status s = lane_of(u, exec, &l);
     if (s)
         return s;
-    gathered *g = &u->gathered[index];
-    const int64_t rows = l->rows, m = u->spec.features;
+    const int64_t rows = l->rows;
     const size_t bytes = (size_t)(rows * u->ld) * width_of(u);
-    s = want(u, &l->sums, bytes);
+    back_work w = { .u = u, .exec = exec, .l = l, .g = &u->gathered[index], .given = given, .gtheta = gtheta };
+    pad_rows(u, l->residual, residual);
+    if (!u->pairs) {
+        s = want(u, &l->sums, bytes);
+        if (!s)
+            s = outer_room(u, w.g);
+        if (s)
+            return s;
+        memset(l->sums.at, 0, bytes);
+        w.sums = l->sums.at;
+    }
+    const cpu_body body = u->spec.dtype == PUDLE_F64 ? back_part_f64 : back_part_f32;
+    /* rows go side by side only where they do not add to the same sums */
+    if (u->pairs && !gtheta)
+        cpu_parts(exec, rows, body, &w);
+    else
+        for (int64_t i = 0; i < rows; i++)
+            body(&w, i);
+    for (int64_t i = 0; i < rows && !s; i++)
+        s = l->row[i].status;
     if (s)
         return s;
-    memset(l->sums.at, 0, bytes);
-    for (int64_t from = 0; from < rows && !s; from += BACK_ROWS) {
-        const int64_t to = from + BACK_ROWS < rows ? from + BACK_ROWS : rows;
-        s = u->spec.dtype == PUDLE_F64 ? back_rows_f64(u, exec, l, g, from, to, adjoint, l->sums.at, gradient, gtheta)
-                                       : back_rows_f32(u, exec, l, g, from, to, adjoint, l->sums.at, gradient, gtheta);
-    }
-    const pudle_view target = matrix_of(l->target, u->spec.dtype, rows, m, m), sums = matrix_of(l->sums.at, u->spec.dtype, rows, u->spec.atoms, u->ld);
-    const pudle_cview ct = pudle_const(&target), cs = pudle_const(&sums);
-    return s ? s : cpu_gemm(exec, true, false, -1.0, &ct, &cs, 1.0, gradient);
+    if (!u->pairs)
+        return add_products(u, exec, l, gradient);
+    return u->spec.dtype == PUDLE_F64 ? add_shares_f64(u, exec, l, rows, gradient) : add_shares_f32(u, exec, l, rows, gradient);
 }
 
 /* Entries of `sum`: the lanes' outer products, added in lane order, with their mirror images. A tile at a time, because one of the
@@ -566,6 +876,7 @@ const pudle_unroll_ops cpu_unroll_ops = {
     .destroy = cpu_unroll_destroy,
     .refresh = cpu_unroll_refresh,
     .forward = cpu_unroll_forward,
+    .decode = cpu_unroll_decode,
     .adjoint = cpu_unroll_adjoint,
     .finish = cpu_unroll_finish,
     .bytes = cpu_unroll_bytes,

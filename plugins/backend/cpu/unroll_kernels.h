@@ -1,71 +1,199 @@
-/* The arithmetic of unroll.c on one row of a block. Included twice, with REAL float and double. */
+/* The arithmetic of unroll.c on single rows. Included twice, with REAL float and double. All arrays are aligned, and widths and
+ * strides are multiples of UNROLL_PAD entries: whole vectors. */
 
 typedef REAL NAME(vector) __attribute__((vector_size(32)));
 enum { NAME(LANES) = 32 / sizeof(REAL) };
 
-/* out[c] = base[c] + sum over k of coef[k] row[index[k]][c], for c in [0, width); rows lie `stride` apart. width and stride are
- * multiples of UNROLL_PAD entries, all arrays aligned. The sums of eight vectors stay in registers while the rows go by. */
+#define VEC(at) (*(const NAME(vector) *)(const void *)(at))
+#define PUT(at) (*(NAME(vector) *)(void *)(at))
+#define L NAME(LANES)
+
+/* out[c .. c + N vectors) = base + sum over k of coef[k] row[index[k]]; the sums stay in registers while the rows go by. */
+#define COMBINE(N)                                                                         \
+    do {                                                                                   \
+        NAME(vector) sum[N];                                                               \
+        for (int i = 0; i < (N); i++)                                                      \
+            sum[i] = VEC(base + c + i * L);                                                \
+        for (int64_t k = 0; k < count; k++) {                                              \
+            const REAL *from = row + index[k] * stride + c;                                \
+            for (int i = 0; i < (N); i++)                                                  \
+                sum[i] += coef[k] * VEC(from + i * L);                                     \
+        }                                                                                  \
+        for (int i = 0; i < (N); i++)                                                      \
+            PUT(out + c + i * L) = sum[i];                                                 \
+        c += (N) * L;                                                                      \
+    } while (0)
+
+/* out[c] = base[c] + sum over k of coef[k] row[index[k]][c], for c in [0, width); rows lie `stride` apart. */
 PUDLE_CLONES static void NAME(combine)(REAL *out, const REAL *base, const REAL *row, int64_t stride, int64_t width, int64_t count,
                                        const int32_t *index, const REAL *coef)
 {
     int64_t c = 0;
-    for (; c + 8 * NAME(LANES) <= width; c += 8 * NAME(LANES)) {
-        NAME(vector) sum[8];
-        for (int i = 0; i < 8; i++)
-            sum[i] = *(const NAME(vector) *)(const void *)(base + c + i * NAME(LANES));
-        for (int64_t k = 0; k < count; k++) {
-            const REAL *from = row + index[k] * stride + c;
-            for (int i = 0; i < 8; i++)
-                sum[i] += coef[k] * *(const NAME(vector) *)(const void *)(from + i * NAME(LANES));
-        }
-        for (int i = 0; i < 8; i++)
-            *(NAME(vector) *)(void *)(out + c + i * NAME(LANES)) = sum[i];
-    }
-    for (; c < width; c += 2 * NAME(LANES)) {
-        NAME(vector) a = *(const NAME(vector) *)(const void *)(base + c), b = *(const NAME(vector) *)(const void *)(base + c + NAME(LANES));
-        for (int64_t k = 0; k < count; k++) {
-            const REAL *from = row + index[k] * stride + c;
-            a += coef[k] * *(const NAME(vector) *)(const void *)from;
-            b += coef[k] * *(const NAME(vector) *)(const void *)(from + NAME(LANES));
-        }
-        *(NAME(vector) *)(void *)(out + c) = a;
-        *(NAME(vector) *)(void *)(out + c + NAME(LANES)) = b;
-    }
+    while (c + 8 * L <= width)
+        COMBINE(8);
+    if (c + 4 * L <= width)
+        COMBINE(4);
+    while (c < width)
+        COMBINE(2);
 }
 
 /* to[index[k]][c] += coef[k] * row[c], for c in [0, width). */
 PUDLE_CLONES static void NAME(spread)(REAL *to, int64_t stride, const REAL *row, int64_t width, int64_t count, const int32_t *index,
                                       const REAL *coef)
 {
-    for (int64_t k = 0; k < count; k++) {
-        REAL *at = to + index[k] * stride;
-        for (int64_t c = 0; c < width; c += NAME(LANES))
-            *(NAME(vector) *)(void *)(at + c) += coef[k] * *(const NAME(vector) *)(const void *)(row + c);
+    int64_t c = 0;
+    for (; c + 8 * L <= width; c += 8 * L) {
+        NAME(vector) part[8];
+        for (int i = 0; i < 8; i++)
+            part[i] = VEC(row + c + i * L);
+        for (int64_t k = 0; k < count; k++) {
+            REAL *at = to + index[k] * stride + c;
+            for (int i = 0; i < 8; i++)
+                PUT(at + i * L) += coef[k] * part[i];
+        }
+    }
+    for (; c < width; c += 2 * L) {
+        const NAME(vector) a = VEC(row + c), b = VEC(row + c + L);
+        for (int64_t k = 0; k < count; k++) {
+            REAL *at = to + index[k] * stride + c;
+            PUT(at) += coef[k] * a;
+            PUT(at + L) += coef[k] * b;
+        }
+    }
+}
+
+/* out[k] = <row[index[k]], x> over [0, width). */
+PUDLE_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, int64_t stride, int64_t width, int64_t count,
+                                    const int32_t *index)
+{
+    int64_t k = 0;
+    for (; k + 4 <= count; k += 4) {
+        NAME(vector) sum[4][2] = { { { 0 } } };
+        const REAL *at[4];
+        for (int i = 0; i < 4; i++)
+            at[i] = row + index[k + i] * stride;
+        for (int64_t c = 0; c < width; c += 2 * L) {
+            const NAME(vector) a = VEC(x + c), b = VEC(x + c + L);
+            for (int i = 0; i < 4; i++) {
+                sum[i][0] += a * VEC(at[i] + c);
+                sum[i][1] += b * VEC(at[i] + c + L);
+            }
+        }
+        for (int i = 0; i < 4; i++) {
+            const NAME(vector) s = sum[i][0] + sum[i][1];
+            REAL total = 0;
+            for (int j = 0; j < L; j++)
+                total += s[j];
+            out[k + i] = total;
+        }
+    }
+    for (; k < count; k++) {
+        NAME(vector) s = { 0 }, t = { 0 };
+        const REAL *at = row + index[k] * stride;
+        for (int64_t c = 0; c < width; c += 2 * L) {
+            s += VEC(x + c) * VEC(at + c);
+            t += VEC(x + c + L) * VEC(at + c + L);
+        }
+        s += t;
+        REAL total = 0;
+        for (int j = 0; j < L; j++)
+            total += s[j];
+        out[k] = total;
     }
 }
 
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
- * dead: one half-width, or one an entry (along). Most stretches hold none, and are passed over whole. */
+ * dead: one half-width, or one an entry (along). A stretch of 16 becomes a mask of 16 bits, and its set bits are gone through. */
 PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
 {
     enum { STRETCH = 16 };
     int64_t found = 0;
-    for (int64_t from = 0; from < count; from += STRETCH) { /* v is padded with zeros */
-        int any = 0;
+    for (int64_t from = 0; from < count; from += STRETCH) { /* v is padded with zeros, which are dropped at the end */
+        uint8_t out[STRETCH];
         if (along)
             for (int i = 0; i < STRETCH; i++)
-                any |= !((v[from + i] < 0 ? -v[from + i] : v[from + i]) <= dead[from + i]);
+                out[i] = !((v[from + i] < 0 ? -v[from + i] : v[from + i]) <= dead[from + i]);
         else
             for (int i = 0; i < STRETCH; i++)
-                any |= !((v[from + i] < 0 ? -v[from + i] : v[from + i]) <= dead[0]);
-        if (!any)
+                out[i] = !((v[from + i] < 0 ? -v[from + i] : v[from + i]) <= dead[0]);
+        uint64_t half[2];
+        memcpy(half, out, sizeof half);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        half[0] = __builtin_bswap64(half[0]);
+        half[1] = __builtin_bswap64(half[1]);
+#endif
+        if (!(half[0] | half[1]))
             continue;
-        const int64_t end = from + STRETCH < count ? from + STRETCH : count;
-        for (int64_t i = from; i < end; i++) {
+        /* bytes of 0 and 1 to bits: the product brings byte i to bit 56 + i */
+        uint32_t mask = (uint32_t)((half[0] * 0x0102040810204080u) >> 56) | (uint32_t)((half[1] * 0x0102040810204080u) >> 56) << 8;
+        if (count - from < STRETCH)
+            mask &= (1u << (count - from)) - 1;
+        for (; mask; mask &= mask - 1) {
+            const int64_t i = from + __builtin_ctz(mask);
             index[found] = (int32_t)i;
-            value[found] = v[i];
-            found += !((v[i] < 0 ? -v[i] : v[i]) <= dead[along ? i : 0]);
+            value[found++] = v[i];
         }
     }
     return found;
 }
+
+/* score[j] = max(|b_j|, |b_j + far (b_j - a_j)|): the largest that a correlation gets on the way from b on, straight ahead. */
+PUDLE_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REAL *a, REAL far, int64_t count)
+{
+    for (int64_t j = 0; j < count; j++) {
+        const REAL here = b[j] < 0 ? -b[j] : b[j], there = b[j] + far * (b[j] - a[j]), size = there < 0 ? -there : there;
+        score[j] = here > size ? here : size;
+    }
+}
+
+PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int64_t count)
+{
+    int32_t above = 0;
+    for (int64_t j = 0; j < count; j++)
+        above += score[j] > level;
+    return above;
+}
+
+PUDLE_CLONES static void NAME(scaled)(REAL *out, REAL by, const REAL *x, int64_t width)
+{
+    for (int64_t c = 0; c < width; c += L)
+        PUT(out + c) = by * VEC(x + c);
+}
+
+/* out[c] = sum over k of coef[k] row[k][from + c], for c in [0, width); width at most 64 entries. */
+PUDLE_CLONES static void NAME(sum_rows)(REAL *out, const REAL *const *row, int64_t from, int64_t width, int64_t count, const REAL *coef)
+{
+    for (int64_t c = 0; c < width;) {
+        if (c + 8 * L <= width) {
+            NAME(vector) sum[8] = { { 0 } };
+            for (int64_t k = 0; k < count; k++)
+                for (int i = 0; i < 8; i++)
+                    sum[i] += coef[k] * VEC(row[k] + from + c + i * L);
+            for (int i = 0; i < 8; i++)
+                PUT(out + c + i * L) = sum[i];
+            c += 8 * L;
+        } else {
+            NAME(vector) a = { 0 }, b = { 0 };
+            for (int64_t k = 0; k < count; k++) {
+                a += coef[k] * VEC(row[k] + from + c);
+                b += coef[k] * VEC(row[k] + from + c + L);
+            }
+            PUT(out + c) = a;
+            PUT(out + c + L) = b;
+            c += 2 * L;
+        }
+    }
+}
+
+/* Transposed copy of a block: to[j][i] = from[i][j]. */
+static void NAME(transpose)(REAL *to, int64_t to_stride, const REAL *from, int64_t from_stride, int64_t rows, int64_t cols)
+{
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = 0; i < rows; i++)
+            to[j * to_stride + i] = from[i * from_stride + j];
+}
+
+#undef COMBINE
+#undef VEC
+#undef PUT
+#undef L

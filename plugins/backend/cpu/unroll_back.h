@@ -1,0 +1,384 @@
+/* The way back of unroll.c. Included twice, with REAL float and double, after unroll_forward.h. */
+
+/* gv = J' g over some entries of layer t; the gradients of the levels are added to gtheta. */
+static pudle_status NAME(mask)(pudle_unroll *u, pudle_exec *exec, sample *r, int64_t t, const int32_t *index, int64_t count, const REAL *v,
+                               const REAL *z, const REAL *g, REAL *gv, const pudle_view *gtheta)
+{
+    pudle_cview theta[UNROLL_LEVELS];
+    pudle_view sums[UNROLL_LEVELS];
+    pudle_status s = NAME(levels_of)(u, r, t, index, count, theta);
+    if (!s && gtheta)
+        s = level_sums(u, r, t, count, gtheta, sums);
+    if (s || count == 0)
+        return s;
+    const pudle_cview cv = vector_of(v, u->spec.dtype, count), cz = vector_of(z, u->spec.dtype, count), cg = vector_of(g, u->spec.dtype, count);
+    const pudle_view out = view_of(gv, u->spec.dtype, count);
+    s = u->kernel->vjp(u->spec.prox.self, exec, u->spec.step[t - 1], theta, u->needs & PUDLE_VJP_INPUT ? &cv : NULL,
+                       u->needs & PUDLE_VJP_OUTPUT ? &cz : NULL, &cg, &out, gtheta ? sums : NULL);
+    if (!s && gtheta)
+        scatter_sums(u, r, t, index, count, gtheta);
+    return s;
+}
+
+/* The atoms among which some layers of a row go back, by local numbers, or all of them (atom NULL). */
+typedef struct NAME(trail) {
+    int64_t size, width, stride;  /* entries; padded; from row to row of gram and outer */
+    const int32_t *atom;
+    const REAL *gram;             /* (size, width) of G */
+    REAL *outer;                  /* (size, width): sum of step z u' */
+    REAL *adjoint, *masked, *sum; /* (width): u, J' u, sum of step J' u */
+} NAME(trail);
+
+/* A layer: leaves d/dz_{t-1} in `adjoint`. gv belongs to `count` entries with local numbers `local`, z to the layer before. */
+static void NAME(back_layer)(const NAME(trail) *r, REAL step, const int32_t *local, int64_t count, const REAL *gv, const int32_t *before,
+                             int64_t others, const REAL *z, int32_t *list, REAL *coef)
+{
+    int64_t n = 0;
+    memset(r->masked, 0, (size_t)r->width * sizeof(REAL));
+    for (int64_t k = 0; k < count; k++) {
+        const int32_t at = local ? local[k] : (int32_t)k;
+        r->masked[at] = gv[k];
+        r->sum[at] += step * gv[k];
+        list[n] = at;
+        coef[n] = -step * gv[k];
+        n += gv[k] != 0;
+    }
+    NAME(combine)(r->adjoint, r->masked, r->gram, r->stride, r->width, n, list, coef);
+    n = 0;
+    for (int64_t k = 0; k < others; k++) {
+        list[n] = before ? before[k] : (int32_t)k;
+        coef[n] = step * z[k];
+        n += z[k] != 0;
+    }
+    NAME(spread)(r->outer, r->stride, r->masked, r->width, n, list, coef);
+}
+
+/* ---------------------------------------------------------------- what the gradient is made of */
+
+/* gradient[:, index] += dense coef' for `count` atoms; dense is a row of `source`. */
+static pudle_status NAME(contribute)(pudle_unroll *u, sample *r, int source, int64_t offset, int64_t count, const int32_t *index, const REAL *coef,
+                                     REAL scale)
+{
+    share *c = NULL;
+    pudle_status s = new_share(u, r, &c);
+    if (!s)
+        s = take_ints(u, r, count, &c->index);
+    if (!s)
+        s = take_reals(u, r, count, &c->coef);
+    if (s)
+        return s;
+    c->source = source;
+    c->offset = offset;
+    c->count = 0;
+    for (int64_t k = 0; k < count; k++)
+        if (coef[k] != 0) {
+            (INTS(r) + c->index)[c->count] = index[k];
+            (REALS(r) + c->coef)[c->count++] = scale * coef[k];
+        }
+    return PUDLE_OK;
+}
+
+/* What a trail has gathered. Where shares are kept: -D (outer + outer') + x sum'. Else into the lane's outer products and sums. */
+static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gathered *g, const NAME(trail) *t, REAL *sums)
+{
+    if (!u->pairs) {
+        REAL *outer = g->outer.at;
+        for (int64_t i = 0; i < t->size; i++) {
+            sums[t->atom ? t->atom[i] : i] += t->sum[i];
+            for (int64_t k = 0; t->atom && k < t->size; k++)
+                outer[t->atom[i] * u->ld + t->atom[k]] += t->outer[i * t->width + k];
+        }
+        return PUDLE_OK;
+    }
+    for (int64_t i = 0; i < t->size; i++)
+        for (int64_t k = 0; k <= i; k++)
+            t->outer[i * t->width + k] = t->outer[k * t->width + i] = t->outer[i * t->width + k] + t->outer[k * t->width + i];
+    /* a share's entries move to the row's arena, which may move what the trail points to: it lies elsewhere */
+    pudle_status s = NAME(contribute)(u, r, FROM_TARGET, r->number, t->size, t->atom, t->sum, -1);
+    for (int64_t i = 0; i < t->size && !s; i++) {
+        bool any = false;
+        for (int64_t k = 0; k < t->size && !any; k++)
+            any = t->outer[i * t->width + k] != 0;
+        if (any)
+            s = NAME(contribute)(u, r, FROM_ATOMS, t->atom[i], t->size, t->atom, t->outer + i * t->width, -1);
+    }
+    return s;
+}
+
+/* ---------------------------------------------------------------- pieces of a row's tape, last to first */
+
+/* Memory for a trail of `size` atoms, its own piece of G included or not. Copies of the atoms' numbers: arenas move. */
+static pudle_status NAME(trail_room)(pudle_unroll *u, sample *r, int64_t size, bool gram, const int32_t *atom, NAME(trail) *t)
+{
+    const int64_t width = padded(size), square = width * width;
+    pudle_status s = want(u, &r->trail, (size_t)(3 * width + (gram ? 2 : 1) * square) * sizeof(REAL));
+    if (!s)
+        s = want(u, &r->atoms, (size_t)(size + 1) * sizeof(int32_t));
+    if (s)
+        return s;
+    if (atom != r->atoms.at)
+        memcpy(r->atoms.at, atom, (size_t)size * sizeof(int32_t));
+    REAL *at = r->trail.at;
+    memset(at, 0, (size_t)(3 * width + square) * sizeof(REAL));
+    *t = (NAME(trail)){ .size = size, .width = width, .stride = width, .atom = r->atoms.at, .adjoint = at, .masked = at + width,
+                        .sum = at + 2 * width, .outer = at + 3 * width, .gram = at + 3 * width + square };
+    return PUDLE_OK;
+}
+
+/* A stretch. r->u holds d/dz_last on its atoms, and then of the code before it. */
+static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, const piece *p, REAL *sums, const pudle_view *gtheta)
+{
+    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, first = p->first > u->spec.layers - u->spec.depth ? p->first : u->spec.layers - u->spec.depth + 1;
+    const piece stretch = *p;
+    NAME(trail) t;
+    pudle_status s = NAME(trail_room)(u, r, stretch.count, false, INTS(r) + stretch.index, &t);
+    if (s)
+        return s;
+    REAL *adjoint = r->u, *gv = r->v;
+    t.gram = REALS(r) + stretch.gram;
+    for (int64_t k = 0; k < t.size; k++)
+        t.adjoint[k] = adjoint[t.atom[k]];
+    for (int64_t layer = stretch.last; layer >= first && !s; layer--) {
+        const REAL *z = REALS(r) + stretch.z + (layer - stretch.first + 1) * slot;
+        s = NAME(mask)(u, exec, r, layer, t.atom, t.size, u->keeps_input ? z + t.width : NULL, z, t.adjoint, gv, gtheta);
+        NAME(back_layer)(&t, (REAL)u->spec.step[layer - 1], NULL, t.size, gv, NULL, t.size, z - slot, r->list, r->coef);
+    }
+    for (int64_t k = 0; k < t.size; k++)
+        adjoint[t.atom[k]] = t.adjoint[k];
+    return s ? s : NAME(unload)(u, r, g, &t, sums);
+}
+
+/* What a layer that all atoms took part in found in the code before it. */
+typedef struct NAME(code) {
+    const int32_t *index;
+    const REAL *z;
+    int64_t count;
+} NAME(code);
+
+static NAME(code) NAME(code_of)(const pudle_unroll *u, const sample *r, const piece *p)
+{
+    if (!p)
+        return (NAME(code)){ .count = 0 };
+    const int64_t slot = u->keeps_input ? 2 * p->width : p->width;
+    return (NAME(code)){ INTS(r) + p->index, REALS(r) + p->z + (p->local ? (p->last - p->first + 1) * slot : 0), p->count };
+}
+
+/* A layer through the data: e = D J' u is one dense row, and so is the residual that the layer had; the gradient gets both. */
+static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, sample *r, int64_t at, const pudle_view *gtheta)
+{
+    const piece *p = (piece *)r->pieces.at + at;
+    const int64_t t = p->first;
+    const REAL step = (REAL)u->spec.step[t - 1];
+    REAL *adjoint = r->u, *up = r->coef, *gv = r->v, *dots = r->value;
+    int64_t e = 0, residual = p->residual;
+    for (int64_t k = 0; k < p->count; k++)
+        up[k] = adjoint[(INTS(r) + p->index)[k]];
+    pudle_status s = NAME(mask)(u, exec, r, t, INTS(r) + p->index, p->count, u->keeps_input ? REALS(r) + p->v : NULL, REALS(r) + p->z, up, gv, gtheta);
+    const piece *const before = at ? p - 1 : NULL;
+    if (!s) /* so that nothing moves from here on */
+        s = reserve(u, r, p->count + (before ? before->count : 0), p->count + (before ? before->count : 0) + 2 * u->ldm);
+    if (!s)
+        s = take_reals(u, r, u->ldm, &e);
+    if (!s && residual < 0)
+        s = take_reals(u, r, u->ldm, &residual);
+    if (s)
+        return s;
+    const NAME(code) now = NAME(code_of)(u, r, p), old = NAME(code_of)(u, r, before);
+    memset(REALS(r) + e, 0, (size_t)u->ldm * sizeof(REAL));
+    NAME(combine)(REALS(r) + e, REALS(r) + e, u->atoms, u->ldm, u->ldm, now.count, now.index, gv);
+    if (p->residual < 0)
+        NAME(combine)(REALS(r) + residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.z);
+    NAME(dots)(dots, REALS(r) + e, u->atoms, u->ldm, u->ldm, old.count, old.index);
+    for (int64_t k = 0; k < old.count; k++)
+        adjoint[old.index[k]] = 0;
+    for (int64_t k = 0; k < now.count; k++)
+        adjoint[now.index[k]] = gv[k];
+    for (int64_t k = 0; k < old.count; k++)
+        adjoint[old.index[k]] -= step * dots[k];
+    s = NAME(contribute)(u, r, FROM_ARENA, residual, now.count, now.index, gv, -step);
+    return s ? s : NAME(contribute)(u, r, FROM_ARENA, e, old.count, old.index, old.z, -step);
+}
+
+/* Layers [from, to] of the tape that all atoms took part in, by way of the Gram matrix. Atoms that the row uses in none of them
+ * are left out, where that makes them fewer. */
+static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, int64_t from, int64_t to, REAL *sums,
+                                            const pudle_view *gtheta)
+{
+    const piece *pieces = r->pieces.at;
+    const int64_t p = u->spec.atoms;
+    int32_t *number = r->mark; /* -1 everywhere between uses */
+    int64_t size = 0;
+    pudle_status s = want(u, &r->atoms, (size_t)(p + 1) * sizeof(int32_t));
+    if (s)
+        return s;
+    int32_t *atom = r->atoms.at;
+    for (int64_t i = from > 0 ? from - 1 : from; i <= to; i++) {
+        const NAME(code) c = NAME(code_of)(u, r, pieces + i);
+        for (int64_t k = 0; k < c.count; k++)
+            if (number[c.index[k]] < 0) {
+                number[c.index[k]] = (int32_t)size;
+                atom[size++] = c.index[k];
+            }
+    }
+    NAME(trail) t;
+    const bool all = 4 * padded(size) > 3 * u->ld;
+    for (int64_t k = 0; k < size && all; k++)
+        number[atom[k]] = -1;
+    if (all) {
+        s = want(u, &r->trail, (size_t)(3 * u->ld) * sizeof(REAL));
+        REAL *at = r->trail.at;
+        if (s)
+            return s;
+        memset(at, 0, (size_t)(3 * u->ld) * sizeof(REAL));
+        t = (NAME(trail)){ .size = p, .width = u->ld, .stride = u->ld, .gram = u->gram, .outer = g->outer.at, .adjoint = at, .masked = at + u->ld,
+                           .sum = at + 2 * u->ld };
+    } else {
+        s = NAME(trail_room)(u, r, size, true, atom, &t);
+        if (s)
+            return s;
+        REAL *gram = (REAL *)(uintptr_t)t.gram;
+        for (int64_t i = 0; i < size; i++, gram += t.width) {
+            const REAL *row_of = (const REAL *)u->gram + atom[i] * u->ld;
+            for (int64_t k = 0; k < size; k++)
+                gram[k] = row_of[atom[k]];
+            for (int64_t k = size; k < t.width; k++)
+                gram[k] = 0;
+        }
+    }
+    REAL *adjoint = r->u, *up = r->value, *gv = r->v;
+    for (int64_t k = 0; k < t.size; k++)
+        t.adjoint[k] = adjoint[t.atom ? t.atom[k] : k];
+    int32_t *local = r->fresh, *before = local + p;
+    for (int64_t i = to; i >= from && !s; i--) {
+        const NAME(code) now = NAME(code_of)(u, r, pieces + i), old = NAME(code_of)(u, r, i ? pieces + i - 1 : NULL);
+        for (int64_t k = 0; k < now.count; k++) {
+            local[k] = all ? now.index[k] : number[now.index[k]];
+            up[k] = t.adjoint[local[k]];
+        }
+        for (int64_t k = 0; k < old.count; k++)
+            before[k] = all ? old.index[k] : number[old.index[k]];
+        s = NAME(mask)(u, exec, r, pieces[i].first, now.index, now.count, u->keeps_input ? REALS(r) + pieces[i].v : NULL, now.z, up, gv, gtheta);
+        NAME(back_layer)(&t, (REAL)u->spec.step[pieces[i].first - 1], local, now.count, gv, before, old.count, old.z, r->list, r->coef);
+    }
+    for (int64_t k = 0; k < t.size; k++)
+        adjoint[t.atom ? t.atom[k] : k] = t.adjoint[k];
+    for (int64_t k = 0; k < size && !all; k++)
+        number[atom[k]] = -1;
+    return s ? s : NAME(unload)(u, r, g, &t, sums);
+}
+
+/* A row all the way back. given: d loss / d z_T by itself; residual: d loss / d(D z_T). */
+static pudle_status NAME(back_row)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, const REAL *given, const REAL *residual, REAL *sums,
+                                   const pudle_view *gtheta)
+{
+    const int64_t end = u->spec.layers - u->spec.depth;
+    const piece *pieces = r->pieces.at;
+    pudle_status s = PUDLE_OK;
+    int64_t i = r->npieces - 1;
+    if (i < 0)
+        return PUDLE_OK;
+    s = reserve(u, r, pieces[i].count, pieces[i].count);
+    if (s)
+        return s;
+    const NAME(code) last = NAME(code_of)(u, r, pieces + i);
+    NAME(dots)(r->value, residual, u->atoms, u->ldm, u->ldm, last.count, last.index);
+    for (int64_t k = 0; k < last.count; k++)
+        ((REAL *)r->u)[last.index[k]] = given[last.index[k]] + ((const REAL *)r->value)[k];
+    if (u->pairs)
+        s = NAME(contribute)(u, r, FROM_RESIDUAL, r->number, last.count, last.index, last.z, 1);
+    while (i >= 0 && pieces[i].last > end && !s) {
+        if (pieces[i].local) {
+            s = NAME(back_stretch)(u, exec, r, g, &pieces[i], sums, gtheta);
+            i--;
+        } else if (u->pairs) {
+            s = NAME(back_through_data)(u, exec, r, i--, gtheta);
+        } else {
+            int64_t from = i;
+            while (from > 0 && !pieces[from - 1].local && pieces[from - 1].last > end)
+                from--;
+            s = NAME(back_through_gram)(u, exec, r, g, from, i, sums, gtheta);
+            i = from - 1;
+        }
+    }
+    return s;
+}
+
+static void NAME(back_part)(void *ctx, int64_t i)
+{
+    back_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    sample *r = &w->l->row[i];
+    r->status = NAME(back_row)(w->u, w->exec, r, w->g, (const REAL *)w->given->data + i * w->given->stride[0],
+                               (const REAL *)w->l->residual + i * u->ldm, w->sums ? (REAL *)w->sums + i * u->ld : NULL, w->gtheta);
+}
+
+/* ---------------------------------------------------------------- the gradient of shares */
+
+/* Columns [first, first + GRADIENT_ATOMS) of the gradient: for each atom the sum of its shares, a chunk of features at a time so that
+ * the dense rows stay in cache, and turned round at the end. */
+static void NAME(gradient_part)(void *ctx, int64_t part)
+{
+    const share_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    enum { CHUNK = 64 };
+    REAL tile[GRADIENT_ATOMS * CHUNK] __attribute__((aligned(64)));
+    const int64_t first = part * GRADIENT_ATOMS, p = u->spec.atoms, m = u->spec.features, here = p - first < GRADIENT_ATOMS ? p - first : GRADIENT_ATOMS;
+    for (int64_t c = 0; c < m; c += CHUNK) {
+        const int64_t wide = u->ldm - c < CHUNK ? u->ldm - c : CHUNK, true_wide = m - c < CHUNK ? m - c : CHUNK;
+        for (int64_t j = 0; j < here; j++) {
+            const int64_t begin = w->start[first + j], count = w->start[first + j + 1] - begin;
+            NAME(sum_rows)(tile + j * CHUNK, (const REAL *const *)(const void *)w->dense + begin, c, wide, count, (const REAL *)w->coef + begin);
+        }
+        for (int64_t f = 0; f < true_wide; f++) {
+            REAL *to = (REAL *)w->gradient->data + (c + f) * w->gradient->stride[0] + first;
+            for (int64_t j = 0; j < here; j++)
+                to[j] += tile[j * CHUNK + f];
+        }
+    }
+}
+
+/* Shares of all rows, atom by atom: (row order, then order on the tape) fixes the order of every sum. */
+static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, const pudle_view *gradient)
+{
+    const int64_t p = u->spec.atoms;
+    share_work w = { .u = u, .gradient = gradient };
+    pudle_status s = want(u, &l->start, (size_t)(p + 2) * sizeof(int64_t));
+    if (s)
+        return s;
+    int64_t *start = l->start.at, total = 0;
+    memset(start, 0, (size_t)(p + 2) * sizeof(int64_t));
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0; c < l->row[i].nshares; c++) {
+            const share *one = (share *)l->row[i].shares.at + c;
+            for (int64_t k = 0; k < one->count; k++)
+                start[(INTS(&l->row[i]) + one->index)[k] + 2]++;
+            total += one->count;
+        }
+    for (int64_t j = 0; j < p; j++)
+        start[j + 2] += start[j + 1];
+    s = want(u, &l->dense_rows, (size_t)(total + 1) * sizeof(void *));
+    if (!s)
+        s = want(u, &l->coefs, (size_t)(total + 1) * sizeof(REAL));
+    if (s)
+        return s;
+    const REAL **dense = l->dense_rows.at;
+    REAL *coef = l->coefs.at;
+    for (int64_t i = 0; i < rows; i++) {
+        const sample *r = &l->row[i];
+        for (int64_t c = 0; c < r->nshares; c++) {
+            const share *one = (share *)r->shares.at + c;
+            const REAL *from = one->source == FROM_ARENA ? REALS(r) + one->offset
+                             : (const REAL *)(one->source == FROM_ATOMS ? u->atoms : one->source == FROM_TARGET ? l->target : l->residual) + one->offset * u->ldm;
+            for (int64_t k = 0; k < one->count; k++) {
+                const int64_t at = start[(INTS(r) + one->index)[k] + 1]++;
+                dense[at] = from;
+                coef[at] = (REALS(r) + one->coef)[k];
+            }
+        }
+    }
+    w.start = start;
+    w.dense = (const void *const *)(const void *)dense;
+    w.coef = coef;
+    cpu_parts(exec, (p + GRADIENT_ATOMS - 1) / GRADIENT_ATOMS, NAME(gradient_part), &w);
+    return PUDLE_OK;
+}

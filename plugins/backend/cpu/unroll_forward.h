@@ -1,0 +1,433 @@
+/* The way forward of unroll.c. Included twice, with REAL float and double, after unroll_kernels.h. */
+
+/* ---------------------------------------------------------------- one sample */
+
+/* The levels of some entries in layer t: the scalars themselves, or gathered. */
+static pudle_status NAME(levels_of)(pudle_unroll *u, sample *r, int64_t t, const int32_t *index, int64_t count, pudle_cview theta[])
+{
+    for (int i = 0; i < u->spec.levels; i++) {
+        const pudle_cview *all = &u->spec.theta[i];
+        const int64_t cols = all->shape[1];
+        const REAL *from = (const REAL *)all->data + (t - 1) * cols;
+        if (cols > 1) {
+            const pudle_status s = want(u, &r->levels[i], (size_t)(count + 1) * sizeof(REAL));
+            if (s)
+                return s;
+            REAL *to = r->levels[i].at;
+            for (int64_t k = 0; k < count; k++)
+                to[k] = from[index[k]];
+            from = to;
+        }
+        theta[i] = vector_of(from, u->spec.dtype, cols > 1 ? count : 1);
+    }
+    return PUDLE_OK;
+}
+
+static pudle_status NAME(shrink)(pudle_unroll *u, pudle_exec *exec, sample *r, int64_t t, const int32_t *index, int64_t count, const REAL *v, REAL *z)
+{
+    pudle_cview theta[UNROLL_LEVELS];
+    const pudle_status s = NAME(levels_of)(u, r, t, index, count, theta);
+    if (s || count == 0)
+        return s;
+    const pudle_cview in = vector_of(v, u->spec.dtype, count);
+    const pudle_view out = view_of(z, u->spec.dtype, count);
+    return u->kernel->apply(u->spec.prox.self, exec, u->spec.step[t - 1], theta, &in, &out);
+}
+
+/* The present code to the tape, as what layer t made of v; and the residual before the layer, where the way back wants it. */
+static pudle_status NAME(record)(pudle_unroll *u, sample *r, int64_t t, const REAL *v, const REAL *residual)
+{
+    piece *p = NULL;
+    pudle_status s = new_piece(u, r, &p);
+    if (!s)
+        s = take_ints(u, r, r->now, &p->index);
+    if (!s)
+        s = take_reals(u, r, r->now, &p->z);
+    if (!s && u->keeps_input)
+        s = take_reals(u, r, r->now, &p->v);
+    if (!s && residual)
+        s = take_reals(u, r, u->ldm, &p->residual);
+    if (s)
+        return s;
+    if (residual)
+        memcpy(REALS(r) + p->residual, residual, (size_t)u->ldm * sizeof(REAL));
+    p->first = p->last = (int32_t)t;
+    p->count = (int32_t)r->now;
+    memcpy(INTS(r) + p->index, r->index, (size_t)r->now * sizeof(int32_t));
+    memcpy(REALS(r) + p->z, r->z, (size_t)r->now * sizeof(REAL));
+    if (u->keeps_input)
+        memcpy(REALS(r) + p->v, v, (size_t)r->now * sizeof(REAL));
+    return PUDLE_OK;
+}
+
+/* One layer from the correlations d_j'(x - D z) of all atoms with the present residual. */
+static pudle_status NAME(advance)(pudle_unroll *u, pudle_exec *exec, sample *r, const REAL *corr, const REAL *residual, bool tape)
+{
+    const int64_t t = ++r->t, p = u->spec.atoms;
+    REAL *v = r->v, *z = r->z, *value = r->value;
+    reference *const old = &r->ref[1], *const now = &r->ref[0], kept = *old;
+    *old = *now; /* the two last evaluations are what the look ahead goes by */
+    *now = kept;
+    now->count = r->now;
+    memcpy(now->index, r->index, (size_t)r->now * sizeof(int32_t));
+    memcpy(now->z, z, (size_t)r->now * sizeof(REAL));
+    memcpy(now->corr, corr, (size_t)u->ld * sizeof(REAL));
+    r->refs++;
+
+    NAME(scaled)(v, (REAL)u->spec.step[t - 1], corr, u->ld);
+    for (int64_t k = 0; k < r->now; k++)
+        v[r->index[k]] += z[k];
+    const REAL *dead = (const REAL *)u->dead + (u->dead_along ? (t - 1) * u->ld : t - 1);
+    r->now = NAME(collect)(v, p, dead, u->dead_along, r->index, value);
+    pudle_status s = NAME(shrink)(u, exec, r, t, r->index, r->now, value, z);
+    if (!s && tape && t >= u->spec.layers - u->spec.depth)
+        s = NAME(record)(u, r, t, value, u->pairs && t > u->spec.layers - u->spec.depth ? residual : NULL);
+    return s;
+}
+
+/* ---------------------------------------------------------------- few atoms alone */
+
+/* Which atoms a row may go on with alone, and how far the residual may then stray: see `stretch` in unroll.c. Marks them in r->mark
+ * and returns how many; 0: it had better not. */
+static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
+{
+    static const double fractions[] = { 0.5, 0.6, 0.7, 0.8, 0.9 };
+    const int64_t p = u->spec.atoms, t = r->t;
+    const double quiet = t < u->spec.layers ? u->quiet[t] : 0;
+    const reference *b = &r->ref[0], *a = &r->ref[1];
+    const REAL *cb = b->corr, *ca = a->corr, *zb = b->z, *za = a->z;
+    REAL *score = r->v;
+    if (r->refs < 2 || t >= u->spec.layers || !(quiet > 0))
+        return 0;
+    const int64_t least = r->now + b->count + a->count, most = u->gram ? (int64_t)sqrt((double)((r->now + 8) * u->ld)) : (int64_t)(2 * sqrt((double)p));
+    double moved = 0; /* ||D (z_b - z_a)||^2 */
+    for (int64_t k = 0; k < b->count; k++)
+        moved += (double)zb[k] * (double)(ca[b->index[k]] - cb[b->index[k]]);
+    for (int64_t k = 0; k < a->count; k++)
+        moved -= (double)za[k] * (double)(ca[a->index[k]] - cb[a->index[k]]);
+    const double reach = u->longest * sqrt(moved > 0 ? moved : 0) * r->caution;
+    if (r->now > most || !(reach < 0.5 * quiet))
+        return 0;
+    NAME(look_ahead)(score, cb, ca, (REAL)UNROLL_FAR, u->ld);
+    double level = 0;
+    for (size_t i = 0; i < sizeof fractions / sizeof *fractions && level == 0; i++)
+        if (reach < (1 - fractions[i]) * quiet && least + NAME(count_above)(score, (REAL)(fractions[i] * quiet), p) <= most + r->now)
+            level = fractions[i] * quiet;
+    if (level == 0)
+        return 0;
+    int64_t count = 0;
+    const struct { const int32_t *index; int64_t count; } forced[] = { { r->index, r->now }, { b->index, b->count }, { a->index, a->count } };
+    for (int i = 0; i < 3; i++)
+        for (int64_t k = 0; k < forced[i].count; k++)
+            r->mark[forced[i].index[k]] = -2;
+    double highest = 0;
+    for (int64_t j = 0; j < p; j++) {
+        if (r->mark[j] == -2 || !((double)score[j] <= level))
+            r->mark[j] = (int32_t)count++;
+        else if ((double)score[j] > highest)
+            highest = (double)score[j];
+    }
+    *clear = highest;
+    return count;
+}
+
+/* The piece of the Gram matrix that belongs to some atoms: from G, or from the atoms themselves, where pairs that the row's last
+ * stretch had are taken from there. */
+static pudle_status NAME(local_gram)(pudle_unroll *u, sample *r, const piece *last, const int32_t *atom, int64_t count, int64_t width, REAL *to)
+{
+    memset(to, 0, (size_t)(count * width) * sizeof(REAL));
+    if (u->gram) {
+        for (int64_t i = 0; i < count; i++) {
+            const REAL *from = (const REAL *)u->gram + atom[i] * u->ld;
+            for (int64_t k = 0; k < count; k++)
+                to[i * width + k] = from[atom[k]];
+        }
+        return PUDLE_OK;
+    }
+    int32_t *fresh = r->fresh, *place = fresh + u->spec.atoms, *before = place + u->spec.atoms;
+    REAL *out = r->v;
+    for (int64_t i = 0; i < count; i++)
+        before[i] = -1;
+    for (int64_t i = 0; last && i < last->count; i++)
+        if (r->mark[(INTS(r) + last->index)[i]] >= 0)
+            before[r->mark[(INTS(r) + last->index)[i]]] = (int32_t)i;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t unknown = 0;
+        for (int64_t k = 0; k <= i; k++) {
+            if (before[i] >= 0 && before[k] >= 0) {
+                to[i * width + k] = (REALS(r) + last->gram)[before[i] * last->width + before[k]];
+            } else {
+                place[unknown] = (int32_t)k;
+                fresh[unknown++] = atom[k];
+            }
+        }
+        NAME(dots)(out, (const REAL *)u->atoms + atom[i] * u->ldm, u->atoms, u->ldm, u->ldm, unknown, fresh);
+        for (int64_t k = 0; k < unknown; k++)
+            to[i * width + place[k]] = out[k];
+        for (int64_t k = 0; k < i; k++)
+            to[k * width + i] = to[i * width + k];
+    }
+    return PUDLE_OK;
+}
+
+/* A stretch's arrays, one entry an atom. */
+typedef struct NAME(stretch) {
+    REAL *zb, *cb;      /* code and correlations at the last evaluation */
+    REAL *e, *change;   /* direction from the evaluation before it: z_b - z_a and G of it */
+    REAL *dz, *g, *v, *none;
+    const REAL *gram;
+    const int32_t *atom;
+    int64_t count, width;
+    double length2;     /* e' G e */
+    double clear;       /* no other atom's correlation is above it on the way ahead */
+} NAME(stretch);
+
+/* May layer t leave the other atoms out? Also g = G (z - z_b). The residual is within `off` of a point on the line through the
+ * last two evaluations, up to which the others' correlations stay below `clear`; so they stay below clear + longest off. */
+static bool NAME(others_stay_quiet)(const pudle_unroll *u, NAME(stretch) *s, int64_t t, const REAL *z, int32_t *list, REAL *coef)
+{
+    int64_t n = 0;
+    double along = 0, size = 0, rounding = 0;
+    for (int64_t k = 0; k < s->count; k++) {
+        const REAL d = z[k] - s->zb[k];
+        s->dz[k] = d;
+        list[n] = (int32_t)k;
+        coef[n] = d;
+        n += d != 0;
+    }
+    NAME(combine)(s->g, s->none, s->gram, s->width, s->width, n, list, coef);
+    for (int64_t k = 0; k < n; k++) {
+        const int32_t i = list[k];
+        const double d = (double)coef[k], g = (double)s->g[i];
+        size += d * g;
+        along += d * (double)s->change[i];
+        rounding += fabs(d) * (fabs(g) + fabs(d));
+    }
+    const double how_far = s->length2 > 0 ? along / s->length2 : 0;
+    const double off2 = size - how_far * along + 64 * NAME(epsilon) * rounding;
+    const double room = (1 - 1024 * NAME(epsilon)) * u->quiet[t - 1] - s->clear;
+    return how_far >= 0 && how_far <= UNROLL_FAR && room > 0 && u->longest * u->longest * off2 <= room * room;
+}
+
+static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t count, const piece *last, piece *p, NAME(stretch) *s)
+{
+    const int64_t width = padded(count);
+    const int64_t previous = last ? last - (piece *)r->pieces.at : -1;
+    int64_t work = 0;
+    pudle_status status = take_ints(u, r, count, &p->index);
+    if (!status)
+        status = take_reals(u, r, width * width, &p->gram);
+    if (!status)
+        status = take_reals(u, r, 8 * width, &work);
+    if (status)
+        return status;
+    p->local = true;
+    p->count = (int32_t)count;
+    p->width = (int32_t)width;
+    int32_t *atom = INTS(r) + p->index;
+    for (int64_t j = 0, k = 0; k < count; j++)
+        if (r->mark[j] >= 0)
+            atom[k++] = (int32_t)j;
+    NAME(local_gram)(u, r, previous >= 0 ? (piece *)r->pieces.at + previous : NULL, atom, count, width, REALS(r) + p->gram);
+    REAL *at = REALS(r) + work;
+    memset(at, 0, (size_t)(8 * width) * sizeof(REAL));
+    *s = (NAME(stretch)){ .count = count, .width = width };
+    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v, &s->none };
+    for (int i = 0; i < 8; i++)
+        *arrays[i] = at + i * width;
+    const reference *b = &r->ref[0], *a = &r->ref[1];
+    for (int64_t k = 0; k < b->count; k++)
+        s->zb[r->mark[b->index[k]]] = s->e[r->mark[b->index[k]]] = ((const REAL *)b->z)[k];
+    for (int64_t k = 0; k < a->count; k++)
+        s->e[r->mark[a->index[k]]] -= ((const REAL *)a->z)[k];
+    for (int64_t k = 0; k < count; k++) {
+        s->cb[k] = ((const REAL *)b->corr)[atom[k]];
+        s->change[k] = ((const REAL *)a->corr)[atom[k]] - s->cb[k];
+        s->length2 += (double)s->e[k] * (double)s->change[k];
+    }
+    p->work = work;
+    return PUDLE_OK;
+}
+
+/* Growing the arena may move it. */
+static void NAME(rebase)(sample *r, const piece *p, NAME(stretch) *s)
+{
+    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v, &s->none };
+    for (int i = 0; i < 8; i++)
+        *arrays[i] = REALS(r) + p->work + i * p->width;
+    s->gram = REALS(r) + p->gram;
+    s->atom = INTS(r) + p->index;
+}
+
+/* As many layers as can be shown to need no other atoms. */
+static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r, bool tape)
+{
+    NAME(stretch) s = { .clear = 0 };
+    piece *p = NULL;
+    double clear = 0;
+    const int64_t count = NAME(choose)(u, r, &clear), ints = r->nints, reals = r->nreals, begun = r->t;
+    if (count == 0)
+        return PUDLE_OK;
+    const piece *last = NULL;
+    for (int64_t i = r->npieces - 1; i >= 0 && !last && !u->gram; i--)
+        if (((piece *)r->pieces.at)[i].local)
+            last = (piece *)r->pieces.at + i;
+    const int64_t previous = last ? last - (piece *)r->pieces.at : -1;
+    pudle_status status = new_piece(u, r, &p);
+    if (!status)
+        status = NAME(begin_stretch)(u, r, count, previous >= 0 ? (piece *)r->pieces.at + previous : NULL, p, &s);
+    s.clear = clear;
+    const int64_t width = padded(count), slot = u->keeps_input ? 2 * width : width;
+    int64_t slots = tape ? 16 : 2, used = 0;
+    if (!status)
+        status = take_reals(u, r, slots * slot, &p->z);
+    if (!status) {
+        NAME(rebase)(r, p, &s);
+        REAL *z = REALS(r) + p->z;
+        memset(z, 0, (size_t)slot * sizeof(REAL));
+        for (int64_t k = 0; k < r->now; k++)
+            z[r->mark[r->index[k]]] = ((const REAL *)r->z)[k];
+        if (u->keeps_input) /* what lies outside its dead zone: told from the rest by a NaN-free flag, see back_all */
+            for (int64_t k = 0; k < count; k++)
+                z[width + k] = 0;
+    }
+    while (!status && r->t < u->spec.layers) {
+        const int64_t t = r->t + 1, from = tape ? used : used % 2, to = tape ? used + 1 : (used + 1) % 2;
+        if (to >= slots) {
+            int64_t more = 0;
+            status = take_reals(u, r, slots * slot, &more); /* follows on: nothing else has been taken since */
+            slots *= 2;
+            NAME(rebase)(r, p, &s);
+        }
+        const REAL *z = REALS(r) + p->z + from * slot;
+        REAL *next = REALS(r) + p->z + to * slot, *v = u->keeps_input ? next + width : s.v;
+        if (status || !NAME(others_stay_quiet)(u, &s, t, z, r->list, r->coef))
+            break;
+        const REAL step = (REAL)u->spec.step[t - 1];
+        for (int64_t k = 0; k < width; k++)
+            v[k] = z[k] + step * (s.cb[k] - s.g[k]);
+        for (int64_t k = count; k < width; k++)
+            next[k] = v[k] = 0;
+        status = NAME(shrink)(u, exec, r, t, s.atom, count, v, next);
+        r->t = t;
+        used++;
+    }
+    for (int64_t k = 0; k < count && !status; k++) /* marks are clean between stretches */
+        r->mark[s.atom[k]] = -1;
+    if (status)
+        return status;
+    if (used) {
+        const REAL *z = REALS(r) + p->z + (tape ? used : used % 2) * slot;
+        r->now = 0;
+        for (int64_t k = 0; k < count; k++)
+            if (z[k] != 0) {
+                r->index[r->now] = s.atom[k];
+                ((REAL *)r->z)[r->now++] = z[k];
+            }
+        p->first = (int32_t)begun + 1;
+        p->last = (int32_t)r->t;
+    }
+    if (used < 3)
+        r->caution *= 1.5; /* the work of a stretch must pay */
+    if (used && tape) {
+        r->nreals = p->z + (used + 1) * slot;
+    } else {
+        r->npieces--;
+        r->nints = ints;
+        r->nreals = reals;
+    }
+    return PUDLE_OK;
+}
+
+/* ---------------------------------------------------------------- a block of rows */
+
+/* A row after its correlations have been evaluated. */
+static void NAME(step_row)(void *ctx, int64_t i)
+{
+    round_work *w = ctx;
+    sample *r = w->pending[i];
+    r->status = NAME(advance)(w->u, w->exec, r, (const REAL *)w->l->corr + i * w->u->ld,
+                              w->u->gram ? NULL : (const REAL *)w->l->residual + i * w->u->ldm, w->tape);
+    if (!r->status)
+        r->status = NAME(run_alone)(w->u, w->exec, r, w->tape);
+}
+
+/* residual = D z - x of the present code: a sum of few atoms. */
+static void NAME(residual_row)(void *ctx, int64_t i)
+{
+    round_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    const sample *r = w->pending[i];
+    NAME(combine)((REAL *)w->l->residual + i * u->ldm, (const REAL *)w->l->target + r->number * u->ldm, u->atoms, u->ldm, u->ldm, r->now, r->index, r->z);
+}
+
+/* corr = c - G z of the present code: a sum of few rows of G. */
+static void NAME(gram_row)(void *ctx, int64_t i)
+{
+    round_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    sample *r = w->pending[i];
+    REAL *coef = r->coef;
+    for (int64_t k = 0; k < r->now; k++)
+        coef[k] = -((const REAL *)r->z)[k];
+    NAME(combine)((REAL *)w->l->corr + i * u->ld, (const REAL *)w->l->base + r->number * u->ld, u->gram, u->ld, u->ld, r->now, r->index, coef);
+}
+
+/* The same by one product for all rows, for codes that are not sparse. */
+static pudle_status NAME(gram_product)(round_work *w)
+{
+    pudle_unroll *u = w->u;
+    pudle_status s = want(u, &w->l->dense, (size_t)(w->count * u->ld) * sizeof(REAL));
+    if (s)
+        return s;
+    REAL *z = w->l->dense.at;
+    memset(z, 0, (size_t)(w->count * u->ld) * sizeof(REAL));
+    for (int64_t i = 0; i < w->count; i++) {
+        const sample *r = w->pending[i];
+        for (int64_t k = 0; k < r->now; k++)
+            z[i * u->ld + r->index[k]] = ((const REAL *)r->z)[k];
+        memcpy((REAL *)w->l->corr + i * u->ld, (const REAL *)w->l->base + r->number * u->ld, (size_t)u->ld * sizeof(REAL));
+    }
+    return product(u, w->exec, -1.0, z, w->count, u->spec.atoms, u->ld, u->gram, u->spec.atoms, u->ld, 1.0, w->l->corr, u->ld);
+}
+
+/* The correlations of all atoms with the residuals of the rows that wait for them. */
+static pudle_status NAME(evaluate)(round_work *w)
+{
+    pudle_unroll *u = w->u;
+    int64_t nonzero = 0;
+    for (int64_t i = 0; i < w->count; i++)
+        nonzero += w->pending[i]->now;
+    if (!u->gram) {
+        cpu_parts(w->exec, w->count, NAME(residual_row), w);
+        return product_by_columns(u, w->exec, -1.0, w->l->residual, w->count, u->ldm, w->l->corr);
+    }
+    if ((double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
+        return NAME(gram_product)(w);
+    cpu_parts(w->exec, w->count, NAME(gram_row), w);
+    return PUDLE_OK;
+}
+
+/* Rounds: every row that is not done has its correlations evaluated, all by one product; then it goes on by itself as far as
+ * it can. */
+static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, bool tape)
+{
+    round_work w = { .u = u, .exec = exec, .l = l, .tape = tape, .pending = l->pending };
+    pudle_status s = PUDLE_OK;
+    for (int64_t i = 0; i < rows; i++)
+        reset_row(&l->row[i]);
+    while (!s) {
+        w.count = 0;
+        for (int64_t i = 0; i < rows; i++)
+            if (l->row[i].t < u->spec.layers)
+                w.pending[w.count++] = &l->row[i];
+        if (w.count == 0)
+            break;
+        s = NAME(evaluate)(&w);
+        if (!s)
+            cpu_parts(exec, w.count, NAME(step_row), &w);
+        for (int64_t i = 0; i < w.count && !s; i++)
+            s = w.pending[i]->status;
+    }
+    return s;
+}
