@@ -53,6 +53,8 @@ typedef struct piece {
     int64_t index, z, v;   /* a stretch: z of the code before it, then z (and v beside it, where it is kept) of each layer */
     int64_t gram, work;    /* a stretch: (width, width) of G */
     int64_t residual;      /* D z - x before the layer */
+    int64_t slots;         /* a stretch: codes it has room for */
+    double clear;          /* a stretch: the other atoms' correlations stay below it */
 } piece;
 
 /* Part of the gradient: a dense row times a sparse one. */
@@ -81,8 +83,10 @@ typedef struct sample {
     int32_t *list;               /* (ld) */
     void *v, *u, *coef;          /* (ld) */
     const void *target;
-    buffer ints, reals, pieces, shares, trail, atoms, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
+    buffer ints, reals, pieces, shares, trail, atoms, four, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
     int64_t nints, nreals, npieces, nshares;
+    bool open;                   /* the last piece is a stretch that may go on */
+    int64_t ints_before, reals_before; /* of it */
     void *memory;                /* what the fixed arrays lie in */
     pudle_status status;
 } sample;
@@ -254,6 +258,7 @@ static void reset_row(sample *r)
 {
     r->t = r->now = r->refs = r->nints = r->nreals = r->npieces = r->nshares = 0;
     r->caution = 1;
+    r->open = false;
     r->status = PUDLE_OK;
 }
 
@@ -380,7 +385,7 @@ static const double NAME(epsilon) = DBL_EPSILON;
 
 static void row_free(pudle_unroll *u, sample *r)
 {
-    buffer *const buffers[] = { &r->ints, &r->reals, &r->pieces, &r->shares, &r->trail, &r->atoms };
+    buffer *const buffers[] = { &r->ints, &r->reals, &r->pieces, &r->shares, &r->trail, &r->atoms, &r->four };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         host_free(u->root, buffers[i]->at);
     for (int i = 0; i < UNROLL_LEVELS; i++) {

@@ -130,18 +130,36 @@ static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample
 {
     const int64_t slot = u->keeps_input ? 2 * p->width : p->width, first = p->first > u->spec.layers - u->spec.depth ? p->first : u->spec.layers - u->spec.depth + 1;
     const piece stretch = *p;
-    NAME(trail) t;
+    NAME(trail) t = { 0 };
     pudle_status s = NAME(trail_room)(u, r, stretch.count, false, INTS(r) + stretch.index, &t);
     if (s)
         return s;
-    REAL *adjoint = r->u, *gv = r->v;
+    s = want(u, &r->four, (size_t)(6 * t.width) * sizeof(REAL)); /* J' u of four layers, and room */
+    if (s)
+        return s;
+    REAL *adjoint = r->u, *gv = r->four.at, *room = gv + 5 * t.width;
+    memset(gv, 0, (size_t)(6 * t.width) * sizeof(REAL));
     t.gram = REALS(r) + stretch.gram;
     for (int64_t k = 0; k < t.size; k++)
         t.adjoint[k] = adjoint[t.atom[k]];
+    const REAL *before[4];
+    REAL step[4];
+    int held = 0;
     for (int64_t layer = stretch.last; layer >= first && !s; layer--) {
         const REAL *z = REALS(r) + stretch.z + (layer - stretch.first + 1) * slot;
-        s = NAME(mask)(u, exec, r, layer, t.atom, t.size, u->keeps_input ? z + t.width : NULL, z, t.adjoint, gv, gtheta);
-        NAME(back_layer)(&t, (REAL)u->spec.step[layer - 1], NULL, t.size, gv, NULL, t.size, z - slot, r->list, r->coef);
+        REAL *masked = gv + held * t.width;
+        s = NAME(mask)(u, exec, r, layer, t.atom, t.size, u->keeps_input ? z + t.width : NULL, z, t.adjoint, masked, gtheta);
+        step[held] = (REAL)u->spec.step[layer - 1];
+        before[held] = z - slot;
+        NAME(stretch_back)(t.adjoint, t.sum, room, masked, step[held], t.gram, t.size, t.width);
+        if (++held < 4 && layer > first)
+            continue;
+        for (; held < 4; held++) {
+            step[held] = 0;
+            before[held] = before[0];
+        }
+        NAME(outer_four)(t.outer, t.size, t.width, before, gv, step);
+        held = 0;
     }
     for (int64_t k = 0; k < t.size; k++)
         adjoint[t.atom[k]] = t.adjoint[k];
@@ -221,7 +239,7 @@ static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, s
             }
     }
     NAME(trail) t;
-    const bool all = 4 * padded(size) > 3 * u->ld;
+    const bool all = 2 * padded(size) > u->ld;
     for (int64_t k = 0; k < size && all; k++)
         number[atom[k]] = -1;
     if (all) {

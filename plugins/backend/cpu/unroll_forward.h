@@ -60,20 +60,25 @@ static pudle_status NAME(record)(pudle_unroll *u, sample *r, int64_t t, const RE
     return PUDLE_OK;
 }
 
+/* The present code and the correlations of its residual as the last evaluation; the last becomes the one before. */
+static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr)
+{
+    const reference kept = r->ref[1];
+    r->ref[1] = r->ref[0];
+    r->ref[0] = kept;
+    reference *const now = &r->ref[0];
+    now->count = r->now;
+    memcpy(now->index, r->index, (size_t)r->now * sizeof(int32_t));
+    memcpy(now->z, r->z, (size_t)r->now * sizeof(REAL));
+    memcpy(now->corr, corr, (size_t)u->ld * sizeof(REAL));
+    r->refs++;
+}
+
 /* One layer from the correlations d_j'(x - D z) of all atoms with the present residual. */
 static pudle_status NAME(advance)(pudle_unroll *u, pudle_exec *exec, sample *r, const REAL *corr, const REAL *residual, bool tape)
 {
     const int64_t t = ++r->t, p = u->spec.atoms;
     REAL *v = r->v, *z = r->z, *value = r->value;
-    reference *const old = &r->ref[1], *const now = &r->ref[0], kept = *old;
-    *old = *now; /* the two last evaluations are what the look ahead goes by */
-    *now = kept;
-    now->count = r->now;
-    memcpy(now->index, r->index, (size_t)r->now * sizeof(int32_t));
-    memcpy(now->z, z, (size_t)r->now * sizeof(REAL));
-    memcpy(now->corr, corr, (size_t)u->ld * sizeof(REAL));
-    r->refs++;
-
     NAME(scaled)(v, (REAL)u->spec.step[t - 1], corr, u->ld);
     for (int64_t k = 0; k < r->now; k++)
         v[r->index[k]] += z[k];
@@ -87,42 +92,53 @@ static pudle_status NAME(advance)(pudle_unroll *u, pudle_exec *exec, sample *r, 
 
 /* ---------------------------------------------------------------- few atoms alone */
 
-/* Which atoms a row may go on with alone, and how far the residual may then stray: see `stretch` in unroll.c. Marks them in r->mark
- * and returns how many; 0: it had better not. */
+/* longest ||D (z_b - z_a)||: how far the residual came between the two last evaluations, as it concerns an atom. */
+static double NAME(reach)(const pudle_unroll *u, const sample *r)
+{
+    const reference *b = &r->ref[0], *a = &r->ref[1];
+    const REAL *cb = b->corr, *ca = a->corr;
+    double moved = 0;
+    for (int64_t k = 0; k < b->count; k++)
+        moved += (double)((const REAL *)b->z)[k] * (double)(ca[b->index[k]] - cb[b->index[k]]);
+    for (int64_t k = 0; k < a->count; k++)
+        moved -= (double)((const REAL *)a->z)[k] * (double)(ca[a->index[k]] - cb[a->index[k]]);
+    return u->longest * sqrt(moved > 0 ? moved : 0);
+}
+
+/* Which atoms a row may go on with alone: those of the present code and of the two last evaluations, and those whose correlations
+ * come near the dead zone on the way ahead; as few as leave room for what may be expected. Marks them and returns how many;
+ * 0: it had better not. clear: what the others' correlations stay below. */
 static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
 {
-    static const double fractions[] = { 0.5, 0.6, 0.7, 0.8, 0.9 };
+    static const double fractions[] = { 0.9, 0.8, 0.7, 0.6, 0.5 }; /* of the dead zone: the fewest atoms first */
     const int64_t p = u->spec.atoms, t = r->t;
     const double quiet = t < u->spec.layers ? u->quiet[t] : 0;
     const reference *b = &r->ref[0], *a = &r->ref[1];
-    const REAL *cb = b->corr, *ca = a->corr, *zb = b->z, *za = a->z;
     REAL *score = r->v;
-    if (r->refs < 2 || t >= u->spec.layers || !(quiet > 0))
+    const int64_t most = u->gram ? (int64_t)sqrt((double)((r->now + 8) * u->ld)) : (int64_t)(4 * sqrt((double)p));
+    if (r->refs < 2 || !(quiet > 0) || r->now > most || b->count > most || a->count > most)
         return 0;
-    const int64_t least = r->now + b->count + a->count, most = u->gram ? (int64_t)sqrt((double)((r->now + 8) * u->ld)) : (int64_t)(2 * sqrt((double)p));
-    double moved = 0; /* ||D (z_b - z_a)||^2 */
-    for (int64_t k = 0; k < b->count; k++)
-        moved += (double)zb[k] * (double)(ca[b->index[k]] - cb[b->index[k]]);
-    for (int64_t k = 0; k < a->count; k++)
-        moved -= (double)za[k] * (double)(ca[a->index[k]] - cb[a->index[k]]);
-    const double reach = u->longest * sqrt(moved > 0 ? moved : 0) * r->caution;
-    if (r->now > most || !(reach < 0.5 * quiet))
+    const double reach = NAME(reach)(u, r) * r->caution;
+    if (!(reach < 0.5 * quiet))
         return 0;
-    NAME(look_ahead)(score, cb, ca, (REAL)UNROLL_FAR, u->ld);
+    NAME(look_ahead)(score, b->corr, a->corr, (REAL)UNROLL_FAR, u->ld);
+    const struct { const int32_t *index; int64_t count; } forced[] = { { r->index, r->now }, { b->index, b->count }, { a->index, a->count } };
+    int64_t least = 0;
+    for (int i = 0; i < 3; i++) /* these are in in any case, and need not be counted again */
+        for (int64_t k = 0; k < forced[i].count; k++) {
+            least += score[forced[i].index[k]] != -1;
+            score[forced[i].index[k]] = -1;
+        }
     double level = 0;
     for (size_t i = 0; i < sizeof fractions / sizeof *fractions && level == 0; i++)
-        if (reach < (1 - fractions[i]) * quiet && least + NAME(count_above)(score, (REAL)(fractions[i] * quiet), p) <= most + r->now)
+        if (reach < (1 - fractions[i]) * quiet && least + NAME(count_above)(score, (REAL)(fractions[i] * quiet), p) <= most)
             level = fractions[i] * quiet;
     if (level == 0)
         return 0;
     int64_t count = 0;
-    const struct { const int32_t *index; int64_t count; } forced[] = { { r->index, r->now }, { b->index, b->count }, { a->index, a->count } };
-    for (int i = 0; i < 3; i++)
-        for (int64_t k = 0; k < forced[i].count; k++)
-            r->mark[forced[i].index[k]] = -2;
     double highest = 0;
     for (int64_t j = 0; j < p; j++) {
-        if (r->mark[j] == -2 || !((double)score[j] <= level))
+        if (score[j] == -1 || !((double)score[j] <= level))
             r->mark[j] = (int32_t)count++;
         else if ((double)score[j] > highest)
             highest = (double)score[j];
@@ -135,7 +151,8 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
  * stretch had are taken from there. */
 static pudle_status NAME(local_gram)(pudle_unroll *u, sample *r, const piece *last, const int32_t *atom, int64_t count, int64_t width, REAL *to)
 {
-    memset(to, 0, (size_t)(count * width) * sizeof(REAL));
+    for (int64_t i = 0; i < count; i++)
+        memset(to + i * width + count, 0, (size_t)(width - count) * sizeof(REAL));
     if (u->gram) {
         for (int64_t i = 0; i < count; i++) {
             const REAL *from = (const REAL *)u->gram + atom[i] * u->ld;
@@ -174,7 +191,7 @@ static pudle_status NAME(local_gram)(pudle_unroll *u, sample *r, const piece *la
 typedef struct NAME(stretch) {
     REAL *zb, *cb;      /* code and correlations at the last evaluation */
     REAL *e, *change;   /* direction from the evaluation before it: z_b - z_a and G of it */
-    REAL *dz, *g, *v, *none;
+    REAL *dz, *g, *v;
     const REAL *gram;
     const int32_t *atom;
     int64_t count, width;
@@ -184,159 +201,161 @@ typedef struct NAME(stretch) {
 
 /* May layer t leave the other atoms out? Also g = G (z - z_b). The residual is within `off` of a point on the line through the
  * last two evaluations, up to which the others' correlations stay below `clear`; so they stay below clear + longest off. */
-static bool NAME(others_stay_quiet)(const pudle_unroll *u, NAME(stretch) *s, int64_t t, const REAL *z, int32_t *list, REAL *coef)
+static bool NAME(others_stay_quiet)(const pudle_unroll *u, const NAME(stretch) *s, int64_t t, const REAL *z)
 {
-    int64_t n = 0;
-    double along = 0, size = 0, rounding = 0;
-    for (int64_t k = 0; k < s->count; k++) {
-        const REAL d = z[k] - s->zb[k];
-        s->dz[k] = d;
-        list[n] = (int32_t)k;
-        coef[n] = d;
-        n += d != 0;
-    }
-    NAME(combine)(s->g, s->none, s->gram, s->width, s->width, n, list, coef);
-    for (int64_t k = 0; k < n; k++) {
-        const int32_t i = list[k];
-        const double d = (double)coef[k], g = (double)s->g[i];
-        size += d * g;
-        along += d * (double)s->change[i];
-        rounding += fabs(d) * (fabs(g) + fabs(d));
-    }
-    const double how_far = s->length2 > 0 ? along / s->length2 : 0;
-    const double off2 = size - how_far * along + 64 * NAME(epsilon) * rounding;
+    REAL sums[3]; /* ||D (z - z_b)||^2, <D (z - z_b), D e>, and what bounds the rounding of the first */
+    NAME(stray)(s->g, s->dz, z, s->zb, s->gram, s->change, s->count, s->width, sums);
+    const double along = (double)sums[1], how_far = s->length2 > 0 ? along / s->length2 : 0;
+    const double off2 = (double)sums[0] - how_far * along + 64 * NAME(epsilon) * (double)sums[2];
     const double room = (1 - 1024 * NAME(epsilon)) * u->quiet[t - 1] - s->clear;
     return how_far >= 0 && how_far <= UNROLL_FAR && room > 0 && u->longest * u->longest * off2 <= room * room;
 }
 
-static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t count, const piece *last, piece *p, NAME(stretch) *s)
+/* The arrays of a piece; growing the arena may move them. */
+static void NAME(lay_out)(const sample *r, const piece *p, NAME(stretch) *s)
 {
-    const int64_t width = padded(count);
-    const int64_t previous = last ? last - (piece *)r->pieces.at : -1;
-    int64_t work = 0;
-    pudle_status status = take_ints(u, r, count, &p->index);
-    if (!status)
-        status = take_reals(u, r, width * width, &p->gram);
-    if (!status)
-        status = take_reals(u, r, 8 * width, &work);
-    if (status)
-        return status;
-    p->local = true;
-    p->count = (int32_t)count;
-    p->width = (int32_t)width;
-    int32_t *atom = INTS(r) + p->index;
-    for (int64_t j = 0, k = 0; k < count; j++)
-        if (r->mark[j] >= 0)
-            atom[k++] = (int32_t)j;
-    NAME(local_gram)(u, r, previous >= 0 ? (piece *)r->pieces.at + previous : NULL, atom, count, width, REALS(r) + p->gram);
-    REAL *at = REALS(r) + work;
-    memset(at, 0, (size_t)(8 * width) * sizeof(REAL));
-    *s = (NAME(stretch)){ .count = count, .width = width };
-    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v, &s->none };
-    for (int i = 0; i < 8; i++)
-        *arrays[i] = at + i * width;
+    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v };
+    for (int i = 0; i < 7; i++)
+        *arrays[i] = REALS(r) + p->work + i * p->width;
+    s->gram = REALS(r) + p->gram;
+    s->atom = INTS(r) + p->index;
+    s->count = p->count;
+    s->width = p->width;
+}
+
+/* What a stretch takes from the two last evaluations. */
+static void NAME(anchor)(const sample *r, NAME(stretch) *s)
+{
     const reference *b = &r->ref[0], *a = &r->ref[1];
+    memset(s->zb, 0, (size_t)s->width * sizeof(REAL));
+    memset(s->e, 0, (size_t)s->width * sizeof(REAL));
     for (int64_t k = 0; k < b->count; k++)
         s->zb[r->mark[b->index[k]]] = s->e[r->mark[b->index[k]]] = ((const REAL *)b->z)[k];
     for (int64_t k = 0; k < a->count; k++)
         s->e[r->mark[a->index[k]]] -= ((const REAL *)a->z)[k];
-    for (int64_t k = 0; k < count; k++) {
-        s->cb[k] = ((const REAL *)b->corr)[atom[k]];
-        s->change[k] = ((const REAL *)a->corr)[atom[k]] - s->cb[k];
+    s->length2 = 0;
+    for (int64_t k = 0; k < s->count; k++) {
+        s->cb[k] = ((const REAL *)b->corr)[s->atom[k]];
+        s->change[k] = ((const REAL *)a->corr)[s->atom[k]] - s->cb[k];
         s->length2 += (double)s->e[k] * (double)s->change[k];
     }
-    p->work = work;
+}
+
+/* A stretch among the marked atoms, which are `count`, begins at the present code. */
+static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t count, double clear, bool tape)
+{
+    const int64_t width = padded(count), slot = u->keeps_input ? 2 * width : width;
+    int64_t last = -1;
+    piece *p = NULL;
+    for (int64_t i = r->npieces - 1; i >= 0 && last < 0 && !u->gram; i--)
+        if (((piece *)r->pieces.at)[i].local)
+            last = i;
+    r->ints_before = r->nints;
+    r->reals_before = r->nreals;
+    pudle_status s = new_piece(u, r, &p);
+    if (s)
+        return s;
+    *p = (piece){ .local = true, .first = (int32_t)r->t + 1, .last = (int32_t)r->t, .count = (int32_t)count, .width = (int32_t)width, .clear = clear,
+                  .slots = tape ? 16 : 2 };
+    s = take_ints(u, r, count, &p->index);
+    if (!s)
+        s = take_reals(u, r, width * width, &p->gram);
+    if (!s)
+        s = take_reals(u, r, 7 * width, &p->work);
+    if (!s)
+        s = take_reals(u, r, p->slots * slot, &p->z);
+    if (s)
+        return s;
+    int32_t *atom = INTS(r) + p->index;
+    for (int64_t j = 0, k = 0; k < count; j++)
+        if (r->mark[j] >= 0)
+            atom[k++] = (int32_t)j;
+    NAME(local_gram)(u, r, last >= 0 ? (piece *)r->pieces.at + last : NULL, atom, count, width, REALS(r) + p->gram);
+    memset(REALS(r) + p->work, 0, (size_t)(7 * width) * sizeof(REAL));
+    REAL *z = REALS(r) + p->z;
+    memset(z, 0, (size_t)slot * sizeof(REAL));
+    for (int64_t k = 0; k < r->now; k++)
+        z[r->mark[r->index[k]]] = ((const REAL *)r->z)[k];
+    r->open = true;
     return PUDLE_OK;
 }
 
-/* Growing the arena may move it. */
-static void NAME(rebase)(sample *r, const piece *p, NAME(stretch) *s)
-{
-    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v, &s->none };
-    for (int i = 0; i < 8; i++)
-        *arrays[i] = REALS(r) + p->work + i * p->width;
-    s->gram = REALS(r) + p->gram;
-    s->atom = INTS(r) + p->index;
-}
-
-/* As many layers as can be shown to need no other atoms. */
+/* On with the last piece, a stretch, for as many layers as can be shown to need no other atoms. */
 static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r, bool tape)
 {
-    NAME(stretch) s = { .clear = 0 };
-    piece *p = NULL;
-    double clear = 0;
-    const int64_t count = NAME(choose)(u, r, &clear), ints = r->nints, reals = r->nreals, begun = r->t;
-    if (count == 0)
-        return PUDLE_OK;
-    const piece *last = NULL;
-    for (int64_t i = r->npieces - 1; i >= 0 && !last && !u->gram; i--)
-        if (((piece *)r->pieces.at)[i].local)
-            last = (piece *)r->pieces.at + i;
-    const int64_t previous = last ? last - (piece *)r->pieces.at : -1;
-    pudle_status status = new_piece(u, r, &p);
-    if (!status)
-        status = NAME(begin_stretch)(u, r, count, previous >= 0 ? (piece *)r->pieces.at + previous : NULL, p, &s);
-    s.clear = clear;
-    const int64_t width = padded(count), slot = u->keeps_input ? 2 * width : width;
-    int64_t slots = tape ? 16 : 2, used = 0;
-    if (!status)
-        status = take_reals(u, r, slots * slot, &p->z);
-    if (!status) {
-        NAME(rebase)(r, p, &s);
-        REAL *z = REALS(r) + p->z;
-        memset(z, 0, (size_t)slot * sizeof(REAL));
-        for (int64_t k = 0; k < r->now; k++)
-            z[r->mark[r->index[k]]] = ((const REAL *)r->z)[k];
-        if (u->keeps_input) /* what lies outside its dead zone: told from the rest by a NaN-free flag, see back_all */
-            for (int64_t k = 0; k < count; k++)
-                z[width + k] = 0;
-    }
-    while (!status && r->t < u->spec.layers) {
-        const int64_t t = r->t + 1, from = tape ? used : used % 2, to = tape ? used + 1 : (used + 1) % 2;
-        if (to >= slots) {
+    piece *const p = (piece *)r->pieces.at + r->npieces - 1;
+    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, begun = r->t;
+    NAME(stretch) s;
+    NAME(lay_out)(r, p, &s);
+    NAME(anchor)(r, &s);
+    s.clear = p->clear;
+    pudle_status status = PUDLE_OK;
+    while (r->t < u->spec.layers) {
+        const int64_t t = r->t + 1, done = p->last - p->first + 1, from = tape ? done : done % 2, to = tape ? done + 1 : (done + 1) % 2;
+        if (to >= p->slots) {
             int64_t more = 0;
-            status = take_reals(u, r, slots * slot, &more); /* follows on: nothing else has been taken since */
-            slots *= 2;
-            NAME(rebase)(r, p, &s);
+            status = take_reals(u, r, p->slots * slot, &more); /* follows on: nothing else has been taken since */
+            if (status)
+                return status;
+            p->slots *= 2;
+            NAME(lay_out)(r, p, &s);
         }
         const REAL *z = REALS(r) + p->z + from * slot;
-        REAL *next = REALS(r) + p->z + to * slot, *v = u->keeps_input ? next + width : s.v;
-        if (status || !NAME(others_stay_quiet)(u, &s, t, z, r->list, r->coef))
+        REAL *next = REALS(r) + p->z + to * slot, *v = u->keeps_input ? next + p->width : s.v;
+        if (!NAME(others_stay_quiet)(u, &s, t, z))
             break;
-        const REAL step = (REAL)u->spec.step[t - 1];
-        for (int64_t k = 0; k < width; k++)
-            v[k] = z[k] + step * (s.cb[k] - s.g[k]);
-        for (int64_t k = count; k < width; k++)
-            next[k] = v[k] = 0;
-        status = NAME(shrink)(u, exec, r, t, s.atom, count, v, next);
-        r->t = t;
-        used++;
+        NAME(stretch_input)(v, z, (REAL)u->spec.step[t - 1], s.cb, s.g, p->width);
+        memset(next + p->count, 0, (size_t)(p->width - p->count) * sizeof(REAL));
+        status = NAME(shrink)(u, exec, r, t, s.atom, p->count, v, next);
+        if (status)
+            return status;
+        p->last = (int32_t)(r->t = t);
     }
-    for (int64_t k = 0; k < count && !status; k++) /* marks are clean between stretches */
-        r->mark[s.atom[k]] = -1;
-    if (status)
-        return status;
-    if (used) {
-        const REAL *z = REALS(r) + p->z + (tape ? used : used % 2) * slot;
-        r->now = 0;
-        for (int64_t k = 0; k < count; k++)
-            if (z[k] != 0) {
-                r->index[r->now] = s.atom[k];
-                ((REAL *)r->z)[r->now++] = z[k];
-            }
-        p->first = (int32_t)begun + 1;
-        p->last = (int32_t)r->t;
-    }
-    if (used < 3)
+    const int64_t done = p->last - p->first + 1;
+    const REAL *z = REALS(r) + p->z + (tape ? done : done % 2) * slot;
+    r->now = 0;
+    for (int64_t k = 0; k < p->count; k++)
+        if (z[k] != 0) {
+            r->index[r->now] = s.atom[k];
+            ((REAL *)r->z)[r->now++] = z[k];
+        }
+    if (r->t - begun < 3)
         r->caution *= 1.5; /* the work of a stretch must pay */
-    if (used && tape) {
-        r->nreals = p->z + (used + 1) * slot;
+    return PUDLE_OK;
+}
+
+/* The open stretch is over. */
+static void NAME(end_stretch)(const pudle_unroll *u, sample *r, bool tape)
+{
+    const piece *p = (piece *)r->pieces.at + r->npieces - 1;
+    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, done = p->last - p->first + 1;
+    for (int64_t k = 0; k < p->count; k++) /* marks are clean between stretches */
+        r->mark[(INTS(r) + p->index)[k]] = -1;
+    r->open = false;
+    if (done > 0 && tape) {
+        r->nreals = p->z + (done + 1) * slot;
     } else {
         r->npieces--;
-        r->nints = ints;
-        r->nreals = reals;
+        r->nints = r->ints_before;
+        r->nreals = r->reals_before;
     }
-    return PUDLE_OK;
+}
+
+/* Can the open stretch go on from new correlations, among the same atoms? */
+static bool NAME(still_clear)(const pudle_unroll *u, sample *r)
+{
+    piece *p = (piece *)r->pieces.at + r->npieces - 1;
+    REAL *score = r->v;
+    double highest = 0;
+    for (int64_t k = 0; k < r->ref[1].count; k++) /* the line to the evaluation before needs all of its atoms */
+        if (r->mark[r->ref[1].index[k]] < 0)
+            return false;
+    NAME(look_ahead)(score, r->ref[0].corr, r->ref[1].corr, (REAL)UNROLL_FAR, u->ld);
+    for (int64_t k = 0; k < p->count; k++)
+        score[(INTS(r) + p->index)[k]] = 0;
+    highest = (double)NAME(largest)(score, u->ld);
+    p->clear = highest;
+    return NAME(reach)(u, r) * r->caution < (1 - 2048 * NAME(epsilon)) * u->quiet[r->t] - highest;
 }
 
 /* ---------------------------------------------------------------- a block of rows */
@@ -345,11 +364,24 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
 static void NAME(step_row)(void *ctx, int64_t i)
 {
     round_work *w = ctx;
+    pudle_unroll *u = w->u;
     sample *r = w->pending[i];
-    r->status = NAME(advance)(w->u, w->exec, r, (const REAL *)w->l->corr + i * w->u->ld,
-                              w->u->gram ? NULL : (const REAL *)w->l->residual + i * w->u->ldm, w->tape);
-    if (!r->status)
-        r->status = NAME(run_alone)(w->u, w->exec, r, w->tape);
+    const REAL *corr = (const REAL *)w->l->corr + i * u->ld;
+    double clear = 0;
+    int64_t count = 0;
+    NAME(refer)(u, r, corr);
+    if (r->open && !NAME(still_clear)(u, r))
+        NAME(end_stretch)(u, r, w->tape);
+    if (!r->open) {
+        r->status = NAME(advance)(u, w->exec, r, corr, u->gram ? NULL : (const REAL *)w->l->residual + i * u->ldm, w->tape);
+        count = r->status || r->t == u->spec.layers ? 0 : NAME(choose)(u, r, &clear);
+        if (count)
+            r->status = NAME(begin_stretch)(u, r, count, clear, w->tape);
+    }
+    if (!r->status && r->open)
+        r->status = NAME(run_alone)(u, w->exec, r, w->tape);
+    if (!r->status && r->open && r->t == u->spec.layers)
+        NAME(end_stretch)(u, r, w->tape);
 }
 
 /* residual = D z - x of the present code: a sum of few atoms. */

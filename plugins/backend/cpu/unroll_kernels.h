@@ -154,10 +154,108 @@ PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int
     return above;
 }
 
+/* The largest of `count` numbers >= 0; a NaN makes it infinite. */
+PUDLE_CLONES static REAL NAME(largest)(const REAL *x, int64_t count)
+{
+    REAL most = 0;
+    int32_t bad = 0;
+    for (int64_t j = 0; j < count; j++) {
+        most = x[j] > most ? x[j] : most;
+        bad |= x[j] != x[j];
+    }
+    return bad ? (REAL)INFINITY : most;
+}
+
 PUDLE_CLONES static void NAME(scaled)(REAL *out, REAL by, const REAL *x, int64_t width)
 {
     for (int64_t c = 0; c < width; c += L)
         PUT(out + c) = by * VEC(x + c);
+}
+
+/* g = G dz for dz = z - z_b, all of `width` entries, of which `count` are atoms; and sums = { dz'g, dz'change,
+ * ||dz||^2 + ||g||^2 }. */
+#define MULTIPLY(N)                                                        \
+    do {                                                                   \
+        NAME(vector) sum[N] = { { 0 } };                                   \
+        for (int64_t k = 0; k < count; k++)                                \
+            for (int i = 0; i < (N); i++)                                  \
+                sum[i] += x[k] * VEC(gram + k * width + c + i * L);        \
+        for (int i = 0; i < (N); i++)                                      \
+            PUT(out + c + i * L) = sum[i];                                 \
+        c += (N) * L;                                                      \
+    } while (0)
+static inline __attribute__((always_inline)) void NAME(multiply)(REAL *out, const REAL *x, const REAL *gram, int64_t count, int64_t width)
+{
+    int64_t c = 0;
+    while (c + 8 * L <= width)
+        MULTIPLY(8);
+    if (c + 6 * L <= width)
+        MULTIPLY(6);
+    if (c + 4 * L <= width)
+        MULTIPLY(4);
+    while (c < width)
+        MULTIPLY(2);
+}
+#undef MULTIPLY
+
+PUDLE_CLONES static void NAME(stray)(REAL *g, REAL *dz, const REAL *z, const REAL *zb, const REAL *gram, const REAL *change, int64_t count,
+                                     int64_t width, REAL sums[3])
+{
+    NAME(vector) size = { 0 }, along = { 0 }, rounding = { 0 };
+    for (int64_t c = 0; c < width; c += L)
+        PUT(dz + c) = VEC(z + c) - VEC(zb + c);
+    NAME(multiply)(g, dz, gram, count, width);
+    for (int64_t c = 0; c < width; c += L) {
+        const NAME(vector) d = VEC(dz + c), v = VEC(g + c);
+        size += d * v;
+        along += d * VEC(change + c);
+        rounding += d * d + v * v;
+    }
+    sums[0] = sums[1] = sums[2] = 0;
+    for (int j = 0; j < L; j++) {
+        sums[0] += size[j];
+        sums[1] += along[j];
+        sums[2] += rounding[j];
+    }
+}
+
+/* v = z + step (c - g) */
+PUDLE_CLONES static void NAME(stretch_input)(REAL *v, const REAL *z, REAL step, const REAL *c, const REAL *g, int64_t width)
+{
+    for (int64_t k = 0; k < width; k += L)
+        PUT(v + k) = VEC(z + k) + step * (VEC(c + k) - VEC(g + k));
+}
+
+/* u = gv - step G gv, and sum += step gv; work holds `width` entries. */
+PUDLE_CLONES static void NAME(stretch_back)(REAL *u, REAL *sum, REAL *work, const REAL *gv, REAL step, const REAL *gram, int64_t count, int64_t width)
+{
+    NAME(multiply)(work, gv, gram, count, width);
+    for (int64_t k = 0; k < width; k += L) {
+        PUT(u + k) = VEC(gv + k) - step * VEC(work + k);
+        PUT(sum + k) += step * VEC(gv + k);
+    }
+}
+
+/* to[k] += sum over i of step[i] z[i][k] gv[i], four layers at once, so that `to` is read and written once for them. */
+PUDLE_CLONES static void NAME(outer_four)(REAL *to, int64_t count, int64_t width, const REAL *const z[4], const REAL *gv, const REAL step[4])
+{
+    for (int64_t c = 0; c < width; c += 2 * L) {
+        NAME(vector) a[4], b[4];
+        for (int i = 0; i < 4; i++) {
+            a[i] = step[i] * VEC(gv + i * width + c);
+            b[i] = step[i] * VEC(gv + i * width + c + L);
+        }
+        for (int64_t k = 0; k < count; k++) {
+            REAL *at = to + k * width + c;
+            NAME(vector) x = VEC(at), y = VEC(at + L);
+            for (int i = 0; i < 4; i++) {
+                x += z[i][k] * a[i];
+                y += z[i][k] * b[i];
+            }
+            PUT(at) = x;
+            PUT(at + L) = y;
+        }
+    }
 }
 
 /* out[c] = sum over k of coef[k] row[k][from + c], for c in [0, width); width at most 64 entries. */
