@@ -34,9 +34,11 @@ enum {
     GRAM_BLOCK = 256,     /* columns of a block of G */
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     GRADIENT_ATOMS = 32,  /* columns of the gradient that are one part of the work */
+    DENSE_ROWS = 8,       /* rows from which on a product is worth its name */
     KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
 };
-#define DENSE 0.2 /* density of codes from which on a matrix product beats adding rows of G */
+#define DENSE 0.2      /* density of codes from which on a matrix product beats sums of rows, forwards */
+#define DENSE_BACK 0.3 /* and back */
 
 /* Memory that grows and is kept. */
 typedef struct buffer {
@@ -85,6 +87,7 @@ typedef struct sample {
     const void *target;
     buffer ints, reals, pieces, shares, trail, atoms, four, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
     int64_t nints, nreals, npieces, nshares;
+    int64_t cursor;              /* on the way back: the piece it is at, -1: done */
     bool open;                   /* the last piece is a stretch that may go on */
     int64_t ints_before, reals_before; /* of it */
     void *memory;                /* what the fixed arrays lie in */
@@ -99,7 +102,7 @@ typedef struct lane {
     sample *row, **pending;
     void *base, *corr;        /* (rows, ld): c; correlations of pending rows */
     void *target, *residual;  /* (rows, ldm): the inner gradient at D z = 0, which is -x for least squares */
-    buffer dense, sums, start, dense_rows, coefs;
+    buffer dense, full[4], sums, start, dense_rows, coefs, is_dense, entries;
     int64_t rows;             /* of the block on the tape */
 } lane;
 
@@ -146,7 +149,9 @@ typedef struct back_work {
     gathered *g;
     const pudle_view *given, *gtheta;
     void *sums;
-    int64_t first;
+    sample **pending;
+    int64_t count;
+    bool begin;
 } back_work;
 
 typedef struct share_work {
@@ -364,6 +369,22 @@ static pudle_status outer_room(pudle_unroll *u, gathered *g)
     return s;
 }
 
+/* Places for what is gathered by way of G: the lane's outer products, and the sums of the block's rows. */
+static pudle_status sums_room(pudle_unroll *u, back_work *w)
+{
+    const size_t bytes = (size_t)(w->l->rows * u->ld) * width_of(u);
+    if (w->sums)
+        return PUDLE_OK;
+    pudle_status s = want(u, &w->l->sums, bytes);
+    if (!s)
+        s = outer_room(u, w->g);
+    if (s)
+        return s;
+    memset(w->l->sums.at, 0, bytes);
+    w->sums = w->l->sums.at;
+    return PUDLE_OK;
+}
+
 #define REAL float
 #define NAME(x) x##_f32
 static const double NAME(epsilon) = FLT_EPSILON;
@@ -397,7 +418,8 @@ static void row_free(pudle_unroll *u, sample *r)
 
 static void lane_free(pudle_unroll *u, lane *l)
 {
-    buffer *const buffers[] = { &l->dense, &l->sums, &l->start, &l->dense_rows, &l->coefs };
+    buffer *const buffers[] = { &l->dense, &l->full[0], &l->full[1], &l->full[2], &l->full[3], &l->sums, &l->start, &l->dense_rows, &l->coefs,
+                                &l->is_dense, &l->entries };
     void *const plain[] = { l->base, l->corr, l->target, l->residual, l->pending };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         host_free(u->root, buffers[i]->at);
@@ -762,24 +784,31 @@ static pudle_status cpu_unroll_decode(pudle_unroll *u, pudle_exec *exec, int64_t
     return s;
 }
 
-/* gradient += residual' Z - target' sums, for a block whose gradient is not made of shares. */
-static pudle_status add_products(pudle_unroll *u, pudle_exec *exec, lane *l, const pudle_view *gradient)
+/* gradient += residual' Z, for a block whose gradient is not made of shares. */
+static pudle_status add_decoder(pudle_unroll *u, pudle_exec *exec, lane *l, const pudle_view *gradient)
 {
-    const int64_t rows = l->rows, m = u->spec.features, p = u->spec.atoms;
+    const int64_t rows = l->rows;
     const int32_t t = u->spec.dtype;
     const size_t w = width_of(u), bytes = (size_t)(rows * u->ld) * w;
-    pudle_status s = want(u, &l->dense, bytes);
+    const pudle_status s = want(u, &l->dense, bytes);
     if (s)
         return s;
     memset(l->dense.at, 0, bytes);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t k = 0; k < l->row[i].now; k++)
             memcpy((char *)l->dense.at + (size_t)(i * u->ld + l->row[i].index[k]) * w, (const char *)l->row[i].z + (size_t)k * w, w);
-    const pudle_view parts[] = { matrix_of(l->residual, t, rows, m, u->ldm), matrix_of(l->dense.at, t, rows, p, u->ld),
-                                 matrix_of(l->target, t, rows, m, u->ldm), matrix_of(l->sums.at, t, rows, p, u->ld) };
-    const pudle_cview c[] = { pudle_const(&parts[0]), pudle_const(&parts[1]), pudle_const(&parts[2]), pudle_const(&parts[3]) };
-    s = cpu_gemm(exec, true, false, 1.0, &c[0], &c[1], 1.0, gradient);
-    return s ? s : cpu_gemm(exec, true, false, -1.0, &c[2], &c[3], 1.0, gradient);
+    const pudle_view residual = matrix_of(l->residual, t, rows, u->spec.features, u->ldm), z = matrix_of(l->dense.at, t, rows, u->spec.atoms, u->ld);
+    const pudle_cview cr = pudle_const(&residual), cz = pudle_const(&z);
+    return cpu_gemm(exec, true, false, 1.0, &cr, &cz, 1.0, gradient);
+}
+
+/* gradient -= target' sums: x w', with what was gathered by way of G. */
+static pudle_status add_sums(pudle_unroll *u, pudle_exec *exec, const back_work *w, const pudle_view *gradient)
+{
+    const pudle_view target = matrix_of(w->l->target, u->spec.dtype, w->l->rows, u->spec.features, u->ldm);
+    const pudle_view sums = matrix_of(w->sums, u->spec.dtype, w->l->rows, u->spec.atoms, u->ld);
+    const pudle_cview ct = pudle_const(&target), cs = pudle_const(&sums);
+    return cpu_gemm(exec, true, false, -1.0, &ct, &cs, 1.0, gradient);
 }
 
 static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *residual, const pudle_view *given,
@@ -789,33 +818,15 @@ static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_
     pudle_status s = lane_of(u, exec, &l);
     if (s)
         return s;
-    const int64_t rows = l->rows;
-    const size_t bytes = (size_t)(rows * u->ld) * width_of(u);
     back_work w = { .u = u, .exec = exec, .l = l, .g = &u->gathered[index], .given = given, .gtheta = gtheta };
     pad_rows(u, l->residual, residual);
-    if (!u->pairs) {
-        s = want(u, &l->sums, bytes);
-        if (!s)
-            s = outer_room(u, w.g);
-        if (s)
-            return s;
-        memset(l->sums.at, 0, bytes);
-        w.sums = l->sums.at;
-    }
-    const cpu_body body = u->spec.dtype == PUDLE_F64 ? back_part_f64 : back_part_f32;
-    /* rows go side by side only where they do not add to the same sums */
-    if (u->pairs && !gtheta)
-        cpu_parts(exec, rows, body, &w);
-    else
-        for (int64_t i = 0; i < rows; i++)
-            body(&w, i);
-    for (int64_t i = 0; i < rows && !s; i++)
-        s = l->row[i].status;
-    if (s)
-        return s;
     if (!u->pairs)
-        return add_products(u, exec, l, gradient);
-    return u->spec.dtype == PUDLE_F64 ? add_shares_f64(u, exec, l, rows, gradient) : add_shares_f32(u, exec, l, rows, gradient);
+        s = sums_room(u, &w);
+    if (!s)
+        s = u->spec.dtype == PUDLE_F64 ? back_f64(&w, gradient) : back_f32(&w, gradient);
+    if (!s)
+        s = !u->pairs ? add_decoder(u, exec, l, gradient) : u->spec.dtype == PUDLE_F64 ? add_shares_f64(u, exec, l, l->rows, gradient) : add_shares_f32(u, exec, l, l->rows, gradient);
+    return s || !w.sums ? s : add_sums(u, exec, &w, gradient);
 }
 
 /* Entries of `sum`: the lanes' outer products, added in lane order, with their mirror images. A tile at a time, because one of the

@@ -285,39 +285,49 @@ static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, s
     return s ? s : NAME(unload)(u, r, g, &t, sums);
 }
 
-/* A row all the way back. given: d loss / d z_T by itself; residual: d loss / d(D z_T). */
-static pudle_status NAME(back_row)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, const REAL *given, const REAL *residual, REAL *sums,
-                                   const pudle_view *gtheta)
+/* Where a row's way back begins. given: d loss / d z_T by itself; residual: d loss / d(D z_T). */
+static pudle_status NAME(begin_back)(pudle_unroll *u, sample *r, const REAL *given, const REAL *residual)
 {
-    const int64_t end = u->spec.layers - u->spec.depth;
     const piece *pieces = r->pieces.at;
-    pudle_status s = PUDLE_OK;
-    int64_t i = r->npieces - 1;
+    const int64_t i = r->cursor = r->npieces - 1;
     if (i < 0)
         return PUDLE_OK;
-    s = reserve(u, r, pieces[i].count, pieces[i].count);
+    const pudle_status s = reserve(u, r, pieces[i].count, pieces[i].count);
     if (s)
         return s;
     const NAME(code) last = NAME(code_of)(u, r, pieces + i);
     NAME(dots)(r->value, residual, u->atoms, u->ldm, u->ldm, last.count, last.index);
     for (int64_t k = 0; k < last.count; k++)
         ((REAL *)r->u)[last.index[k]] = given[last.index[k]] + ((const REAL *)r->value)[k];
-    if (u->pairs)
-        s = NAME(contribute)(u, r, FROM_RESIDUAL, r->number, last.count, last.index, last.z, 1);
-    while (i >= 0 && pieces[i].last > end && !s) {
+    return u->pairs ? NAME(contribute)(u, r, FROM_RESIDUAL, r->number, last.count, last.index, last.z, 1) : PUDLE_OK;
+}
+
+/* A row by itself to the end, or to a layer that is dense and waits for the others. */
+static pudle_status NAME(back_alone)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, const bool *dense, REAL *sums, const pudle_view *gtheta)
+{
+    const int64_t end = u->spec.layers - u->spec.depth;
+    const piece *pieces = r->pieces.at;
+    pudle_status s = PUDLE_OK;
+    while (r->cursor >= 0 && pieces[r->cursor].last > end && !s) {
+        const int64_t i = r->cursor;
         if (pieces[i].local) {
             s = NAME(back_stretch)(u, exec, r, g, &pieces[i], sums, gtheta);
-            i--;
+            r->cursor--;
+        } else if (dense[pieces[i].first]) {
+            return PUDLE_OK;
         } else if (u->pairs) {
-            s = NAME(back_through_data)(u, exec, r, i--, gtheta);
+            s = NAME(back_through_data)(u, exec, r, i, gtheta);
+            r->cursor--;
         } else {
             int64_t from = i;
-            while (from > 0 && !pieces[from - 1].local && pieces[from - 1].last > end)
+            while (from > 0 && !pieces[from - 1].local && pieces[from - 1].last > end && !dense[pieces[from - 1].first])
                 from--;
             s = NAME(back_through_gram)(u, exec, r, g, from, i, sums, gtheta);
-            i = from - 1;
+            r->cursor = from - 1;
         }
     }
+    if (!s)
+        r->cursor = -1;
     return s;
 }
 
@@ -325,9 +335,171 @@ static void NAME(back_part)(void *ctx, int64_t i)
 {
     back_work *w = ctx;
     const pudle_unroll *u = w->u;
-    sample *r = &w->l->row[i];
-    r->status = NAME(back_row)(w->u, w->exec, r, w->g, (const REAL *)w->given->data + i * w->given->stride[0],
-                               (const REAL *)w->l->residual + i * u->ldm, w->sums ? (REAL *)w->sums + i * u->ld : NULL, w->gtheta);
+    sample *r = w->pending[i];
+    r->status = PUDLE_OK;
+    if (w->begin)
+        r->status = NAME(begin_back)(w->u, r, (const REAL *)w->given->data + r->number * w->given->stride[0],
+                                     (const REAL *)w->l->residual + r->number * u->ldm);
+    if (!r->status)
+        r->status = NAME(back_alone)(w->u, w->exec, r, w->g, w->l->is_dense.at, w->sums ? (REAL *)w->sums + r->number * u->ld : NULL, w->gtheta);
+}
+
+/* ---------------------------------------------------------------- dense layers */
+
+/* Before the products of a dense layer: J' u and the code before, as full rows. */
+static void NAME(dense_begin)(void *ctx, int64_t i)
+{
+    back_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    sample *r = w->pending[i];
+    const piece *p = (piece *)r->pieces.at + r->cursor;
+    const NAME(code) now = NAME(code_of)(u, r, p), old = NAME(code_of)(u, r, r->cursor ? p - 1 : NULL);
+    REAL *masked = (REAL *)w->l->full[0].at + i * u->ld, *before = (REAL *)w->l->full[1].at + i * u->ld, *up = r->coef, *gv = r->v;
+    const REAL step = (REAL)u->spec.step[p->first - 1];
+    memset(masked, 0, (size_t)u->ld * sizeof(REAL));
+    memset(before, 0, (size_t)u->ld * sizeof(REAL));
+    for (int64_t k = 0; k < now.count; k++)
+        up[k] = ((const REAL *)r->u)[now.index[k]];
+    r->status = NAME(mask)(w->u, w->exec, r, p->first, now.index, now.count, u->keeps_input ? REALS(r) + p->v : NULL, now.z, up, gv, w->gtheta);
+    for (int64_t k = 0; k < now.count; k++)
+        masked[now.index[k]] = gv[k];
+    for (int64_t k = 0; k < old.count; k++)
+        before[old.index[k]] = old.z[k];
+    if (w->sums)
+        for (int64_t k = 0; k < now.count; k++)
+            ((REAL *)w->sums)[r->number * u->ld + now.index[k]] += step * gv[k];
+    if (!u->gram) {
+        REAL *residual = (REAL *)w->l->full[3].at + i * u->ldm;
+        if (p->residual >= 0)
+            memcpy(residual, REALS(r) + p->residual, (size_t)u->ldm * sizeof(REAL));
+        else
+            NAME(combine)(residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.z);
+    }
+}
+
+/* masked += what the product with G left in the room beside it. */
+static void NAME(add_full)(void *ctx, int64_t i)
+{
+    back_work *w = ctx;
+    const int64_t ld = w->u->ld;
+    NAME(add)((REAL *)w->l->full[0].at + i * ld, (const REAL *)w->l->full[2].at + i * ld, w->u->spec.atoms);
+}
+
+static void NAME(dense_end)(void *ctx, int64_t i)
+{
+    back_work *w = ctx;
+    sample *r = w->pending[i];
+    memcpy(r->u, (const REAL *)w->l->full[0].at + i * w->u->ld, (size_t)w->u->ld * sizeof(REAL));
+    r->cursor--;
+}
+
+/* A layer for all rows that wait at it, by products of full matrices: cheaper than the sparse ways where codes are dense. */
+static pudle_status NAME(dense_layer)(back_work *w, const pudle_view *gradient)
+{
+    pudle_unroll *u = w->u;
+    lane *l = w->l;
+    const int64_t n = w->count, m = u->spec.features, p = u->spec.atoms;
+    const int32_t type = u->spec.dtype;
+    const double step = u->spec.step[((piece *)w->pending[0]->pieces.at + w->pending[0]->cursor)->first - 1];
+    pudle_status s = PUDLE_OK;
+    for (int k = 0; k < 4 && !s; k++)
+        s = want(u, &l->full[k], (size_t)(n * (k < 2 || u->gram ? u->ld : u->ldm)) * sizeof(REAL));
+    if (!s && u->gram)
+        s = sums_room(u, w);
+    if (s)
+        return s;
+    if (w->gtheta)
+        for (int64_t i = 0; i < n; i++)
+            NAME(dense_begin)(w, i);
+    else
+        cpu_parts(w->exec, n, NAME(dense_begin), w);
+    for (int64_t i = 0; i < n && !s; i++)
+        s = w->pending[i]->status;
+    if (s)
+        return s;
+    const pudle_view masked = matrix_of(l->full[0].at, type, n, p, u->ld), before = matrix_of(l->full[1].at, type, n, p, u->ld);
+    const pudle_view e = matrix_of(l->full[2].at, type, n, m, u->ldm), residual = matrix_of(l->full[3].at, type, n, m, u->ldm);
+    const pudle_cview cm = pudle_const(&masked), cb = pudle_const(&before), ce = pudle_const(&e), cr = pudle_const(&residual);
+    if (!u->gram) {
+        s = cpu_gemm(w->exec, false, true, 1.0, &cm, &u->spec.dictionary, 0.0, &e);
+        if (!s)
+            s = cpu_gemm(w->exec, true, false, -step, &cr, &cm, 1.0, gradient);
+        if (!s)
+            s = cpu_gemm(w->exec, true, false, -step, &ce, &cb, 1.0, gradient);
+        if (!s)
+            s = cpu_gemm(w->exec, false, false, -step, &ce, &u->spec.dictionary, 1.0, &masked);
+    } else {
+        const pudle_view outer = matrix_of(w->g->outer.at, type, p, p, u->ld), gram = matrix_of(u->gram, type, p, p, u->ld);
+        const pudle_cview cg = pudle_const(&gram);
+        const pudle_view room = matrix_of(l->full[2].at, type, n, p, u->ld);
+        s = cpu_gemm(w->exec, true, false, step, &cb, &cm, 1.0, &outer);
+        if (!s)
+            s = cpu_gemm(w->exec, false, false, -step, &cm, &cg, 0.0, &room);
+        if (!s)
+            cpu_parts(w->exec, n, NAME(add_full), w);
+    }
+    if (!s)
+        cpu_parts(w->exec, n, NAME(dense_end), w);
+    return s;
+}
+
+/* Which layers are dense, over all rows of the block. */
+static pudle_status NAME(find_dense)(pudle_unroll *u, lane *l)
+{
+    const int64_t T = u->spec.layers;
+    pudle_status s = want(u, &l->is_dense, (size_t)(T + 1) * sizeof(bool));
+    if (!s)
+        s = want(u, &l->entries, (size_t)(T + 1) * sizeof(int64_t));
+    if (s)
+        return s;
+    int64_t *entries = l->entries.at;
+    memset(entries, 0, (size_t)(T + 1) * sizeof *entries);
+    for (int64_t i = 0; i < l->rows; i++)
+        for (int64_t k = 0; k < l->row[i].npieces; k++) {
+            const piece *p = (piece *)l->row[i].pieces.at + k;
+            if (!p->local)
+                entries[p->first] += p->count;
+        }
+    for (int64_t t = 0; t <= T; t++)
+        ((bool *)l->is_dense.at)[t] = l->rows >= DENSE_ROWS && (double)entries[t] > DENSE_BACK * (double)(l->rows * u->spec.atoms);
+    return PUDLE_OK;
+}
+
+/* All rows of the block back. */
+static pudle_status NAME(back)(back_work *w, const pudle_view *gradient)
+{
+    pudle_unroll *u = w->u;
+    lane *l = w->l;
+    pudle_status s = NAME(find_dense)(u, l);
+    w->pending = l->pending;
+    w->begin = true;
+    w->count = l->rows;
+    for (int64_t i = 0; i < l->rows; i++)
+        w->pending[i] = &l->row[i];
+    while (!s && w->count) {
+        /* rows go side by side only where they do not add to the same sums */
+        if (u->pairs && !w->gtheta)
+            cpu_parts(w->exec, w->count, NAME(back_part), w);
+        else
+            for (int64_t i = 0; i < w->count; i++)
+                NAME(back_part)(w, i);
+        for (int64_t i = 0; i < w->count && !s; i++)
+            s = w->pending[i]->status;
+        w->begin = false;
+        int32_t t = 0;
+        for (int64_t i = 0; i < l->rows && !s; i++) {
+            const sample *r = &l->row[i];
+            const int32_t at = r->cursor < 0 ? 0 : ((piece *)r->pieces.at)[r->cursor].first;
+            t = at > t ? at : t;
+        }
+        w->count = 0;
+        for (int64_t i = 0; i < l->rows && t && !s; i++)
+            if (l->row[i].cursor >= 0 && ((piece *)l->row[i].pieces.at)[l->row[i].cursor].first == t)
+                w->pending[w->count++] = &l->row[i];
+        if (w->count)
+            s = NAME(dense_layer)(w, gradient);
+    }
+    return s;
 }
 
 /* ---------------------------------------------------------------- the gradient of shares */

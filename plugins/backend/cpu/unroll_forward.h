@@ -405,22 +405,45 @@ static void NAME(gram_row)(void *ctx, int64_t i)
     NAME(combine)((REAL *)w->l->corr + i * u->ld, (const REAL *)w->l->base + r->number * u->ld, u->gram, u->ld, u->ld, r->now, r->index, coef);
 }
 
-/* The same by one product for all rows, for codes that are not sparse. */
-static pudle_status NAME(gram_product)(round_work *w)
+/* The codes of the rows as full ones. */
+static pudle_status NAME(full_codes)(round_work *w)
 {
     pudle_unroll *u = w->u;
-    pudle_status s = want(u, &w->l->dense, (size_t)(w->count * u->ld) * sizeof(REAL));
+    const pudle_status s = want(u, &w->l->dense, (size_t)(w->count * u->ld) * sizeof(REAL));
     if (s)
         return s;
     REAL *z = w->l->dense.at;
     memset(z, 0, (size_t)(w->count * u->ld) * sizeof(REAL));
-    for (int64_t i = 0; i < w->count; i++) {
-        const sample *r = w->pending[i];
-        for (int64_t k = 0; k < r->now; k++)
-            z[i * u->ld + r->index[k]] = ((const REAL *)r->z)[k];
-        memcpy((REAL *)w->l->corr + i * u->ld, (const REAL *)w->l->base + r->number * u->ld, (size_t)u->ld * sizeof(REAL));
-    }
-    return product(u, w->exec, -1.0, z, w->count, u->spec.atoms, u->ld, u->gram, u->spec.atoms, u->ld, 1.0, w->l->corr, u->ld);
+    for (int64_t i = 0; i < w->count; i++)
+        for (int64_t k = 0; k < w->pending[i]->now; k++)
+            z[i * u->ld + w->pending[i]->index[k]] = ((const REAL *)w->pending[i]->z)[k];
+    return PUDLE_OK;
+}
+
+/* The two by one product for all rows, for codes that are not sparse. */
+static pudle_status NAME(residual_product)(round_work *w)
+{
+    pudle_unroll *u = w->u;
+    const pudle_status s = NAME(full_codes)(w);
+    if (s)
+        return s;
+    for (int64_t i = 0; i < w->count; i++)
+        memcpy((REAL *)w->l->residual + i * u->ldm, w->pending[i]->target, (size_t)u->ldm * sizeof(REAL));
+    const pudle_view z = matrix_of(w->l->dense.at, u->spec.dtype, w->count, u->spec.atoms, u->ld);
+    const pudle_view residual = matrix_of(w->l->residual, u->spec.dtype, w->count, u->spec.features, u->ldm);
+    const pudle_cview cz = pudle_const(&z);
+    return cpu_gemm(w->exec, false, true, 1.0, &cz, &u->spec.dictionary, 1.0, &residual);
+}
+
+static pudle_status NAME(gram_product)(round_work *w)
+{
+    pudle_unroll *u = w->u;
+    const pudle_status s = NAME(full_codes)(w);
+    if (s)
+        return s;
+    for (int64_t i = 0; i < w->count; i++)
+        memcpy((REAL *)w->l->corr + i * u->ld, (const REAL *)w->l->base + w->pending[i]->number * u->ld, (size_t)u->ld * sizeof(REAL));
+    return product(u, w->exec, -1.0, w->l->dense.at, w->count, u->spec.atoms, u->ld, u->gram, u->spec.atoms, u->ld, 1.0, w->l->corr, u->ld);
 }
 
 /* The correlations of all atoms with the residuals of the rows that wait for them. */
@@ -431,8 +454,12 @@ static pudle_status NAME(evaluate)(round_work *w)
     for (int64_t i = 0; i < w->count; i++)
         nonzero += w->pending[i]->now;
     if (!u->gram) {
-        cpu_parts(w->exec, w->count, NAME(residual_row), w);
-        return product_by_columns(u, w->exec, -1.0, w->l->residual, w->count, u->ldm, w->l->corr);
+        pudle_status s = PUDLE_OK;
+        if (w->count >= DENSE_ROWS && (double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
+            s = NAME(residual_product)(w);
+        else
+            cpu_parts(w->exec, w->count, NAME(residual_row), w);
+        return s ? s : product_by_columns(u, w->exec, -1.0, w->l->residual, w->count, u->ldm, w->l->corr);
     }
     if ((double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
         return NAME(gram_product)(w);

@@ -154,6 +154,12 @@ PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int
     return above;
 }
 
+PUDLE_CLONES static void NAME(add)(REAL *to, const REAL *x, int64_t count)
+{
+    for (int64_t j = 0; j < count; j++)
+        to[j] += x[j];
+}
+
 /* The largest of `count` numbers >= 0; a NaN makes it infinite. */
 PUDLE_CLONES static REAL NAME(largest)(const REAL *x, int64_t count)
 {
