@@ -1,11 +1,14 @@
 """JAX: value_and_grad of the whole network, Adam and normalisation in one jit. Several variants; the harness takes the fastest and names it.
 
-Dense, in the form of torch_best.py: scan (lax.scan over the layers), unrolled (a Python loop).
+Dense, in the form of torch_best.py: scan (lax.scan over the layers), unrolled (a Python loop), chunks (scan, a few hundred samples
+at a time, so that what passes through the layers stays in the cache).
 Convolution: conv (as it is), blocks (see torch_best.py), gemm (blocks, shifted views side by side and a matrix product), each in a Python loop."""
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+CHUNK = 500
 
 
 def prox(case, v, level):
@@ -21,7 +24,7 @@ def dense(case, variant, d, x):
     c = case.step * (x @ d)
     levels = case.levels()
     z = prox(case, c, levels[0])
-    if variant == "scan":
+    if variant in ("scan", "chunks"):
         z, _ = lax.scan(lambda z, level: (prox(case, c + z @ m, level), None), z, jnp.array(levels[1:], d.dtype))
     else:
         for level in levels[1:]:
@@ -88,9 +91,20 @@ class Network:
                 value += case.loss_lambda * jnp.sum(jnp.abs(z)) / len(x)
             return value, z
 
+        def gradient(d, x):
+            if variant != "chunks":
+                return jax.value_and_grad(loss, has_aux=True)(d, x)
+            parts = x.reshape(-1, CHUNK, x.shape[1])
+
+            def more(g, part):
+                (value, z), g_part = jax.value_and_grad(loss, has_aux=True)(d, part)
+                return g + g_part / len(parts), (value, z)
+            g, (values, z) = lax.scan(more, jnp.zeros_like(d), parts)
+            return (values.mean(), z.reshape(-1, case.atoms)), g
+
         def step(state, x):
             d, first, second, count = state
-            (value, _), g = jax.value_and_grad(loss, has_aux=True)(d, x)
+            (value, _), g = gradient(d, x)
             count = count + 1
             first = 0.9 * first + 0.1 * g
             second = 0.999 * second + 0.001 * g * g
@@ -100,11 +114,13 @@ class Network:
             return (d, first, second, count), value
 
         def forward(d, x):
+            if variant == "chunks":
+                return lax.map(lambda part: dense(case, variant, d, part)[1], x.reshape(-1, CHUNK, x.shape[1]))
             return convolution(case, variant, d, x)[1] if case.conv else dense(case, variant, d, x)[1]
 
         self.step = jax.jit(step, donate_argnums=0)
         self.infer = jax.jit(forward)
-        self.look = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        self.look = jax.jit(gradient)
 
     def update(self):
         self.state, value = self.step(self.state, self.x)

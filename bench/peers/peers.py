@@ -18,6 +18,9 @@ FORMULATIONS = {"authors": "torch_authors", "best": "torch_best", "jax": "jax_be
 TITLES = {"pudle": "pudle", "authors": "PyTorch, authors' formulation", "best": "PyTorch, best", "jax": "JAX"}
 
 
+FIGURES = ["update_ms", "update_min_ms", "forward_ms", "forward_min_ms", "peak_mb"]
+
+
 class Failed(Exception):
     pass
 
@@ -84,7 +87,7 @@ class Bench:
             threads, self.folder, self.options.timeout)
         with open(table, newline="", encoding="utf-8") as file:
             row = next(csv.DictReader(file))
-        return {key: float(row[key]) for key in ("update_ms", "forward_ms", "peak_mb")}
+        return {key: float(row[key]) for key in FIGURES}
 
     def load(self, name):
         return np.load(os.path.join(self.folder, name)).astype(np.float64)
@@ -141,21 +144,23 @@ def words(figures):
 def summary(case, samples, threads_list):
     """Median over rounds; a program is as fast as its faster variant. samples: {(who, variant, threads): [figures]}."""
     names = {who for who, _, _ in samples}
-    for quantity in (["forward_ms"] if case.inference else ["update_ms", "forward_ms"]):
+    for quantity in (["forward"] if case.inference else ["update", "forward"]):
         best = {}
         for (who, variant, threads), rows in samples.items():
-            time = statistics.median(row[quantity] for row in rows)
+            time = statistics.median(row[quantity + "_ms"] for row in rows)
+            least = min(row[quantity + "_min_ms"] for row in rows)
             peak = statistics.median(row["peak_mb"] for row in rows)
             if (who, threads) not in best or time < best[who, threads][0]:
-                best[who, threads] = (time, variant, peak)
-        print(f"\n{case.name}, {quantity[:-3]}: medians of the rounds; ratio = peer's time / pudle's")
-        print("| program | threads | variant | ms | peak MB | ratio at the same threads |\n|---|---|---|---|---|---|")
+                best[who, threads] = (time, least, variant, peak)
+        print(f"\n{case.name}, {quantity}: medians of the rounds, and the least of all; ratios are peer's time / pudle's at the same threads")
+        print("| program | threads | variant | ms | least ms | peak MB | ratio | ratio of least |\n|---|---|---|---|---|---|---|---|")
         for who in TITLES:
             for threads in threads_list:
                 if (who, threads) in best:
-                    time, variant, peak = best[who, threads]
-                    ratio = f"{time / best['pudle', threads][0]:.2f}" if ("pudle", threads) in best else "-"
-                    print(f"| {TITLES[who]} | {threads} | {variant} | {time:.3f} | {peak:.0f} | {ratio} |")
+                    time, least, variant, peak = best[who, threads]
+                    ours = best.get(("pudle", threads))
+                    ratios = f"{time / ours[0]:.2f} | {least / ours[1]:.2f}" if ours else "- | -"
+                    print(f"| {TITLES[who]} | {threads} | {variant} | {time:.3f} | {least:.3f} | {peak:.0f} | {ratios} |")
         ours = [best["pudle", t][0] for t in threads_list if ("pudle", t) in best]
         for who in TITLES:
             theirs = [best[who, t][0] for t in threads_list if (who, t) in best]
@@ -174,7 +179,7 @@ def measure(case, options, writer):
             return agree
 
         def record(phase, who, variant, threads, figures):
-            writer([case.name, phase, who, variant, threads] + [figures.get(key) for key in ("update_ms", "forward_ms", "peak_mb", "idle_mb", "version")])
+            writer([case.name, phase, who, variant, threads] + [figures.get(key) for key in FIGURES + ["idle_mb", "version"]])
 
         chosen = {(who, threads): bench.fastest(who, variants[who], threads, record) for threads in threads_list for who in options.peer}
         samples = {}
@@ -186,7 +191,8 @@ def measure(case, options, writer):
                     figures = bench.pudle(threads) if who == "pudle" else bench.peer(who, variant, threads, "time", options.seconds)
                     record("round", who, variant, threads, figures)
                     samples.setdefault((who, variant, threads), []).append(figures)
-        summary(case, samples, threads_list)
+        if samples:
+            summary(case, samples, threads_list)
         return agree
 
 
@@ -214,7 +220,7 @@ def main():
             table.writerow(row)
             file.flush()
 
-    writer(["case", "phase", "program", "variant", "threads", "update_ms", "forward_ms", "peak_mb", "idle_mb", "version"])
+    writer(["case", "phase", "program", "variant", "threads"] + FIGURES + ["idle_mb", "version"])
     agree = True
     for name in options.case:
         try:

@@ -33,6 +33,8 @@ class Network:
         z = torch.zeros(len(x), case.atoms, 1)
         if self.variant == "gram":
             contraction = torch.eye(case.atoms) - step * torch.matmul(d.t(), d)
+            if not contraction.requires_grad: # where matmul sees a constant it copies it for every sample, and takes ten times as long
+                contraction.requires_grad_()
             drive = step * torch.matmul(d.t(), x)
             for level in case.levels():
                 z = self.prox(torch.matmul(contraction, z) + drive, level)

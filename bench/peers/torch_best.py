@@ -6,6 +6,7 @@ Dense: samples are rows; M = I - step D'D and c = step x D once an update; z_t =
   layer     the same, one layer through torch.compile
   manual    the backward pass by hand: only the codes are kept, and the outer products of all layers are one product at the end
   sparse    manual, with codes as sparse rows (CSR) wherever few entries are nonzero
+  chunks    manual, a few hundred samples at a time, so that what passes through the layers stays in the cache; gradients add up
 Convolution, on the picture cut into stride x stride blocks (channels), where the stride is 1 and the filter a few blocks wide ("blocks"), or as it is:
   plain, channels-last, blocks, blocks-last, compile (of plain), blocks-compile
   gemm      blocks; shifted views side by side, and a matrix product
@@ -39,6 +40,7 @@ def dense_encode(case, x, d, layer):
     return z
 
 
+CHUNK = 500
 SPARSE_BELOW = 0.1 # share of nonzeros under which a sparse product is worth trying
 
 
@@ -207,18 +209,19 @@ class Network:
             self.last = variant.endswith("-last")
             if self.last:
                 self.x = self.x.contiguous(memory_format=torch.channels_last)
-            self.pixels = x[0].size
+        self.samples, self.pixels = len(x), x[0].size if case.conv else 1
+        self.parts = self.x.split(CHUNK) if variant == "chunks" else [self.x]
         compiled = variant.endswith("compile")
         self.layer = torch.compile(make_layer(case)) if variant == "layer" else make_layer(case)
         self.loss = torch.compile(self.plain_loss) if compiled else self.plain_loss
         self.infer = torch.compile(self.plain_forward) if compiled else self.plain_forward
         self.optimizer = torch.optim.Adam([self.d], lr=case.rate, eps=case.epsilon, fused=True)
 
-    def both(self, d):
+    def both(self, d, x):
         """(code, reconstruction), in the variant's own layout."""
-        case, x = self.case, self.x
+        case = self.case
         if not case.conv:
-            if self.variant in ("manual", "sparse"):
+            if self.variant in ("manual", "sparse", "chunks"):
                 z = DenseByHand.apply(d, x, case, self.variant == "sparse")
             else:
                 z = dense_encode(case, x, d, self.layer)
@@ -232,21 +235,24 @@ class Network:
         z = conv_encode(case, self.maps, w, x)
         return z, self.maps.apply(w, z)
 
-    def plain_loss(self, d):
-        z, reconstruction = self.both(d)
-        loss = 0.5 * (reconstruction - self.x).square().sum() / (len(z) * (self.pixels if self.case.conv else 1))
+    def plain_loss(self, d, x):
+        z, reconstruction = self.both(d, x)
+        loss = 0.5 * (reconstruction - x).square().sum() / (self.samples * self.pixels)
         if self.case.loss_lambda:
-            loss = loss + self.case.loss_lambda * z.abs().sum() / len(z)
+            loss = loss + self.case.loss_lambda * z.abs().sum() / self.samples
         return loss, z
 
-    def plain_forward(self, d):
-        return self.both(d)[1]
+    def plain_forward(self, d, x):
+        return self.both(d, x)[1]
 
     def gradient(self):
         self.optimizer.zero_grad(set_to_none=True)
-        loss, z = self.loss(self.d)
-        loss.backward()
-        return z
+        codes = []
+        for x in self.parts:
+            loss, z = self.loss(self.d, x)
+            loss.backward()
+            codes.append(z.detach())
+        return codes
 
     def update(self):
         self.gradient()
@@ -257,10 +263,10 @@ class Network:
 
     def forward(self):
         with torch.no_grad():
-            return self.infer(self.d)
+            return [self.infer(self.d, x) for x in self.parts]
 
     def evaluate(self):
-        z = self.gradient().detach()
+        z = torch.cat(self.gradient())
         if self.variant == "gemm" and self.case.conv:
             z = z.permute(0, 3, 1, 2)
         return np.ascontiguousarray(z.numpy()), np.ascontiguousarray(self.d.grad.numpy())
