@@ -151,16 +151,16 @@ def summary(case, samples, threads_list):
             least = min(row[quantity + "_min_ms"] for row in rows)
             peak = statistics.median(row["peak_mb"] for row in rows)
             if (who, threads) not in best or time < best[who, threads][0]:
-                best[who, threads] = (time, least, variant, peak)
+                best[who, threads] = (time, least, variant, peak, f"{rows[0]['idle_mb']:.0f}" if "idle_mb" in rows[0] else "-")
         print(f"\n{case.name}, {quantity}: medians of the rounds, and the least of all; ratios are peer's time / pudle's at the same threads")
-        print("| program | threads | variant | ms | least ms | peak MB | ratio | ratio of least |\n|---|---|---|---|---|---|---|---|")
+        print("| program | threads | variant | ms | least ms | peak MB | before the network MB | ratio | ratio of least |\n|---|---|---|---|---|---|---|---|---|")
         for who in TITLES:
             for threads in threads_list:
                 if (who, threads) in best:
-                    time, least, variant, peak = best[who, threads]
+                    time, least, variant, peak, idle = best[who, threads]
                     ours = best.get(("pudle", threads))
                     ratios = f"{time / ours[0]:.2f} | {least / ours[1]:.2f}" if ours else "- | -"
-                    print(f"| {TITLES[who]} | {threads} | {variant} | {time:.3f} | {least:.3f} | {peak:.0f} | {ratios} |")
+                    print(f"| {TITLES[who]} | {threads} | {variant} | {time:.3f} | {least:.3f} | {peak:.0f} | {idle} | {ratios} |")
         ours = [best["pudle", t][0] for t in threads_list if ("pudle", t) in best]
         for who in TITLES:
             theirs = [best[who, t][0] for t in threads_list if (who, t) in best]
