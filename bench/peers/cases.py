@@ -48,8 +48,8 @@ def theory(name, layers):
     return Case(name, layers=layers, step=0.2, batch=10000, features=50, atoms=100, sparsity=5, noise=0.1)
 
 
-def convolution(name, **options):
-    return Case(name, layers=15, step=0.1, level=0.16, rate=1e-4, epsilon=1e-3, **options)
+def convolution(name, step=0.1, **options):
+    return Case(name, layers=15, step=step, level=0.16, rate=1e-4, epsilon=1e-3, **options)
 
 
 CASES = {case.name: case for case in [
@@ -66,7 +66,7 @@ CASES = {case.name: case for case in [
     convolution("conv-b8", batch=8, picture=(129, 129)),
     convolution("conv-inference", batch=1, picture=(321, 481), inference=True),
     convolution("conv-inference-shifts", batch=16, picture=(321, 481), inference=True, shifts=True),
-    convolution("conv-s1", batch=1, picture=(64, 64), stride=1),
+    convolution("conv-s1", batch=1, picture=(64, 64), stride=1, step=0.012),
 ]}
 
 
