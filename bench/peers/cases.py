@@ -40,8 +40,8 @@ class Case:
         return [scale * self.level * self.decay ** t for t in range(self.layers)]
 
 
-def dense1000(name, **options):
-    return Case(name, layers=100, step=0.2, batch=50, features=1000, atoms=1500, noise=0.005, epsilon=1e-3, **options)
+def dense1000(name, noise=0.005, **options):
+    return Case(name, layers=100, step=0.2, batch=50, features=1000, atoms=1500, noise=noise, epsilon=1e-3, **options)
 
 
 def theory(name, layers):
@@ -56,7 +56,7 @@ CASES = {case.name: case for case in [
     dense1000("dense1000-s10", sparsity=10),
     dense1000("dense1000-s20", sparsity=20),
     dense1000("dense1000-s40", sparsity=40),
-    dense1000("dense1000-s10-decay", sparsity=10, decay=0.975),
+    dense1000("dense1000-s10-decay", sparsity=10, decay=0.975, noise=3e-5),
     dense1000("dense1000-s10-hard", sparsity=10, prox="hard", level=0.1),
     theory("theory50-T25", 25),
     theory("theory50-T100", 100),
