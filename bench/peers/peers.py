@@ -44,8 +44,8 @@ def parse():
     return parser.parse_args()
 
 
-def run(command, threads, folder, timeout):
-    """Standard output of a process that has so many processors and threads."""
+def run(command, threads, folder, timeout, bound=True):
+    """Standard output of a process that has so many threads, and, where it is bound, processors."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads),
                        JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="", PYTHONDONTWRITEBYTECODE="1",
                        JAX_COMPILATION_CACHE_DIR=os.path.join(folder, "jax"), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
@@ -53,7 +53,7 @@ def run(command, threads, folder, timeout):
     processors = sorted(os.sched_getaffinity(0))
     if threads > len(processors):
         raise Failed(f"{threads} threads on {len(processors)} processors")
-    chosen = set(processors[-threads:]) # JAX has no other setting that it keeps to; the same for all
+    chosen = set(processors[-threads:] if bound else processors) # JAX keeps to no other setting; so the same for all
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, cwd=folder,
                               preexec_fn=lambda: os.sched_setaffinity(0, chosen))
@@ -79,7 +79,7 @@ class Bench:
 
     def peer(self, who, variant, threads, mode, seconds):
         command = [sys.executable, os.path.join(HERE, "worker.py"), FORMULATIONS[who], self.case.name, variant, str(threads), self.folder, mode, str(seconds)]
-        return json.loads(run(command, threads, self.folder, self.options.timeout).strip().splitlines()[-1])
+        return json.loads(run(command, threads, self.folder, self.options.timeout, mode == "time").strip().splitlines()[-1])
 
     def pudle(self, threads):
         table = os.path.join(self.folder, "bench.csv")
@@ -101,7 +101,7 @@ class Bench:
     def check(self, variants):
         """Codes and gradients of every variant against pudle's; those that differ, or do not run, are left out. True: none differs."""
         agree = True
-        run([self.options.pudle, "gradient", self.config, "--out", "pudle"], 1, self.folder, self.options.timeout)
+        run([self.options.pudle, "gradient", self.config, "--out", "pudle"], 1, self.folder, self.options.timeout, False)
         for who, names in variants.items():
             for variant in list(names):
                 try:
