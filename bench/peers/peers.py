@@ -37,7 +37,8 @@ def parse():
     parser.add_argument("--seconds", type=float, default=2.0, help="how long a peer repeats updates, and forward passes, in every round")
     parser.add_argument("--trial-seconds", type=float, default=1.0, help="the same, where the fastest variant of a peer is looked for")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds after which a process is given up, its compilation included")
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="largest relative difference of codes and of gradients")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="largest relative difference of codes and of gradients in single precision")
+    parser.add_argument("--tolerance64", type=float, default=1e-9, help="the same in double precision")
     parser.add_argument("--mnist", default="mnist", help="folder of MNIST's files")
     parser.add_argument("--check-only", action="store_true", help="compare codes and gradients, time nothing")
     parser.add_argument("--out", help="CSV of every single measurement")
@@ -98,24 +99,34 @@ class Bench:
             raise Failed(f"{theirs} has shape {b.shape}, {ours} {a.shape}")
         return float(np.linalg.norm(a - b) / np.linalg.norm(a))
 
+    def compare(self, who, variant, mode):
+        """Relative differences of codes and gradients to pudle's in the same precision, and in how many entries one code is zero and the other not."""
+        self.peer(who, variant, 1, mode, 0)
+        ours = "pudle64" if mode == "check64" else "pudle"
+        code, gradient = self.difference(ours + "/code.npy", "peer_code.npy"), self.difference(ours + "/gradient.npy", "peer_gradient.npy")
+        return code, gradient, np.count_nonzero((self.load(ours + "/code.npy") != 0) != (self.load("peer_code.npy") != 0))
+
     def check(self, variants):
-        """Codes and gradients of every variant against pudle's; those that differ, or do not run, are left out. True: none differs."""
+        """Every variant against pudle; those that do not run are left out. True: none differs. In double precision there is no excuse; in single precision
+        a rounding may put an entry on the other side of its threshold, and the gradient then differs by that entry."""
         agree = True
-        run([self.options.pudle, "gradient", self.config, "--out", "pudle"], 1, self.folder, self.options.timeout, False)
+        for precision, folder in (("f64", "pudle64"), ("f32", "pudle")):
+            run([self.options.pudle, "gradient", self.config, "--set", f"precision={precision}", "--out", folder], 1, self.folder, self.options.timeout, False)
         for who, names in variants.items():
             for variant in list(names):
                 try:
-                    self.peer(who, variant, 1, "check", 0)
-                    code, gradient = self.difference("pudle/code.npy", "peer_code.npy"), self.difference("pudle/gradient.npy", "peer_gradient.npy")
+                    exact = self.compare(who, variant, "check64")
+                    single = self.compare(who, variant, "check")
                 except Failed as failure:
                     print(f"  {who}:{variant}: left out, {failure}", flush=True)
                     names.remove(variant)
                     continue
-                same = max(code, gradient) <= self.options.tolerance # false for NaN too
+                same = max(exact[:2]) <= self.options.tolerance64 and (max(single[:2]) <= self.options.tolerance or single[2] > 0) # false for NaN too
                 agree = agree and same
-                print(f"  {who}:{variant}: relative difference of codes {code:.1e}, of gradients {gradient:.1e}{'' if same else ': NOT THE SAME'}", flush=True)
-        density = np.count_nonzero(self.load("pudle/code.npy")) / self.load("pudle/code.npy").size
-        print(f"  nonzero in the final code: {100 * density:.2f} %")
+                print(f"  {who}:{variant}: relative difference of codes and gradients: f64 {exact[0]:.1e}, {exact[1]:.1e}; f32 {single[0]:.1e}, {single[1]:.1e}"
+                      f"{f' with {single[2]} entries across a threshold' if single[2] else ''}{'' if same else ': NOT THE SAME'}", flush=True)
+        code = self.load("pudle/code.npy")
+        print(f"  nonzero in the final code: {100 * np.count_nonzero(code) / code.size:.2f} %")
         return agree
 
     def fastest(self, who, names, threads, record):

@@ -1,6 +1,6 @@
 """One measurement in a process of its own, so that its peak memory and its threads are its own. Started by peers.py; prints one line of JSON.
 
-    python worker.py MODULE CASE VARIANT THREADS FOLDER check|time SECONDS"""
+    python worker.py MODULE CASE VARIANT THREADS FOLDER check|check64|time SECONDS"""
 import importlib
 import json
 import os
@@ -41,11 +41,16 @@ def main():
         version = "jax " + jax.__version__
     formulation = importlib.import_module(module)
     case = CASES[name]
-    x, d = np.load(os.path.join(folder, "x.npy")), np.load(os.path.join(folder, "d.npy"))
+    double = mode == "check64"
+    if double and module.startswith("torch"):
+        torch.set_default_dtype(torch.float64)
+    elif double:
+        jax.config.update("jax_enable_x64", True)
+    x, d = (np.load(os.path.join(folder, file)).astype(np.float64 if double else np.float32) for file in ("x.npy", "d.npy"))
     idle = peak_mb()
     network = formulation.Network(case, x, d, variant)
     result = {"version": version}
-    if mode == "check":
+    if mode != "time":
         code, gradient = network.evaluate()
         np.save(os.path.join(folder, "peer_code.npy"), code)
         np.save(os.path.join(folder, "peer_gradient.npy"), gradient)
