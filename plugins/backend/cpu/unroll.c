@@ -30,7 +30,8 @@
 enum {
     UNROLL_LEVELS = 8,    /* of a prox */
     UNROLL_PAD = 16,      /* entries that rows are padded to: whole vectors in f32 and f64 */
-    UNROLL_FAR = 6,       /* how far ahead along the line a stretch may go, in units of r_b - r_a */
+    UNROLL_FAR = 6,       /* how far ahead a stretch may go along the line, in units of r_b - r_a: where these are a layer or two apart, */
+    UNROLL_ON = 2,        /* and where they are several */
     GRAM_BLOCK = 256,     /* columns of a block of G */
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     GRADIENT_ATOMS = 32,  /* columns of the gradient that are one part of the work */
@@ -53,7 +54,9 @@ typedef struct piece {
     int32_t first, last;   /* layers */
     int32_t count, width;  /* entries of a layer; padded, of a stretch */
     int64_t index, z, v;   /* a stretch: z of the code before it, then z (and v beside it, where it is kept) of each layer */
-    int64_t gram, work;    /* a stretch: (width, width) of G */
+    int64_t gram, work;    /* a stretch: (actives, width) of G */
+    int64_t active, rank;  /* a stretch: the atoms that have been other than 0, and each atom's place among them */
+    int32_t actives;
     int64_t residual;      /* D z - x before the layer */
     int64_t slots;         /* a stretch: codes it has room for */
     double clear;          /* a stretch: the other atoms' correlations stay below it */
@@ -79,13 +82,14 @@ typedef struct sample {
     int32_t *index;              /* (ld) the present code */
     void *z, *value;
     reference ref[2];            /* the last evaluation, and the one before */
-    int64_t refs;
+    int64_t refs, evaluated, between; /* how many; after which layer the last; layers between the two */
+    double far;                  /* how far ahead along the line the others are looked at, in units of r_b - r_a */
     double caution;              /* grows when stretches end soon */
     int32_t *mark, *fresh;       /* (p) -1 between uses; (3 p) */
     int32_t *list;               /* (ld) */
     void *v, *u, *coef;          /* (ld) */
     const void *target;
-    buffer ints, reals, pieces, shares, trail, atoms, four, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
+    buffer ints, reals, pieces, shares, trail, atoms, active, four, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
     int64_t nints, nreals, npieces, nshares;
     int64_t cursor;              /* on the way back: the piece it is at, -1: done */
     bool open;                   /* the last piece is a stretch that may go on */
@@ -161,6 +165,13 @@ typedef struct share_work {
     const void *coef;
     const pudle_view *gradient;
 } share_work;
+
+/* Kernels for whatever the CPU has: "avx2" alone would leave out the fused multiply-add. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && (defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 8)
+#define UNROLL_CLONES __attribute__((target_clones("avx512f", "fma", "default")))
+#else
+#define UNROLL_CLONES
+#endif
 
 static int64_t padded(int64_t n)
 {
@@ -261,7 +272,7 @@ static pudle_status new_share(pudle_unroll *u, sample *r, share **out)
 
 static void reset_row(sample *r)
 {
-    r->t = r->now = r->refs = r->nints = r->nreals = r->npieces = r->nshares = 0;
+    r->t = r->now = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
     r->caution = 1;
     r->open = false;
     r->status = PUDLE_OK;
@@ -406,7 +417,7 @@ static const double NAME(epsilon) = DBL_EPSILON;
 
 static void row_free(pudle_unroll *u, sample *r)
 {
-    buffer *const buffers[] = { &r->ints, &r->reals, &r->pieces, &r->shares, &r->trail, &r->atoms, &r->four };
+    buffer *const buffers[] = { &r->ints, &r->reals, &r->pieces, &r->shares, &r->trail, &r->atoms, &r->active, &r->four };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         host_free(u->root, buffers[i]->at);
     for (int i = 0; i < UNROLL_LEVELS; i++) {

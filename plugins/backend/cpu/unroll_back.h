@@ -25,7 +25,9 @@ typedef struct NAME(trail) {
     int64_t size, width, stride;  /* entries; padded; from row to row of gram and outer */
     const int32_t *atom;
     const REAL *gram;             /* (size, width) of G */
-    REAL *outer;                  /* (size, width): sum of step z u' */
+    REAL *outer;                  /* (rows, width): sum of step z u' */
+    const int32_t *active;        /* local numbers of the rows of outer; NULL: all `size` */
+    int64_t rows;
     REAL *adjoint, *masked, *sum; /* (width): u, J' u, sum of step J' u */
 } NAME(trail);
 
@@ -81,26 +83,33 @@ static pudle_status NAME(contribute)(pudle_unroll *u, sample *r, int source, int
 /* What a trail has gathered. Where shares are kept: -D (outer + outer') + x sum'. Else into the lane's outer products and sums. */
 static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gathered *g, const NAME(trail) *t, REAL *sums)
 {
+    const int32_t *atom = t->atom, *active = t->active;
+    const int64_t rows = t->rows;
     if (!u->pairs) {
-        REAL *outer = g->outer.at;
-        for (int64_t i = 0; i < t->size; i++) {
-            sums[t->atom ? t->atom[i] : i] += t->sum[i];
-            for (int64_t k = 0; t->atom && k < t->size; k++)
-                outer[t->atom[i] * u->ld + t->atom[k]] += t->outer[i * t->width + k];
+        for (int64_t i = 0; i < t->size; i++)
+            sums[atom ? atom[i] : i] += t->sum[i];
+        for (int64_t i = 0; atom && i < rows; i++) {
+            REAL *to = (REAL *)g->outer.at + atom[active ? active[i] : i] * u->ld;
+            const REAL *from = t->outer + i * t->width;
+            if (active) /* what was 0 all along has no adjoint either */
+                for (int64_t k = 0; k < rows; k++)
+                    to[atom[active[k]]] += from[active[k]];
+            else
+                for (int64_t k = 0; k < rows; k++)
+                    to[atom[k]] += from[k];
         }
         return PUDLE_OK;
     }
-    for (int64_t i = 0; i < t->size; i++)
-        for (int64_t k = 0; k <= i; k++)
-            t->outer[i * t->width + k] = t->outer[k * t->width + i] = t->outer[i * t->width + k] + t->outer[k * t->width + i];
     /* a share's entries move to the row's arena, which may move what the trail points to: it lies elsewhere */
-    pudle_status s = NAME(contribute)(u, r, FROM_TARGET, r->number, t->size, t->atom, t->sum, -1);
-    for (int64_t i = 0; i < t->size && !s; i++) {
-        bool any = false;
-        for (int64_t k = 0; k < t->size && !any; k++)
-            any = t->outer[i * t->width + k] != 0;
-        if (any)
-            s = NAME(contribute)(u, r, FROM_ATOMS, t->atom[i], t->size, t->atom, t->outer + i * t->width, -1);
+    REAL *both = r->value;
+    int32_t *of = r->fresh;
+    pudle_status s = NAME(contribute)(u, r, FROM_TARGET, r->number, t->size, atom, t->sum, -1);
+    for (int64_t k = 0; k < rows; k++)
+        of[k] = atom[active[k]];
+    for (int64_t i = 0; i < rows && !s; i++) {
+        for (int64_t k = 0; k < rows; k++)
+            both[k] = t->outer[i * t->width + active[k]] + t->outer[k * t->width + active[i]];
+        s = NAME(contribute)(u, r, FROM_ATOMS, of[i], rows, of, both, -1);
     }
     return s;
 }
@@ -108,9 +117,9 @@ static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gathered *g, const 
 /* ---------------------------------------------------------------- pieces of a row's tape, last to first */
 
 /* Memory for a trail of `size` atoms, its own piece of G included or not. Copies of the atoms' numbers: arenas move. */
-static pudle_status NAME(trail_room)(pudle_unroll *u, sample *r, int64_t size, bool gram, const int32_t *atom, NAME(trail) *t)
+static pudle_status NAME(trail_room)(pudle_unroll *u, sample *r, int64_t size, int64_t rows, bool gram, const int32_t *atom, NAME(trail) *t)
 {
-    const int64_t width = padded(size), square = width * width;
+    const int64_t width = padded(size), square = rows * width;
     pudle_status s = want(u, &r->trail, (size_t)(3 * width + (gram ? 2 : 1) * square) * sizeof(REAL));
     if (!s)
         s = want(u, &r->atoms, (size_t)(size + 1) * sizeof(int32_t));
@@ -120,7 +129,7 @@ static pudle_status NAME(trail_room)(pudle_unroll *u, sample *r, int64_t size, b
         memcpy(r->atoms.at, atom, (size_t)size * sizeof(int32_t));
     REAL *at = r->trail.at;
     memset(at, 0, (size_t)(3 * width + square) * sizeof(REAL));
-    *t = (NAME(trail)){ .size = size, .width = width, .stride = width, .atom = r->atoms.at, .adjoint = at, .masked = at + width,
+    *t = (NAME(trail)){ .size = size, .rows = rows, .width = width, .stride = width, .atom = r->atoms.at, .adjoint = at, .masked = at + width,
                         .sum = at + 2 * width, .outer = at + 3 * width, .gram = at + 3 * width + square };
     return PUDLE_OK;
 }
@@ -131,15 +140,19 @@ static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample
     const int64_t slot = u->keeps_input ? 2 * p->width : p->width, first = p->first > u->spec.layers - u->spec.depth ? p->first : u->spec.layers - u->spec.depth + 1;
     const piece stretch = *p;
     NAME(trail) t = { 0 };
-    pudle_status s = NAME(trail_room)(u, r, stretch.count, false, INTS(r) + stretch.index, &t);
+    pudle_status s = NAME(trail_room)(u, r, stretch.count, stretch.actives, false, INTS(r) + stretch.index, &t);
     if (s)
         return s;
-    s = want(u, &r->four, (size_t)(6 * t.width) * sizeof(REAL)); /* J' u of four layers, and room */
+    s = want(u, &r->four, (size_t)(6 * t.width) * sizeof(REAL)); /* J' u of four layers, and room for two rows */
+    if (!s)
+        s = want(u, &r->active, (size_t)(t.rows + 1) * sizeof(int32_t));
     if (s)
         return s;
-    REAL *adjoint = r->u, *gv = r->four.at, *room = gv + 5 * t.width;
+    REAL *adjoint = r->u, *gv = r->four.at, *x = gv + 4 * t.width, *room = gv + 5 * t.width;
     memset(gv, 0, (size_t)(6 * t.width) * sizeof(REAL));
     t.gram = REALS(r) + stretch.gram;
+    t.active = r->active.at;
+    memcpy(r->active.at, INTS(r) + stretch.active, (size_t)t.rows * sizeof(int32_t));
     for (int64_t k = 0; k < t.size; k++)
         t.adjoint[k] = adjoint[t.atom[k]];
     const REAL *before[4];
@@ -151,14 +164,14 @@ static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample
         s = NAME(mask)(u, exec, r, layer, t.atom, t.size, u->keeps_input ? z + t.width : NULL, z, t.adjoint, masked, gtheta);
         step[held] = (REAL)u->spec.step[layer - 1];
         before[held] = z - slot;
-        NAME(stretch_back)(t.adjoint, t.sum, room, masked, step[held], t.gram, t.size, t.width);
+        NAME(stretch_back)(t.adjoint, t.sum, x, room, masked, step[held], t.gram, t.active, t.rows, t.width);
         if (++held < 4 && layer > first)
             continue;
         for (; held < 4; held++) {
             step[held] = 0;
             before[held] = before[0];
         }
-        NAME(outer_four)(t.outer, t.size, t.width, before, gv, step);
+        NAME(outer_four)(t.outer, t.active, t.rows, t.width, before, gv, step);
         held = 0;
     }
     for (int64_t k = 0; k < t.size; k++)
@@ -251,7 +264,7 @@ static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, s
         t = (NAME(trail)){ .size = p, .width = u->ld, .stride = u->ld, .gram = u->gram, .outer = g->outer.at, .adjoint = at, .masked = at + u->ld,
                            .sum = at + 2 * u->ld };
     } else {
-        s = NAME(trail_room)(u, r, size, true, atom, &t);
+        s = NAME(trail_room)(u, r, size, size, true, atom, &t);
         if (s)
             return s;
         REAL *gram = (REAL *)(uintptr_t)t.gram;

@@ -67,6 +67,9 @@ static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr)
     r->ref[1] = r->ref[0];
     r->ref[0] = kept;
     reference *const now = &r->ref[0];
+    r->between = r->t - r->evaluated;
+    r->evaluated = r->t;
+    r->far = r->between > 2 ? UNROLL_ON : UNROLL_FAR;
     now->count = r->now;
     memcpy(now->index, r->index, (size_t)r->now * sizeof(int32_t));
     memcpy(now->z, r->z, (size_t)r->now * sizeof(REAL));
@@ -92,7 +95,8 @@ static pudle_status NAME(advance)(pudle_unroll *u, pudle_exec *exec, sample *r, 
 
 /* ---------------------------------------------------------------- few atoms alone */
 
-/* longest ||D (z_b - z_a)||: how far the residual came between the two last evaluations, as it concerns an atom. */
+/* How far the residual may come in a layer, as it concerns an atom: longest ||D (z_b - z_a)|| between the two last evaluations,
+ * over the layers that it took; twice that where they were several, for the first were longer. */
 static double NAME(reach)(const pudle_unroll *u, const sample *r)
 {
     const reference *b = &r->ref[0], *a = &r->ref[1];
@@ -102,7 +106,7 @@ static double NAME(reach)(const pudle_unroll *u, const sample *r)
         moved += (double)((const REAL *)b->z)[k] * (double)(ca[b->index[k]] - cb[b->index[k]]);
     for (int64_t k = 0; k < a->count; k++)
         moved -= (double)((const REAL *)a->z)[k] * (double)(ca[a->index[k]] - cb[a->index[k]]);
-    return u->longest * sqrt(moved > 0 ? moved : 0);
+    return u->longest * sqrt(moved > 0 ? moved : 0) * (r->between > 2 ? 2.0 / (double)r->between : 1);
 }
 
 /* Which atoms a row may go on with alone: those of the present code and of the two last evaluations, and those whose correlations
@@ -121,7 +125,7 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     const double reach = NAME(reach)(u, r) * r->caution;
     if (!(reach < 0.5 * quiet))
         return 0;
-    NAME(look_ahead)(score, b->corr, a->corr, (REAL)UNROLL_FAR, u->ld);
+    NAME(look_ahead)(score, b->corr, a->corr, (REAL)r->far, u->ld);
     const struct { const int32_t *index; int64_t count; } forced[] = { { r->index, r->now }, { b->index, b->count }, { a->index, a->count } };
     int64_t least = 0;
     for (int i = 0; i < 3; i++) /* these are in in any case, and need not be counted again */
@@ -147,56 +151,17 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     return count;
 }
 
-/* The piece of the Gram matrix that belongs to some atoms: from G, or from the atoms themselves, where pairs that the row's last
- * stretch had are taken from there. */
-static pudle_status NAME(local_gram)(pudle_unroll *u, sample *r, const piece *last, const int32_t *atom, int64_t count, int64_t width, REAL *to)
-{
-    for (int64_t i = 0; i < count; i++)
-        memset(to + i * width + count, 0, (size_t)(width - count) * sizeof(REAL));
-    if (u->gram) {
-        for (int64_t i = 0; i < count; i++) {
-            const REAL *from = (const REAL *)u->gram + atom[i] * u->ld;
-            for (int64_t k = 0; k < count; k++)
-                to[i * width + k] = from[atom[k]];
-        }
-        return PUDLE_OK;
-    }
-    int32_t *fresh = r->fresh, *place = fresh + u->spec.atoms, *before = place + u->spec.atoms;
-    REAL *out = r->v;
-    for (int64_t i = 0; i < count; i++)
-        before[i] = -1;
-    for (int64_t i = 0; last && i < last->count; i++)
-        if (r->mark[(INTS(r) + last->index)[i]] >= 0)
-            before[r->mark[(INTS(r) + last->index)[i]]] = (int32_t)i;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t unknown = 0;
-        for (int64_t k = 0; k <= i; k++) {
-            if (before[i] >= 0 && before[k] >= 0) {
-                to[i * width + k] = (REALS(r) + last->gram)[before[i] * last->width + before[k]];
-            } else {
-                place[unknown] = (int32_t)k;
-                fresh[unknown++] = atom[k];
-            }
-        }
-        NAME(dots)(out, (const REAL *)u->atoms + atom[i] * u->ldm, u->atoms, u->ldm, u->ldm, unknown, fresh);
-        for (int64_t k = 0; k < unknown; k++)
-            to[i * width + place[k]] = out[k];
-        for (int64_t k = 0; k < i; k++)
-            to[k * width + i] = to[i * width + k];
-    }
-    return PUDLE_OK;
-}
-
 /* A stretch's arrays, one entry an atom. */
 typedef struct NAME(stretch) {
     REAL *zb, *cb;      /* code and correlations at the last evaluation */
     REAL *e, *change;   /* direction from the evaluation before it: z_b - z_a and G of it */
-    REAL *dz, *g, *v;
-    const REAL *gram;
+    REAL *dz, *g, *v, *x;
+    REAL *gram;         /* (active, width): rows of G for atoms that have been other than 0 */
     const int32_t *atom;
-    int64_t count, width;
+    int32_t *active, *rank; /* these atoms' local numbers; each atom's place among them, -1: none */
+    int64_t count, width, actives;
     double length2;     /* e' G e */
-    double clear;       /* no other atom's correlation is above it on the way ahead */
+    double clear, far;  /* no other atom's correlation is above `clear` on the way ahead, up to `far` times e */
 } NAME(stretch);
 
 /* May layer t leave the other atoms out? Also g = G (z - z_b). The residual is within `off` of a point on the line through the
@@ -204,23 +169,60 @@ typedef struct NAME(stretch) {
 static bool NAME(others_stay_quiet)(const pudle_unroll *u, const NAME(stretch) *s, int64_t t, const REAL *z)
 {
     REAL sums[3]; /* ||D (z - z_b)||^2, <D (z - z_b), D e>, and what bounds the rounding of the first */
-    NAME(stray)(s->g, s->dz, z, s->zb, s->gram, s->change, s->count, s->width, sums);
+    NAME(stray)(s->g, s->dz, s->x, z, s->zb, s->gram, s->change, s->active, s->actives, s->width, sums);
     const double along = (double)sums[1], how_far = s->length2 > 0 ? along / s->length2 : 0;
     const double off2 = (double)sums[0] - how_far * along + 64 * NAME(epsilon) * (double)sums[2];
     const double room = (1 - 1024 * NAME(epsilon)) * u->quiet[t - 1] - s->clear;
-    return how_far >= 0 && how_far <= UNROLL_FAR && room > 0 && u->longest * u->longest * off2 <= room * room;
+    return how_far >= 0 && how_far <= s->far && room > 0 && u->longest * u->longest * off2 <= room * room;
 }
 
 /* The arrays of a piece; growing the arena may move them. */
 static void NAME(lay_out)(const sample *r, const piece *p, NAME(stretch) *s)
 {
-    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v };
-    for (int i = 0; i < 7; i++)
+    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v, &s->x };
+    for (int i = 0; i < 8; i++)
         *arrays[i] = REALS(r) + p->work + i * p->width;
     s->gram = REALS(r) + p->gram;
     s->atom = INTS(r) + p->index;
+    s->active = INTS(r) + p->active;
+    s->rank = INTS(r) + p->rank;
     s->count = p->count;
     s->width = p->width;
+    s->actives = p->actives;
+}
+
+/* Rows of G for those atoms of z that are other than 0 for the first time: from G, or from the atoms themselves. */
+static void NAME(activate)(const pudle_unroll *u, sample *r, NAME(stretch) *s, const REAL *z)
+{
+    const int64_t found = NAME(nonzeros)(z, s->width, r->list);
+    for (int64_t k = 0; k < found; k++) {
+        const int32_t i = r->list[k];
+        if (s->rank[i] >= 0)
+            continue;
+        REAL *to = s->gram + s->actives * s->width;
+        memset(to + s->count, 0, (size_t)(s->width - s->count) * sizeof(REAL));
+        if (u->gram) {
+            const REAL *from = (const REAL *)u->gram + s->atom[i] * u->ld;
+            for (int64_t j = 0; j < s->count; j++)
+                to[j] = from[s->atom[j]];
+        } else {
+            int64_t unknown = 0;
+            int32_t *fresh = r->fresh, *place = fresh + u->spec.atoms;
+            for (int64_t j = 0; j < s->count; j++) {
+                if (s->rank[j] >= 0) {
+                    to[j] = s->gram[s->rank[j] * s->width + i];
+                } else {
+                    place[unknown] = (int32_t)j;
+                    fresh[unknown++] = s->atom[j];
+                }
+            }
+            NAME(dots)(r->v, (const REAL *)u->atoms + s->atom[i] * u->ldm, u->atoms, u->ldm, u->ldm, unknown, fresh);
+            for (int64_t j = 0; j < unknown; j++)
+                to[place[j]] = ((const REAL *)r->v)[j];
+        }
+        s->active[s->actives] = i;
+        s->rank[i] = (int32_t)s->actives++;
+    }
 }
 
 /* What a stretch takes from the two last evaluations. */
@@ -245,11 +247,7 @@ static void NAME(anchor)(const sample *r, NAME(stretch) *s)
 static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t count, double clear, bool tape)
 {
     const int64_t width = padded(count), slot = u->keeps_input ? 2 * width : width;
-    int64_t last = -1;
     piece *p = NULL;
-    for (int64_t i = r->npieces - 1; i >= 0 && last < 0 && !u->gram; i--)
-        if (((piece *)r->pieces.at)[i].local)
-            last = i;
     r->ints_before = r->nints;
     r->reals_before = r->nreals;
     pudle_status s = new_piece(u, r, &p);
@@ -259,19 +257,24 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
                   .slots = tape ? 16 : 2 };
     s = take_ints(u, r, count, &p->index);
     if (!s)
-        s = take_reals(u, r, width * width, &p->gram);
+        s = take_ints(u, r, count, &p->active);
     if (!s)
-        s = take_reals(u, r, 7 * width, &p->work);
+        s = take_ints(u, r, count, &p->rank);
+    if (!s)
+        s = take_reals(u, r, count * width, &p->gram);
+    if (!s)
+        s = take_reals(u, r, 8 * width, &p->work);
     if (!s)
         s = take_reals(u, r, p->slots * slot, &p->z);
     if (s)
         return s;
-    int32_t *atom = INTS(r) + p->index;
+    int32_t *atom = INTS(r) + p->index, *rank = INTS(r) + p->rank;
     for (int64_t j = 0, k = 0; k < count; j++)
         if (r->mark[j] >= 0)
             atom[k++] = (int32_t)j;
-    NAME(local_gram)(u, r, last >= 0 ? (piece *)r->pieces.at + last : NULL, atom, count, width, REALS(r) + p->gram);
-    memset(REALS(r) + p->work, 0, (size_t)(7 * width) * sizeof(REAL));
+    for (int64_t k = 0; k < count; k++)
+        rank[k] = -1;
+    memset(REALS(r) + p->work, 0, (size_t)(8 * width) * sizeof(REAL));
     REAL *z = REALS(r) + p->z;
     memset(z, 0, (size_t)slot * sizeof(REAL));
     for (int64_t k = 0; k < r->now; k++)
@@ -288,7 +291,10 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
     NAME(stretch) s;
     NAME(lay_out)(r, p, &s);
     NAME(anchor)(r, &s);
+    NAME(activate)(u, r, &s, s.zb);
+    NAME(activate)(u, r, &s, REALS(r) + p->z + (tape ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot);
     s.clear = p->clear;
+    s.far = r->far;
     pudle_status status = PUDLE_OK;
     while (r->t < u->spec.layers) {
         const int64_t t = r->t + 1, done = p->last - p->first + 1, from = tape ? done : done % 2, to = tape ? done + 1 : (done + 1) % 2;
@@ -298,6 +304,7 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
             if (status)
                 return status;
             p->slots *= 2;
+            p->actives = (int32_t)s.actives;
             NAME(lay_out)(r, p, &s);
         }
         const REAL *z = REALS(r) + p->z + from * slot;
@@ -309,8 +316,10 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
         status = NAME(shrink)(u, exec, r, t, s.atom, p->count, v, next);
         if (status)
             return status;
+        NAME(activate)(u, r, &s, next);
         p->last = (int32_t)(r->t = t);
     }
+    p->actives = (int32_t)s.actives;
     const int64_t done = p->last - p->first + 1;
     const REAL *z = REALS(r) + p->z + (tape ? done : done % 2) * slot;
     r->now = 0;
@@ -350,7 +359,7 @@ static bool NAME(still_clear)(const pudle_unroll *u, sample *r)
     for (int64_t k = 0; k < r->ref[1].count; k++) /* the line to the evaluation before needs all of its atoms */
         if (r->mark[r->ref[1].index[k]] < 0)
             return false;
-    NAME(look_ahead)(score, r->ref[0].corr, r->ref[1].corr, (REAL)UNROLL_FAR, u->ld);
+    NAME(look_ahead)(score, r->ref[0].corr, r->ref[1].corr, (REAL)r->far, u->ld);
     for (int64_t k = 0; k < p->count; k++)
         score[(INTS(r) + p->index)[k]] = 0;
     highest = (double)NAME(largest)(score, u->ld);

@@ -25,7 +25,7 @@ enum { NAME(LANES) = 32 / sizeof(REAL) };
     } while (0)
 
 /* out[c] = base[c] + sum over k of coef[k] row[index[k]][c], for c in [0, width); rows lie `stride` apart. */
-PUDLE_CLONES static void NAME(combine)(REAL *out, const REAL *base, const REAL *row, int64_t stride, int64_t width, int64_t count,
+UNROLL_CLONES static void NAME(combine)(REAL *out, const REAL *base, const REAL *row, int64_t stride, int64_t width, int64_t count,
                                        const int32_t *index, const REAL *coef)
 {
     int64_t c = 0;
@@ -38,7 +38,7 @@ PUDLE_CLONES static void NAME(combine)(REAL *out, const REAL *base, const REAL *
 }
 
 /* to[index[k]][c] += coef[k] * row[c], for c in [0, width). */
-PUDLE_CLONES static void NAME(spread)(REAL *to, int64_t stride, const REAL *row, int64_t width, int64_t count, const int32_t *index,
+UNROLL_CLONES static void NAME(spread)(REAL *to, int64_t stride, const REAL *row, int64_t width, int64_t count, const int32_t *index,
                                       const REAL *coef)
 {
     int64_t c = 0;
@@ -63,7 +63,7 @@ PUDLE_CLONES static void NAME(spread)(REAL *to, int64_t stride, const REAL *row,
 }
 
 /* out[k] = <row[index[k]], x> over [0, width). */
-PUDLE_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, int64_t stride, int64_t width, int64_t count,
+UNROLL_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, int64_t stride, int64_t width, int64_t count,
                                     const int32_t *index)
 {
     int64_t k = 0;
@@ -102,9 +102,23 @@ PUDLE_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, i
     }
 }
 
+/* Bytes of 0 and 1 to bits: the product brings byte i of a half to bit 56 + i. */
+static inline __attribute__((always_inline)) uint32_t NAME(mask_of)(const uint8_t out[16])
+{
+    uint64_t half[2];
+    memcpy(half, out, sizeof half);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    half[0] = __builtin_bswap64(half[0]);
+    half[1] = __builtin_bswap64(half[1]);
+#endif
+    if (!(half[0] | half[1]))
+        return 0;
+    return (uint32_t)((half[0] * 0x0102040810204080u) >> 56) | (uint32_t)((half[1] * 0x0102040810204080u) >> 56) << 8;
+}
+
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
  * dead: one half-width, or one an entry (along). A stretch of 16 becomes a mask of 16 bits, and its set bits are gone through. */
-PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
+UNROLL_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
 {
     enum { STRETCH = 16 };
     int64_t found = 0;
@@ -116,16 +130,7 @@ PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const RE
         else
             for (int i = 0; i < STRETCH; i++)
                 out[i] = !((v[from + i] < 0 ? -v[from + i] : v[from + i]) <= dead[0]);
-        uint64_t half[2];
-        memcpy(half, out, sizeof half);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        half[0] = __builtin_bswap64(half[0]);
-        half[1] = __builtin_bswap64(half[1]);
-#endif
-        if (!(half[0] | half[1]))
-            continue;
-        /* bytes of 0 and 1 to bits: the product brings byte i to bit 56 + i */
-        uint32_t mask = (uint32_t)((half[0] * 0x0102040810204080u) >> 56) | (uint32_t)((half[1] * 0x0102040810204080u) >> 56) << 8;
+        uint32_t mask = NAME(mask_of)(out);
         if (count - from < STRETCH)
             mask &= (1u << (count - from)) - 1;
         for (; mask; mask &= mask - 1) {
@@ -137,8 +142,22 @@ PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const RE
     return found;
 }
 
+/* Where x is other than 0, among `width` entries. */
+UNROLL_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t *index)
+{
+    int64_t found = 0;
+    for (int64_t from = 0; from < width; from += 16) {
+        uint8_t out[16];
+        for (int i = 0; i < 16; i++)
+            out[i] = x[from + i] != 0;
+        for (uint32_t mask = NAME(mask_of)(out); mask; mask &= mask - 1)
+            index[found++] = (int32_t)from + __builtin_ctz(mask);
+    }
+    return found;
+}
+
 /* score[j] = max(|b_j|, |b_j + far (b_j - a_j)|): the largest that a correlation gets on the way from b on, straight ahead. */
-PUDLE_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REAL *a, REAL far, int64_t count)
+UNROLL_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REAL *a, REAL far, int64_t count)
 {
     for (int64_t j = 0; j < count; j++) {
         const REAL here = b[j] < 0 ? -b[j] : b[j], there = b[j] + far * (b[j] - a[j]), size = there < 0 ? -there : there;
@@ -146,7 +165,7 @@ PUDLE_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REAL
     }
 }
 
-PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int64_t count)
+UNROLL_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int64_t count)
 {
     int32_t above = 0;
     for (int64_t j = 0; j < count; j++)
@@ -154,14 +173,14 @@ PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int
     return above;
 }
 
-PUDLE_CLONES static void NAME(add)(REAL *to, const REAL *x, int64_t count)
+UNROLL_CLONES static void NAME(add)(REAL *to, const REAL *x, int64_t count)
 {
     for (int64_t j = 0; j < count; j++)
         to[j] += x[j];
 }
 
 /* The largest of `count` numbers >= 0; a NaN makes it infinite. */
-PUDLE_CLONES static REAL NAME(largest)(const REAL *x, int64_t count)
+UNROLL_CLONES static REAL NAME(largest)(const REAL *x, int64_t count)
 {
     REAL most = 0;
     int32_t bad = 0;
@@ -172,7 +191,7 @@ PUDLE_CLONES static REAL NAME(largest)(const REAL *x, int64_t count)
     return bad ? (REAL)INFINITY : most;
 }
 
-PUDLE_CLONES static void NAME(scaled)(REAL *out, REAL by, const REAL *x, int64_t width)
+UNROLL_CLONES static void NAME(scaled)(REAL *out, REAL by, const REAL *x, int64_t width)
 {
     for (int64_t c = 0; c < width; c += L)
         PUT(out + c) = by * VEC(x + c);
@@ -204,13 +223,15 @@ static inline __attribute__((always_inline)) void NAME(multiply)(REAL *out, cons
 }
 #undef MULTIPLY
 
-PUDLE_CLONES static void NAME(stray)(REAL *g, REAL *dz, const REAL *z, const REAL *zb, const REAL *gram, const REAL *change, int64_t count,
-                                     int64_t width, REAL sums[3])
+UNROLL_CLONES static void NAME(stray)(REAL *g, REAL *dz, REAL *x, const REAL *z, const REAL *zb, const REAL *gram, const REAL *change,
+                                     const int32_t *active, int64_t actives, int64_t width, REAL sums[3])
 {
     NAME(vector) size = { 0 }, along = { 0 }, rounding = { 0 };
     for (int64_t c = 0; c < width; c += L)
         PUT(dz + c) = VEC(z + c) - VEC(zb + c);
-    NAME(multiply)(g, dz, gram, count, width);
+    for (int64_t k = 0; k < actives; k++)
+        x[k] = dz[active[k]];
+    NAME(multiply)(g, x, gram, actives, width);
     for (int64_t c = 0; c < width; c += L) {
         const NAME(vector) d = VEC(dz + c), v = VEC(g + c);
         size += d * v;
@@ -226,24 +247,28 @@ PUDLE_CLONES static void NAME(stray)(REAL *g, REAL *dz, const REAL *z, const REA
 }
 
 /* v = z + step (c - g) */
-PUDLE_CLONES static void NAME(stretch_input)(REAL *v, const REAL *z, REAL step, const REAL *c, const REAL *g, int64_t width)
+UNROLL_CLONES static void NAME(stretch_input)(REAL *v, const REAL *z, REAL step, const REAL *c, const REAL *g, int64_t width)
 {
     for (int64_t k = 0; k < width; k += L)
         PUT(v + k) = VEC(z + k) + step * (VEC(c + k) - VEC(g + k));
 }
 
-/* u = gv - step G gv, and sum += step gv; work holds `width` entries. */
-PUDLE_CLONES static void NAME(stretch_back)(REAL *u, REAL *sum, REAL *work, const REAL *gv, REAL step, const REAL *gram, int64_t count, int64_t width)
+/* u = gv - step G gv, and sum += step gv, where gv is 0 but for active atoms; x and work hold `width` entries. */
+UNROLL_CLONES static void NAME(stretch_back)(REAL *u, REAL *sum, REAL *x, REAL *work, const REAL *gv, REAL step, const REAL *gram,
+                                            const int32_t *active, int64_t actives, int64_t width)
 {
-    NAME(multiply)(work, gv, gram, count, width);
+    for (int64_t k = 0; k < actives; k++)
+        x[k] = gv[active[k]];
+    NAME(multiply)(work, x, gram, actives, width);
     for (int64_t k = 0; k < width; k += L) {
         PUT(u + k) = VEC(gv + k) - step * VEC(work + k);
         PUT(sum + k) += step * VEC(gv + k);
     }
 }
 
-/* to[k] += sum over i of step[i] z[i][k] gv[i], four layers at once, so that `to` is read and written once for them. */
-PUDLE_CLONES static void NAME(outer_four)(REAL *to, int64_t count, int64_t width, const REAL *const z[4], const REAL *gv, const REAL step[4])
+/* to[k] += sum over i of step[i] z[i][active[k]] gv[i], four layers at once, so that `to` is read and written once for them. */
+UNROLL_CLONES static void NAME(outer_four)(REAL *to, const int32_t *active, int64_t actives, int64_t width, const REAL *const z[4], const REAL *gv,
+                                          const REAL step[4])
 {
     for (int64_t c = 0; c < width; c += 2 * L) {
         NAME(vector) a[4], b[4];
@@ -251,12 +276,12 @@ PUDLE_CLONES static void NAME(outer_four)(REAL *to, int64_t count, int64_t width
             a[i] = step[i] * VEC(gv + i * width + c);
             b[i] = step[i] * VEC(gv + i * width + c + L);
         }
-        for (int64_t k = 0; k < count; k++) {
+        for (int64_t k = 0; k < actives; k++) {
             REAL *at = to + k * width + c;
             NAME(vector) x = VEC(at), y = VEC(at + L);
             for (int i = 0; i < 4; i++) {
-                x += z[i][k] * a[i];
-                y += z[i][k] * b[i];
+                x += z[i][active[k]] * a[i];
+                y += z[i][active[k]] * b[i];
             }
             PUT(at) = x;
             PUT(at + L) = y;
@@ -265,7 +290,7 @@ PUDLE_CLONES static void NAME(outer_four)(REAL *to, int64_t count, int64_t width
 }
 
 /* out[c] = sum over k of coef[k] row[k][from + c], for c in [0, width); width at most 64 entries. */
-PUDLE_CLONES static void NAME(sum_rows)(REAL *out, const REAL *const *row, int64_t from, int64_t width, int64_t count, const REAL *coef)
+UNROLL_CLONES static void NAME(sum_rows)(REAL *out, const REAL *const *row, int64_t from, int64_t width, int64_t count, const REAL *coef)
 {
     for (int64_t c = 0; c < width;) {
         if (c + 8 * L <= width) {
