@@ -93,6 +93,8 @@ static int64_t clamp(double value, int64_t low, int64_t high)
 /* Cut by shape alone. A row of a block keeps about two arrays of `features` and three of `code` at hand in a layer.
  * - Lanes: 1, 2, 4, 8 or 16, the most for which a lane still has 12 rows (fewer where a row is so large, as with images,
  *   that 256 KiB hold fewer): below that, reading the dictionary costs more than the work on it.
+ *   But one lane, with all threads inside, for a batch of at most 256 rows and a dictionary of more than 1 MiB: each lane
+ *   would bring all of it through the cache for its few rows.
  * - Rows of a block: as many as keep it in half of a 1 MiB second-level cache, but 32 to 256, and the lanes' shares cut into
  *   equal blocks, so that no lane ends with a stump. */
 static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *rows, int64_t *lanes)
@@ -111,6 +113,11 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     /* A dictionary of more than 1 GiB is none: codes are maps over an image, and a sample is work enough for a block. */
     const bool maps = width * m * p > 1073741824.0;
     const int64_t least = clamp(maps ? 262144 / row : 12, 1, 12), most = clamp(524288 / row, maps ? 1 : 32, 256);
+    if (!maps && width * m * p > 1048576 && n <= 256) {
+        *rows = n;
+        *lanes = 1;
+        return PUDLE_OK;
+    }
     int64_t used = 1;
     while (used < 16 && n / (2 * used) >= least)
         used *= 2;
