@@ -1,0 +1,164 @@
+/* u by conjugate gradients, for any map, prox and inner loss, on any backend: only J, D, H and D' are applied.
+ *
+ * With w = J y the equation w = J (d + (I - alpha B) w) is J A y = J d for A = I - J + alpha B J. A is self-adjoint in the semi-inner
+ * product <a, J b>, J being symmetric, and positive where J <= I and B >= 0. Conjugate gradients there need J alone, no inverse of it,
+ * so they serve thresholds (J a mask), curved penalties (J between 0 and 1) and operators that tie entries together (J no diagonal).
+ * A block's samples go side by side, each with step lengths of its own. */
+#include "graph/implicit.h"
+#include <math.h>
+
+enum { RHO, START, LEAST, MOST, SCALARS }; /* of a sample: <r, J r>, its first value, smallest and largest curvature met */
+
+static pudle_view place(const pd_block *b, int which)
+{
+    return pd_rows(&b->space->implicit->code[which], 0, b->rows);
+}
+
+static pudle_status row_dot(const pd_block *b, const pudle_view *x, const pudle_view *y, int64_t i, double *sum)
+{
+    const pudle_view xi = pd_rows(x, i, 1), yi = pd_rows(y, i, 1);
+    const pudle_cview cx = pudle_const(&xi), cy = pudle_const(&yi);
+    return b->net->be->dot(b->exec, &cx, &cy, sum);
+}
+
+static pudle_status row_axpby(const pd_block *b, double a, const pudle_view *x, double c, const pudle_view *y, int64_t i)
+{
+    const pudle_view xi = pd_rows(x, i, 1), yi = pd_rows(y, i, 1);
+    const pudle_cview cx = pudle_const(&xi);
+    return b->net->be->axpby(b->exec, a, &cx, c, &yi);
+}
+
+static pudle_status row_fill(const pd_block *b, const pudle_view *x, int64_t i)
+{
+    const pudle_view xi = pd_rows(x, i, 1);
+    return b->net->be->fill(b->exec, 0.0, &xi);
+}
+
+/* out = A hat, direction = J hat. */
+static pudle_status apply(const pd_block *b, const pudle_view *estimate, const pudle_view *hat, const pudle_view *direction, const pudle_view *out)
+{
+    const pd_network *net = b->net;
+    const pudle_view h = pd_rows(&b->space->implicit->data[PD_IMPLICIT_H], 0, b->rows);
+    const pudle_cview w = pudle_const(&net->dictionary.value), chat = pudle_const(hat), cd = pudle_const(direction), ch = pudle_const(&h);
+    pudle_status s = pd_implicit_jacobian(b, hat, direction, NULL);
+    if (!s)
+        s = net->map.ops->apply(&net->map, b->exec, &w, &cd, &h);
+    if (!s)
+        s = pd_implicit_hessian(b, estimate, &h);
+    if (!s)
+        s = net->be->copy(b->exec, &chat, out);
+    if (!s)
+        s = net->be->axpby(b->exec, -1.0, &cd, 1.0, out);
+    return s ? s : net->map.ops->adjoint(&net->map, b->exec, &w, net->alpha[net->layers - 1], &ch, 1.0, out);
+}
+
+/* A sample stops: converged, or reported, or no number any more (the gradient then is none either). */
+static pudle_status stop(const pd_block *b, int64_t i, int64_t *running)
+{
+    const pudle_view hat = place(b, PD_IMPLICIT_HAT);
+    b->space->implicit->row[SCALARS * i + RHO] = 0;
+    --*running;
+    return row_fill(b, &hat, i);
+}
+
+static pudle_status give_up(const pd_block *b, int64_t i, double condition, int64_t *running)
+{
+    const pudle_view y = place(b, PD_IMPLICIT_U);
+    pd_implicit_report(b, i, condition);
+    const pudle_status s = row_fill(b, &y, i);
+    return s ? s : stop(b, i, running);
+}
+
+/* y += length hat, r -= length A hat. */
+static pudle_status advance(const pd_block *b, int64_t i, int64_t *running)
+{
+    const pudle_view y = place(b, PD_IMPLICIT_U), r = place(b, PD_IMPLICIT_RESIDUAL), hat = place(b, PD_IMPLICIT_HAT),
+                     direction = place(b, PD_IMPLICIT_DIRECTION), change = place(b, PD_IMPLICIT_JACOBIAN);
+    double *row = b->space->implicit->row + SCALARS * i, bend = 0, size = 0;
+    pudle_status s = row_dot(b, &direction, &change, i, &bend);
+    if (!s)
+        s = row_dot(b, &hat, &direction, i, &size);
+    if (s)
+        return s;
+    if (isnan(bend) || isinf(bend))
+        return stop(b, i, running);
+    const double curvature = bend / size;
+    row[LEAST] = fmin(row[LEAST], curvature);
+    row[MOST] = fmax(row[MOST], curvature);
+    if (!(row[LEAST] > 0) || row[MOST] > PD_CONDITION_LIMIT * row[LEAST])
+        return give_up(b, i, row[LEAST] > 0 ? row[MOST] / row[LEAST] : INFINITY, running);
+    s = row_axpby(b, row[RHO] / bend, &hat, 1.0, &y, i);
+    return s ? s : row_axpby(b, -row[RHO] / bend, &change, 1.0, &r, i);
+}
+
+/* hat = r + (new <r, J r> / old) hat; J r stands in DIRECTION. */
+static pudle_status turn(const pd_block *b, int64_t i, double tolerance, int64_t *running)
+{
+    const pudle_view r = place(b, PD_IMPLICIT_RESIDUAL), hat = place(b, PD_IMPLICIT_HAT), direction = place(b, PD_IMPLICIT_DIRECTION);
+    double *row = b->space->implicit->row + SCALARS * i, rho = 0;
+    const pudle_status s = row_dot(b, &r, &direction, i, &rho);
+    if (s)
+        return s;
+    if (!(rho > tolerance * tolerance * row[START]))
+        return stop(b, i, running);
+    const double beta = rho / row[RHO];
+    row[RHO] = rho;
+    return row_axpby(b, 1.0, &r, beta, &hat, i);
+}
+
+static pudle_status begin(const pd_block *b, int64_t *running)
+{
+    const pudle_backend_ops *be = b->net->be;
+    const pudle_view y = place(b, PD_IMPLICIT_U), r = place(b, PD_IMPLICIT_RESIDUAL), hat = place(b, PD_IMPLICIT_HAT),
+                     direction = place(b, PD_IMPLICIT_DIRECTION), d = pd_rows(&b->space->adjoint, 0, b->rows);
+    const pudle_cview cd = pudle_const(&d);
+    pudle_status s = be->fill(b->exec, 0.0, &y);
+    if (!s)
+        s = be->copy(b->exec, &cd, &r);
+    if (!s)
+        s = be->copy(b->exec, &cd, &hat);
+    if (!s)
+        s = pd_implicit_jacobian(b, &r, &direction, NULL);
+    *running = b->rows;
+    for (int64_t i = 0; i < b->rows && !s; i++) {
+        double *row = b->space->implicit->row + SCALARS * i;
+        row[LEAST] = INFINITY;
+        row[MOST] = 0;
+        s = row_dot(b, &r, &direction, i, &row[RHO]);
+        row[START] = row[RHO];
+        if (!s && !(row[RHO] > 0))
+            s = stop(b, i, running);
+    }
+    return s;
+}
+
+/* In exact arithmetic as many rounds as the code has entries are enough. */
+static int64_t most_rounds(const pd_network *net)
+{
+    const int64_t rounds = net->map.code > 1000 ? 10000 : 10 * net->map.code;
+    return rounds < 100 ? 100 : rounds;
+}
+
+pudle_status pd_implicit_iterate(const pd_block *b, const pudle_view *estimate)
+{
+    const pudle_view y = place(b, PD_IMPLICIT_U), r = place(b, PD_IMPLICIT_RESIDUAL), hat = place(b, PD_IMPLICIT_HAT),
+                     direction = place(b, PD_IMPLICIT_DIRECTION), change = place(b, PD_IMPLICIT_JACOBIAN);
+    const double tolerance = b->net->dtype == PUDLE_F64 ? 1e-12 : 1e-6, *rows = b->space->implicit->row;
+    const pudle_cview cdirection = pudle_const(&direction);
+    int64_t running = 0;
+    pudle_status s = begin(b, &running);
+    for (int64_t round = 0; running > 0 && !s; round++) {
+        s = apply(b, estimate, &hat, &direction, &change);
+        for (int64_t i = 0; i < b->rows && !s; i++)
+            if (rows[SCALARS * i + RHO] > 0)
+                s = round < most_rounds(b->net) ? advance(b, i, &running) : give_up(b, i, rows[SCALARS * i + MOST] / rows[SCALARS * i + LEAST], &running);
+        if (!s)
+            s = pd_implicit_jacobian(b, &r, &direction, NULL);
+        for (int64_t i = 0; i < b->rows && !s; i++)
+            if (rows[SCALARS * i + RHO] > 0)
+                s = turn(b, i, tolerance, &running);
+    }
+    if (!s) /* u = alpha J y */
+        s = pd_implicit_jacobian(b, &y, &direction, NULL);
+    return s ? s : b->net->be->axpby(b->exec, b->net->alpha[b->net->layers - 1], &cdirection, 0.0, &y);
+}
