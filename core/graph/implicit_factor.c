@@ -213,13 +213,16 @@ static pudle_status solve_sample(const pd_block *b, int64_t row)
     }
     for (int64_t k = 0; k < p; k++)
         put(w->host_code[1], t, row * p + k, 0);
+    bool sound = true;
+    for (int64_t i = 0; i < n; i++)
+        sound = sound && isfinite(d[i]);
     if (n == 0)
         return PUDLE_OK;
     bool nan = false;
     const double size = matrix_norm1(w->matrix, n, x);
     const bool positive = cholesky(w->matrix, n, x, &nan);
     const double condition = positive ? size * inverse_norm1(w->matrix, n, x, y) : INFINITY;
-    if (nan || isnan(size) || isinf(size)) { /* a divergence, and reported as such: the gradient must not look sound */
+    if (!sound || nan || isnan(size) || isinf(size)) { /* a divergence, and reported as such: the gradient must not look sound */
         for (int64_t i = 0; i < n; i++)
             put(w->host_code[1], t, row * p + w->support[i], NAN);
         return PUDLE_OK;
