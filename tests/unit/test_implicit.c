@@ -50,8 +50,8 @@ static void open_problem(const setup *s, opened *o)
     FILE *f = fopen(config_path, "w");
     assert_non_null(f);
     fprintf(f, "precision = \"%s\";\nbackend: { name = \"%s\"; ", s->precision ? s->precision : "f64", s->backend ? s->backend : "ref");
-    if (s->threads)
-        fprintf(f, "threads = %d; ", s->threads);
+    if (s->backend && !strcmp(s->backend, "cpu")) /* problems this small are no work for two */
+        fprintf(f, "threads = %d; ", s->threads ? s->threads : 1);
     if (s->data)
         fprintf(f, "};\ndata: { %s };\n", s->data);
     else
