@@ -16,7 +16,7 @@ for T in ${DEPTHS:-25 100}; do
             dec) how="--set model.gradient=dec --set loss.name=least_squares" ;;
             aelasso) how="--set model.gradient=ae --set loss.name=lasso --set loss.lambda=0.2" ;;
             aels) how="--set model.gradient=ae --set loss.name=least_squares" ;;
-            implicit) how="--set model.gradient=implicit --set loss.name=least_squares" ;;
+            implicit) how="--set model.gradient=implicit --set model.ill_conditioned=skip --set loss.name=least_squares" ;;
             *) echo "no estimator '$g': dec, aelasso, aels, implicit" >&2; exit 2 ;;
         esac
         "$pudle" train "$here/problem.cfg" --out "$out/${g}_$T" --resume $how --set model.layers="$T" --set model.dictionary.noise=0.1 \
