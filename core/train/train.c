@@ -16,6 +16,7 @@
 
 /* Relative change of the codes by one layer more from which on an implicit gradient is not that of converged codes. */
 #define FAR 1e-3
+enum { MOST_WARNINGS = 3 };
 
 typedef struct run {
     pd_context *ctx;
@@ -30,6 +31,7 @@ typedef struct run {
     double started, before, last_checkpoint; /* before: seconds of earlier processes */
     double last_error;                      /* as last recorded, for the progress line */
     bool warned;                            /* that codes are far from fixed points */
+    int left_out;                           /* updates so far that had badly conditioned supports */
 } run;
 
 static double now(void)
@@ -118,12 +120,20 @@ static void count_loss(run *r, double loss, int64_t samples)
         r->at.first_loss = r->at.last_loss;
 }
 
-/* What an implicit gradient leaves out is never left out silently. */
+/* What an implicit gradient leaves out is never left out silently: all of it is in the log and in metrics.csv, and a terminal gets the
+ * first few lines. */
 static void warn_implicit(run *r, const pd_pass *pass, int64_t samples)
 {
-    if (pass->ill_conditioned)
-        pd_log(r->ctx, PUDLE_LOG_WARNING, "update %" PRId64 ": %" PRId64 " of %" PRId64 " samples have a badly conditioned support (condition number up to "
-               "%.3g): the implicit part of their gradient is left out", r->at.update, pass->ill_conditioned, samples, pass->worst_condition);
+    char text[240];
+    if (pass->ill_conditioned) {
+        const bool last = ++r->left_out == MOST_WARNINGS;
+        snprintf(text, sizeof text, "update %" PRId64 ": %" PRId64 " of %" PRId64 " samples have a badly conditioned support (condition number up to %.3g): the "
+                 "implicit part of their gradient is left out", r->at.update, pass->ill_conditioned, samples, pass->worst_condition);
+        if (r->left_out <= MOST_WARNINGS)
+            pd_log(r->ctx, PUDLE_LOG_WARNING, "%s%s", text, last ? " (later updates: see run.log and metrics.csv)" : "");
+        else
+            pd_log_note(r->ctx, "%s", text);
+    }
     if (r->warned || !(pass->fixed_point > FAR))
         return;
     r->warned = true;

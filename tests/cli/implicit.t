@@ -42,6 +42,8 @@ run "$PUDLE" train "$work/run.cfg" --out "$work/skip" --quiet $few --set model.i
 is_success "told to skip them it goes on"
 grep -q "update 0: [0-9]* of 64 samples have a badly conditioned support" "$work/err"
 ok $? "says how many it left out"
+[ "$(grep -c "badly conditioned" "$work/err")" -eq 3 ] && [ "$(grep -c "badly conditioned" "$work/skip/run.log")" -gt 3 ]
+ok $? "three times, and in run.log every time"
 [ "$(sed -n 2p "$work/skip/metrics.csv" | cut -d, -f13)" -gt 0 ]
 ok $? "and counts them in metrics.csv"
 done_testing
