@@ -55,8 +55,8 @@ static void open_problem(const setup *s, opened *o)
     if (s->data)
         fprintf(f, "};\ndata: { %s };\n", s->data);
     else
-        fprintf(f, "};\ndata: { name = \"synthetic\"; samples = %lld; features = %lld; atoms = %lld; sparsity = 3; seed = %lld; };\n", (long long)s->n,
-                (long long)s->m, (long long)s->p, (long long)s->seed);
+        fprintf(f, "};\ndata: { name = \"synthetic\"; samples = %lld; features = %lld; atoms = %lld; sparsity = %d; seed = %lld; };\n", (long long)s->n,
+                (long long)s->m, (long long)s->p, s->p < 3 ? 1 : 3, (long long)s->seed);
     fprintf(f, "model: { dictionary: { atoms = %lld; %s }; layers = %lld; gradient = \"%s\"; step = ", (long long)s->p,
             s->dictionary ? s->dictionary : "init = \"random\";", (long long)s->layers, s->gradient);
     fprintf(f, s->step > 0 ? "%.17g; " : "\"1/L\"; ", s->step);
@@ -296,7 +296,7 @@ static void other_losses(void **state)
             s.p = 12;
             s.loss = cases[i].loss;
             s.step = cases[i].step;
-            s.prox = "name = \"soft_threshold\"; lambda = 0.3;";
+            s.prox = round ? "name = \"soft_threshold\"; lambda = 0.3;" : "name = \"elastic_net\"; lambda = 0.2; mu = 0.1;";
             snprintf(data, sizeof data, "name = \"synthetic\"; samples = %lld; features = %lld; atoms = %lld; sparsity = 3; seed = %lld; %s", (long long)s.n,
                      (long long)s.m, (long long)s.p, (long long)s.seed, cases[i].data);
             s.data = data;
@@ -566,6 +566,34 @@ static void dependent_atoms_are_reported(void **state)
     }
 }
 
+/* Two atoms a little apart: their Gram matrix has the condition number 4 / distance^2, and the limit lies between these two. */
+static void the_condition_number_is_found(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        const double distance = round ? 1e-5 : 1e-7, condition = 4 / (distance * distance);
+        setup s = small();
+        opened o;
+        s.m = 4;
+        s.p = 2;
+        s.layers = 1;
+        s.step = 0.1;
+        s.prox = "name = \"ridge\"; mu = 0.0;"; /* both atoms in use */
+        s.ill = "skip";
+        open_problem(&s, &o);
+        double *d = o.pb.net.dictionary.value.data; /* host memory on this backend */
+        memset(d, 0, (size_t)(s.m * s.p) * sizeof *d);
+        d[0] = d[1] = cos(distance / 2);
+        d[2] = sin(distance / 2);
+        d[3] = -d[2];
+        pd_pass pass = { .gradient = true };
+        run(&o.pb, &pass);
+        assert_int_equal(pass.ill_conditioned, round ? 0 : s.n);
+        assert_true(round || (pass.worst_condition > condition / 4 && pass.worst_condition < condition * 4));
+        close_problem(&o);
+    }
+}
+
 /* Left out altogether, the implicit part is nothing: what remains is the decoder's gradient. */
 static void what_is_skipped_is_the_decoders(void **state)
 {
@@ -655,7 +683,7 @@ int main(void)
         cmocka_unit_test(targets_of_their_own),      cmocka_unit_test(convolutional),
         cmocka_unit_test(matches_differences),       cmocka_unit_test(ways_of_solving_agree),
         cmocka_unit_test(single_precision),          cmocka_unit_test(same_bits_for_any_threads),
-        cmocka_unit_test(dependent_atoms_are_reported), cmocka_unit_test(what_is_skipped_is_the_decoders),
+        cmocka_unit_test(dependent_atoms_are_reported), cmocka_unit_test(the_condition_number_is_found), cmocka_unit_test(what_is_skipped_is_the_decoders),
         cmocka_unit_test(divergence_is_told_apart),
     };
     return cmocka_run_group_tests_name("implicit", tests, set_up, tear_down);
