@@ -6,9 +6,10 @@
  * needs an inverse of J: it serves thresholds (J a mask), curved penalties (J between 0 and 1) and operators that tie entries together
  * (J no diagonal). A block's samples go side by side, each with step lengths of its own. */
 #include "graph/implicit.h"
+#include <float.h>
 #include <math.h>
 
-enum { RHO, START, LEAST, MOST, SCALARS }; /* of a sample: <r, r>, its first value, smallest and largest curvature met */
+enum { RHO, ENOUGH, LEAST, MOST, SCALARS }; /* of a sample: <r, r>, where it is small enough, smallest and largest curvature met */
 
 static pudle_view place(const pd_block *b, int which)
 {
@@ -74,7 +75,7 @@ static pudle_status give_up(const pd_block *b, int64_t i, double condition, int6
 }
 
 /* One step of one sample, A p being in DIRECTION: y += c p, r -= c A p, p = r + (new <r, r> / old) p. */
-static pudle_status advance(const pd_block *b, int64_t i, double tolerance, int64_t *running)
+static pudle_status advance(const pd_block *b, int64_t i, int64_t *running)
 {
     const pudle_view y = place(b, PD_IMPLICIT_U), r = place(b, PD_IMPLICIT_RESIDUAL), p = place(b, PD_IMPLICIT_P),
                      change = place(b, PD_IMPLICIT_DIRECTION);
@@ -97,15 +98,18 @@ static pudle_status advance(const pd_block *b, int64_t i, double tolerance, int6
         s = row_dot(b, &r, &r, i, &rho);
     if (s)
         return s;
-    if (!(rho > tolerance * tolerance * row[START]))
+    if (!(rho > row[ENOUGH]))
         return stop(b, i, running);
     const double turn = rho / row[RHO];
     row[RHO] = rho;
     return row_axpby(b, 1.0, &r, turn, &p, i);
 }
 
+/* Small enough: a share of the first residual, or what rounding leaves of J d, which may be all of it (one entry alone on the l1 ball). */
 static pudle_status begin(const pd_block *b, int64_t *running)
 {
+    const bool wide = b->net->dtype == PUDLE_F64;
+    const double tolerance = wide ? 1e-12 : 1e-6, rounding = 64 * (wide ? DBL_EPSILON : (double)FLT_EPSILON);
     const pudle_backend_ops *be = b->net->be;
     const pudle_view y = place(b, PD_IMPLICIT_U), r = place(b, PD_IMPLICIT_RESIDUAL), p = place(b, PD_IMPLICIT_P),
                      d = pd_rows(&b->space->adjoint, 0, b->rows);
@@ -117,12 +121,14 @@ static pudle_status begin(const pd_block *b, int64_t *running)
         s = be->copy(b->exec, &cr, &p);
     *running = b->rows;
     for (int64_t i = 0; i < b->rows && !s; i++) {
-        double *row = b->space->implicit->row + SCALARS * i;
+        double *row = b->space->implicit->row + SCALARS * i, size = 0;
         row[LEAST] = INFINITY;
         row[MOST] = 0;
         s = row_dot(b, &r, &r, i, &row[RHO]);
-        row[START] = row[RHO];
-        if (!s && !(row[RHO] > 0))
+        if (!s)
+            s = row_dot(b, &d, &d, i, &size);
+        row[ENOUGH] = fmax(tolerance * tolerance * row[RHO], rounding * rounding * size);
+        if (!s && !(row[RHO] > row[ENOUGH]))
             s = stop(b, i, running);
     }
     return s;
@@ -138,7 +144,7 @@ static int64_t most_rounds(const pd_network *net)
 pudle_status pd_implicit_iterate(const pd_block *b, const pudle_view *estimate)
 {
     const pudle_view y = place(b, PD_IMPLICIT_U), w = place(b, PD_IMPLICIT_DIRECTION);
-    const double tolerance = b->net->dtype == PUDLE_F64 ? 1e-12 : 1e-6, *rows = b->space->implicit->row;
+    const double *rows = b->space->implicit->row;
     const pudle_cview cw = pudle_const(&w);
     int64_t running = 0;
     pudle_status s = begin(b, &running);
@@ -147,7 +153,7 @@ pudle_status pd_implicit_iterate(const pd_block *b, const pudle_view *estimate)
         for (int64_t i = 0; i < b->rows && !s; i++) {
             const double *row = rows + SCALARS * i;
             if (row[RHO] > 0)
-                s = round < most_rounds(b->net) ? advance(b, i, tolerance, &running) : give_up(b, i, row[MOST] / row[LEAST], &running);
+                s = round < most_rounds(b->net) ? advance(b, i, &running) : give_up(b, i, row[MOST] / row[LEAST], &running);
         }
     }
     if (!s) /* u = alpha J y */

@@ -237,23 +237,28 @@ static void other_operators(void **state)
         "name = \"nonnegative\";",
         "name = \"group_soft_threshold\"; size = 3; lambda = 0.3; learn = \"global\";",
         "name = \"sparse_group\"; size = 3; lambda = 0.05; lambda_group = 0.1; learn = \"global\";",
-        "name = \"l1_ball\"; radius = 1.0; learn = \"global\";",
-        "name = \"simplex\"; radius = 1.5; learn = \"global\";",
+        "name = \"l1_ball\"; radius = 0.5; learn = \"global\";", /* often on a corner, where J = 0 */
+        "name = \"l1_ball\"; radius = 4.0; learn = \"global\";",
+        "name = \"simplex\"; radius = 3.0; learn = \"global\";",
         "name = \"tv1d\"; lambda = 0.3; learn = \"global\";",
     };
     int compared = 0;
     const int all = sizeof proxes / sizeof *proxes;
     for (int i = 0; i < all; i++) {
-        setup s = small();
-        s.n = 8;
-        s.p = 15;
-        s.layers = 2000;
-        s.m = 22; /* more features than atoms, so that operators without sparsity have one fixed point */
-        s.prox = proxes[i];
-        compared += against_ae(s, 1e-7, proxes[i]);
+        bool done = false;
+        for (int draw = 0; draw < 4 && !done; draw++) {
+            setup s = small();
+            s.p = 15;
+            s.layers = 2000;
+            s.m = 22; /* more features than atoms, so that operators without sparsity have one fixed point */
+            s.prox = proxes[i];
+            done = against_ae(s, 1e-7, proxes[i]);
+        }
+        compared += done;
+        if (!done)
+            print_message("# no problem with %s had converged\n", proxes[i]);
     }
-    print_message("# %d of %d problems had converged\n", compared, all);
-    assert_true(compared * 10 >= all * 7);
+    assert_true(compared >= all - 1);
 }
 
 /* Hard thresholds and penalties that are not convex have many fixed points; the derivative is that of the one that is reached. */
@@ -594,33 +599,42 @@ static void the_condition_number_is_found(void **state)
     }
 }
 
-/* Left out altogether, the implicit part is nothing: what remains is the decoder's gradient. */
+/* Left out altogether, the implicit part is nothing: what remains is the decoder's gradient. Factored, and by conjugate gradients, which
+ * have nothing to find either where d has a part that the singular matrix does not reach. */
 static void what_is_skipped_is_the_decoders(void **state)
 {
     (void)state;
-    setup s = small();
-    opened o;
-    s.n = 1;
-    s.m = 3;
-    s.p = 12;
-    s.layers = 3; /* far from converged: more atoms than features */
-    s.prox = "name = \"soft_threshold\"; lambda = 0.001; learn = \"atom\";";
-    s.ill = "skip";
-    open_problem(&s, &o);
-    pd_pass pass = { .gradient = true };
-    run(&o.pb, &pass);
-    assert_int_equal(pass.ill_conditioned, 1);
-    assert_true(pass.fixed_point > 1e-3);
-    double *left = doubles(&o.pb, &o.pb.net.dictionary.grad), *level = doubles(&o.pb, &o.pb.net.level[0].parameter.grad);
-    close_problem(&o);
-    s.gradient = "dec";
-    outcome dec = outcome_of(&s);
-    assert_true(relative(left, dec.dictionary, 36, 0) <= 1e-14);
-    for (int64_t k = 0; k < 12; k++)
-        assert_true(level[k] == 0);
-    outcome_free(&dec);
-    free(left);
-    free(level);
+    for (int round = 0; round < 6; round++) {
+        setup s = small();
+        opened o;
+        s.n = 1;
+        s.m = 3;
+        s.p = 12;
+        s.layers = 3; /* far from converged: more atoms than features */
+        s.prox = "name = \"soft_threshold\"; lambda = 0.001; learn = \"atom\";";
+        s.loss = "name = \"lasso\"; lambda = 0.5;";
+        s.ill = "skip";
+        open_problem(&s, &o);
+        pudle_desc coupled = *o.pb.net.prox.desc; /* a prox that does not say it is separable */
+        coupled.caps &= ~(uint64_t)PUDLE_PROX_SEPARABLE;
+        if (round % 2)
+            o.pb.net.prox.desc = &coupled;
+        pd_pass pass = { .gradient = true };
+        run(&o.pb, &pass);
+        assert_int_equal(pass.ill_conditioned, 1);
+        assert_true(pass.fixed_point > 1e-3);
+        double *left = doubles(&o.pb, &o.pb.net.dictionary.grad), *level = doubles(&o.pb, &o.pb.net.level[0].parameter.grad);
+        close_problem(&o);
+        s.gradient = "dec";
+        s.prox = "name = \"soft_threshold\"; lambda = 0.001;";
+        outcome dec = outcome_of(&s);
+        assert_true(relative(left, dec.dictionary, 36, 0) <= 1e-14);
+        for (int64_t k = 0; k < 12; k++)
+            assert_true(level[k] == 0);
+        outcome_free(&dec);
+        free(left);
+        free(level);
+    }
 }
 
 /* A divergence is one, and no matter of conditioning. */
