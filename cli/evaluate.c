@@ -91,6 +91,7 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         problem.net.depth = 0; /* forward only: no tape */
+        problem.net.implicit = false;
         s = run(&problem, split, samples);
         pd_problem_close(&problem);
         if (s)

@@ -11,6 +11,7 @@
 
 static const pd_rule rules[] = {
     { PD_SECTION_MODEL, "truncate", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_TRUNCATED), true, "truncate = 5;" },
+    { PD_SECTION_MODEL, "ill_conditioned", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_IMPLICIT), false, NULL },
     { PD_SECTION_DICTIONARY, "size", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), true, "size = [9, 9];" },
     { PD_SECTION_DICTIONARY, "stride", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
     { PD_SECTION_DICTIONARY, "channels", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
@@ -181,7 +182,7 @@ static const pudle_desc *inner_loss(const pd_loader *loader)
     return desc_of(loader, loader->group[PD_SECTION_INNER_LOSS].present ? PD_SECTION_INNER_LOSS : PD_SECTION_LOSS);
 }
 
-static const char *const gradients[] = { "dec", "ae", "truncated", "noodl", "oracle" };
+static const char *const gradients[] = { "dec", "ae", "truncated", "noodl", "oracle", "implicit" };
 
 static void check_gradient(pd_loader *loader)
 {
@@ -189,7 +190,8 @@ static void check_gradient(pd_loader *loader)
     const said at = where_said(loader, PD_SECTION_MODEL, "gradient");
     const pudle_desc *prox = desc_of(loader, PD_SECTION_PROX), *loss = inner_loss(loader),
                      *data = desc_of(loader, PD_SECTION_DATA);
-    const bool backpropagates = model->gradient == PD_GRADIENT_AE || model->gradient == PD_GRADIENT_TRUNCATED;
+    const bool implicit = model->gradient == PD_GRADIENT_IMPLICIT;
+    const bool backpropagates = implicit || model->gradient == PD_GRADIENT_AE || model->gradient == PD_GRADIENT_TRUNCATED;
     const char *name = gradients[model->gradient], *note = at.given ? "" : " (the default of gradient)";
     if (at.bad || !loader->group[PD_SECTION_MODEL].present)
         return;
@@ -201,6 +203,14 @@ static void check_gradient(pd_loader *loader)
         pd_report(loader, at.where,
                   "\"%s\"%s needs second derivatives of the inner loss, and \"%s\" has no hvp; write  gradient = \"dec\";",
                   name, note, loss->name);
+    if (implicit && prox && (prox->caps & PUDLE_PROX_SURROGATE))
+        pd_report(loader, at.where,
+                  "\"implicit\" needs the derivative of the prox itself, and that of \"%s\" is a stand-in; write  gradient = \"ae\";",
+                  prox->name);
+    if (implicit && prox && (prox->caps & PUDLE_PROX_BATCH_COUPLED))
+        pd_report(loader, at.where,
+                  "\"implicit\" solves for each sample by itself, and \"%s\" ties the samples of a batch together; write  gradient = \"ae\";",
+                  prox->name);
     if (model->gradient == PD_GRADIENT_ORACLE && data && !data_has_truth(data))
         pd_report(loader, at.where,
                   "\"oracle\" needs data that know their true code, and \"%s\" does not; write  gradient = \"ae\";",
@@ -288,6 +298,9 @@ static void check_levels(pd_loader *loader)
         pd_log(loader->ctx, PUDLE_LOG_WARNING,
                "%s: the gradient of the thresholds is zero with model.gradient = \"%s\"%s: they stay where they start",
                learn.where, gradients[model->gradient], model->gradient == PD_GRADIENT_TRUNCATED ? " and truncate = 0" : "");
+    if (learns && model->gradient == PD_GRADIENT_IMPLICIT && (prox->learn == PD_LEARN_LAYER || prox->learn == PD_LEARN_LAYER_ATOM))
+        pd_report(loader, learn.where, "an implicit gradient is that of a fixed point, which knows one layer only; write  learn = \"%s\";  or  "
+                  "model.gradient = \"ae\";", prox->learn == PD_LEARN_LAYER ? "global" : "atom");
     if (learns && (prox->learn == PD_LEARN_LAYER || prox->learn == PD_LEARN_LAYER_ATOM) && prox->decay_every > 0)
         pd_report(loader, where_said(loader, PD_SECTION_PROX, "decay_every").where,
                   "a decay that changes and levels learned for every layer "

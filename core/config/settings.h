@@ -8,7 +8,8 @@
 #include "context.h"
 #include "plugin/registry.h"
 
-enum { PD_GRADIENT_DEC, PD_GRADIENT_AE, PD_GRADIENT_TRUNCATED, PD_GRADIENT_NOODL, PD_GRADIENT_ORACLE };
+enum { PD_GRADIENT_DEC, PD_GRADIENT_AE, PD_GRADIENT_TRUNCATED, PD_GRADIENT_NOODL, PD_GRADIENT_ORACLE, PD_GRADIENT_IMPLICIT };
+enum { PD_ILL_STOP, PD_ILL_SKIP };
 enum { PD_KIND_DENSE, PD_KIND_CONV };
 enum { PD_REDUCTION_SUM, PD_REDUCTION_MEAN, PD_REDUCTION_CHANNELS };
 enum { PD_INIT_RANDOM, PD_INIT_SAMPLES, PD_INIT_FILE, PD_INIT_TRUTH, PD_INIT_PAIRWISE };
@@ -25,6 +26,7 @@ typedef struct pd_model_params {
     const char *step; /* a number, or "c/L" */
     int32_t gradient; /* PD_GRADIENT_* */
     int64_t truncate;
+    int32_t ill_conditioned; /* PD_ILL_* */
     int32_t encoder;           /* PD_ENCODER_* of graph/network.h, in that order */
     bool encoder_layers;       /* each layer its own weights */
     const char *encoder_path;  /* .npz with E and B to start from; NULL: copies of D */

@@ -6,6 +6,7 @@
  * where g_t and H are gradient and Hessian of the inner loss at B z_{t-1}, and E and B are D unless the config unties them. The
  * outer products of a chunk of layers are one matrix product each, because slots lie one behind the other. */
 #include "graph/lane.h"
+#include "graph/implicit.h"
 #include <stdlib.h>
 
 /* Slot s of a tape (slots, rows, width), cut to the rows of this block. */
@@ -56,14 +57,7 @@ static pudle_status note_bad(const pd_network *net, pudle_exec *exec, const pudl
     return s;
 }
 
-typedef struct block {
-    const pd_network *net;
-    pudle_exec *exec;
-    pd_lane_space *space;
-    int64_t lane, rows;
-    pudle_cview x, y;
-    bool diagnose;
-} block;
+typedef pd_block block;
 
 /* u = W z + a, W being D or an encoder's own weights. */
 static pudle_status predict(const block *b, const pudle_cview *w, const pudle_cview *z, const pudle_view *u)
@@ -284,7 +278,7 @@ static pudle_status differentiate_unrolled(const block *b, const pudle_view *cod
 }
 
 /* The decoder's part of the gradient, and the start of the adjoint. r holds the residual. */
-static pudle_status differentiate(const block *b, const pudle_view *code, const pudle_cview *truth, const pudle_view *r)
+static pudle_status differentiate(const block *b, const pudle_view *code, const pudle_view *estimate, const pudle_cview *truth, const pudle_view *r)
 {
     const pd_network *net = b->net;
     const pudle_backend_ops *be = net->be;
@@ -300,14 +294,16 @@ static pudle_status differentiate(const block *b, const pudle_view *code, const 
     default:
         if (net->unroll && net->depth)
             return differentiate_unrolled(b, code, r);
-        s = add_outer(b, 1.0, r, code, &b->space->gradient);
+        s = net->implicit ? PUDLE_OK : add_outer(b, 1.0, r, code, &b->space->gradient);
     }
-    if (s || net->depth == 0)
+    if (s || (net->depth == 0 && !net->implicit))
         return s;
     s = code_adjoint(b, code, &u);
     if (!s)
         s = net->map.ops->adjoint(&net->map, b->exec, &w, 1.0, &cr, 1.0, &u);
-    return s ? s : backpropagate(b);
+    if (s)
+        return s;
+    return net->implicit ? pd_implicit_gradient(b, code, estimate, r) : backpropagate(b);
 }
 
 static pudle_cview shaped_rows(const pd_network *net, const pudle_cview *all, int64_t first, int64_t rows)
@@ -345,14 +341,14 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
         s = net->be->loss_grad(b->exec, &net->loss, &pred, &b->y, &shaped_r);
     if (!s && net->data_weight != 1.0)
         s = net->be->axpby(b->exec, net->data_weight, &cr, 0.0, &r);
-    return s ? s : differentiate(b, code, &truth, &r);
+    return s ? s : differentiate(b, code, estimate, &truth, &r);
 }
 
 pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
                            int64_t first, int64_t rows, bool diagnose)
 {
     const pudle_backend_ops *be = net->be;
-    block b = { net, exec, space, space - net->space, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose };
+    block b = { net, exec, space, space - net->space, first, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose };
     b.y = batch->y.data ? shaped_rows(net, &batch->y, first, rows) : b.x;
     pudle_status s = encode(&b, pass->gradient);
     if (s)

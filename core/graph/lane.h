@@ -22,8 +22,22 @@ typedef struct pd_lane_space {
     bool keeps_input;
     double data_loss, code_loss; /* this lane's sums */
     int64_t nonzeros;
+    struct pd_implicit_space *implicit; /* NULL: another estimator */
+    int64_t left_out, worst_sample; /* of an implicit gradient: samples that were ill conditioned, and the worst of them */
+    double worst_condition;
+    double moved, size;          /* squared norms of z_T - F(z_T) and of z_T */
     int64_t bad_layer, bad_adjoint; /* diagnosis: first layer that is not finite; 0: none */
 } pd_lane_space;
+
+/** A block of samples on its way. */
+typedef struct pd_block {
+    const pd_network *net;
+    pudle_exec *exec;
+    pd_lane_space *space;
+    int64_t lane, first, rows; /* samples [first, first + rows) of the batch */
+    pudle_cview x, y;
+    bool diagnose;
+} pd_block;
 
 /** Make net->space for batches of `samples`, or keep it where it fits. */
 /** plain: for primitives, whatever the backend offers: a diagnosis looks into every layer. */

@@ -57,6 +57,8 @@ typedef struct pd_network {
     int64_t layers;
     int64_t depth;      /* layers the derivative reaches back through: 0 .. T */
     int32_t decoder_code; /* PD_CODE_* */
+    bool implicit;        /* the derivative of the fixed point, graph/implicit.h; depth is then 0 */
+    bool skip_ill;        /* implicit: samples with a badly conditioned support go without it, instead of an error */
     double step;        /* alpha of the config, or c/L */
     double *alpha;      /* (T): the step of every layer: `step`, or what is learned */
     int32_t encoder;    /* PD_ENCODER_* */
@@ -76,6 +78,7 @@ typedef struct pd_network {
     pudle_unroll *unroll;             /* its own encoder, for the present lanes and rows; NULL: primitives */
     pudle_cview unroll_theta[PD_MAX_LEVELS];
     double *unroll_step;              /* (T) */
+    double *host_dictionary, *gram;   /* implicit: D (m, p) in double, and D'D or NULL; in host memory */
     bool plain;                       /* the present workspaces are for primitives whatever the backend offers */
 } pd_network;
 
@@ -83,6 +86,7 @@ typedef struct pd_network {
 typedef struct pd_batch {
     int64_t count;
     pudle_cview x, y, truth;
+    const int64_t *index; /* numbers of the samples in their source, for messages; NULL: unknown */
 } pd_batch;
 
 typedef struct pd_pass {
@@ -90,6 +94,9 @@ typedef struct pd_pass {
     pudle_view code, reconstruction; /* optional outputs (n, code), (n, features), with the backend */
     double data_loss, code_loss;   /* out: means over the batch; the training loss is their sum */
     double nonzeros;               /* out: mean number of nonzero entries of a code */
+    double fixed_point;            /* out: ||z_T - F(z_T)|| / ||z_T|| over the batch, F one layer more; NaN unless an implicit gradient was asked */
+    int64_t ill_conditioned;       /* out: samples whose support was too badly conditioned for it */
+    double worst_condition;        /* out: of those; INFINITY: not positive definite */
 } pd_pass;
 
 /** Allocate D, gradients, level arrays. The caller has set ctx, be, exec, dtype, map, instances, layers, depth, step, beta,
@@ -113,7 +120,8 @@ double pd_level_scale(const pd_network *net, const pd_level *level);
 pudle_status pd_network_refresh(pd_network *net);
 
 /** Forward through all layers, and, where asked, the estimator's gradient, averaged over the batch.
- *  Same bits for any number of threads. */
+ *  Same bits for any number of threads. @errors NUMERIC where an implicit gradient meets a badly conditioned support, unless
+ *  skip_ill */
 pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pass);
 
 /** Where the numbers first stop being finite, for the report of a divergence: the layer (1..T) of the forward pass, or, if

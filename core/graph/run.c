@@ -1,6 +1,7 @@
 /* A batch through the network: cut into blocks, spread over lanes, and the lanes' sums added in lane order, so that the
  * result does not depend on how many threads ran them. */
-#include "graph/lane.h"
+#include "graph/implicit.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ static void lane_free(const pd_network *net, pd_lane_space *space)
         if (space->theta_gradient[i])
             net->be->free(net->exec, space->theta_gradient[i]);
     free(space->step_gradient);
+    pd_implicit_free(net, space);
 }
 
 void pd_lanes_free(pd_network *net)
@@ -98,7 +100,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = take(net, &space->reconstruction, 2, (const int64_t[]){ rows, m });
     if (!s)
         s = take(net, &space->residual, 2, (const int64_t[]){ rows, m });
-    if (!s && (net->depth || net->decoder_code == PD_CODE_SIGN || net->code_l1 != 0)) /* else the gradient is the decoder's alone */
+    if (!s && (net->depth || net->implicit || net->decoder_code == PD_CODE_SIGN || net->code_l1 != 0)) /* else the gradient is the decoder's alone */
         s = take(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
     if (!s)
         s = take(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
@@ -108,6 +110,8 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = take(net, &space->synthesis, net->synthesis.value.rank, net->synthesis.value.shape);
     if (!s && net->depth && net->step_rows && !(space->step_gradient = pd_alloc((size_t)net->layers, sizeof *space->step_gradient)))
         s = pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
+    if (!s && net->implicit)
+        s = pd_implicit_make(net, space, rows);
     if (!s && net->baseline)
         s = baseline_make(net, space, rows);
     bool learned = net->step_rows > 0; /* levels that are multiples of a learned step have their part in its gradient */
@@ -181,7 +185,8 @@ typedef struct work {
 static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_space *space, bool gradient)
 {
     space->data_loss = space->code_loss = 0;
-    space->nonzeros = space->bad_layer = space->bad_adjoint = 0;
+    space->nonzeros = space->bad_layer = space->bad_adjoint = space->left_out = 0;
+    space->moved = space->size = space->worst_condition = 0;
     pudle_view *const sums[] = { &space->gradient, &space->analysis, &space->synthesis };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof sums / sizeof *sums && gradient && !s; i++)
@@ -309,6 +314,32 @@ static pudle_status step_gradient(pd_network *net, double scale)
     return s;
 }
 
+/* How far the codes were from fixed points, and which samples had no usable support. */
+static pudle_status reduce_implicit(const pd_network *net, const pd_batch *batch, pd_pass *pass)
+{
+    double moved = 0, size = 0;
+    int64_t worst = 0;
+    for (int64_t l = 0; l < net->lanes; l++) {
+        const pd_lane_space *space = &net->space[l];
+        moved += space->moved;
+        size += space->size;
+        if (space->left_out && (!pass->ill_conditioned || space->worst_condition > pass->worst_condition)) {
+            pass->worst_condition = space->worst_condition;
+            worst = space->worst_sample;
+        }
+        pass->ill_conditioned += space->left_out;
+    }
+    pass->fixed_point = size > 0 ? sqrt(moved / size) : 0;
+    if (!pass->ill_conditioned || net->skip_ill)
+        return PUDLE_OK;
+    return pd_fail(net->ctx, PUDLE_ERR_NUMERIC,
+                   "the implicit gradient cannot be found for %lld of %lld samples, because the atoms of their codes are too close to dependent (worst: "
+                   "sample %lld, condition number about %.3g). Raise the prox's threshold, leave these samples' implicit part out with  "
+                   "model.ill_conditioned = \"skip\";  or write  model.gradient = \"ae\";",
+                   (long long)pass->ill_conditioned, (long long)batch->count, (long long)(batch->index ? batch->index[worst] : worst),
+                   pass->worst_condition);
+}
+
 static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass)
 {
     const double scale = 1.0 / (double)batch->count;
@@ -318,9 +349,14 @@ static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass
         pass->code_loss += net->space[l].code_loss * scale;
         pass->nonzeros += (double)net->space[l].nonzeros * scale;
     }
+    pass->fixed_point = NAN;
+    pass->ill_conditioned = 0;
+    pass->worst_condition = 0;
     if (!pass->gradient)
         return PUDLE_OK;
-    pudle_status s = sum_lanes(net, &net->dictionary, offsetof(pd_lane_space, gradient), scale);
+    pudle_status s = net->implicit ? reduce_implicit(net, batch, pass) : PUDLE_OK;
+    if (!s)
+        s = sum_lanes(net, &net->dictionary, offsetof(pd_lane_space, gradient), scale);
     if (!s && net->analysis.value.data)
         s = sum_lanes(net, &net->analysis, offsetof(pd_lane_space, analysis), scale);
     if (!s && net->synthesis.value.data)
@@ -342,6 +378,8 @@ pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pas
         net->unroll_step[t] = net->alpha[t];
     if (!s && net->unroll)
         s = net->unroller->refresh(net->unroll, batch->count);
+    if (!s && net->implicit && pass->gradient)
+        s = pd_implicit_refresh(net, batch->count);
     if (s)
         return s;
     work w = { net, batch, pass, false };
@@ -353,6 +391,8 @@ pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t
 {
     pd_pass pass = { .gradient = true };
     pudle_status s = pd_lanes_prepare(net, batch->count, true);
+    if (!s && net->implicit)
+        s = pd_implicit_refresh(net, batch->count);
     work w = { net, batch, &pass, true };
     if (!s)
         s = net->be->run(net->exec, net->lanes, lane_work, &w);

@@ -104,7 +104,7 @@ pudle_status pd_problem_batch(pd_problem *pb, int split, uint64_t epoch, const i
         pb->held_count = count;
         pb->held_split = split;
     }
-    *batch = (pd_batch){ .count = count, .x = pd_cmatrix(pb->x, pb->dtype, count, pb->net.map.features) };
+    *batch = (pd_batch){ .count = count, .x = pd_cmatrix(pb->x, pb->dtype, count, pb->net.map.features), .index = pb->held };
     if (pb->y)
         batch->y = pd_cmatrix(pb->y, pb->dtype, count, pb->net.map.features);
     if (pb->code)

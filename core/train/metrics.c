@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char HEADER[] = "update,epoch,loss,data_loss,code_loss,nonzeros,learning_rate,beta,step,gradient_norm,dictionary_error,seconds\n";
+static const char HEADER[] = "update,epoch,loss,data_loss,code_loss,nonzeros,learning_rate,beta,step,gradient_norm,dictionary_error";
 
 /* Copy the whole rows before `update`; a torn last line is dropped with the rest. The seconds of the last row up to the update
  * itself, which a finished run has: its closing row. */
@@ -39,7 +39,7 @@ pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds)
     pudle_status s = path ? pd_atomic_open(dir->ctx, path, &file) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (s)
         goto cleanup;
-    fputs(HEADER, pd_atomic_stream(file));
+    fprintf(pd_atomic_stream(file), "%s%s,seconds\n", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
     FILE *old = update > 0 ? fopen(path, "re") : NULL;
     if (old) {
         before = keep_rows(old, pd_atomic_stream(file), update);
@@ -74,6 +74,10 @@ pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row)
                               row->error };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         cell(to, values[i]);
+    if (dir->implicit) {
+        cell(to, row->fixed_point);
+        cell(to, isnan(row->fixed_point) ? NAN : (double)row->ill_conditioned); /* both come with a gradient */
+    }
     fprintf(to, ",%.3f\n", row->seconds);
     return ferror(to) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/metrics.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
 }

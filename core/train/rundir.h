@@ -17,6 +17,7 @@ typedef struct pd_rundir {
     bool leftover;     /* a checkpoint is there, but of a run that --force was giving up */
     bool begin_anew;   /* --force */
     char identity[65]; /* of this run: a digest of the options that its numbers depend on, as they were when it began */
+    bool implicit;     /* metrics have the columns of an implicit gradient */
     FILE *metrics, *log;
 } pd_rundir;
 
@@ -24,6 +25,8 @@ typedef struct pd_rundir {
 typedef struct pd_metrics {
     int64_t update, epoch;
     double loss, data_loss, code_loss, nonzeros, rate, beta, step, gradient_norm, error, seconds;
+    double fixed_point;      /* only in runs with an implicit gradient, as are the next; NaN: unknown */
+    int64_t ill_conditioned;
 } pd_metrics;
 
 /** Make or open the folder, take its lock, and see what is there. Nothing but the lock is written, so that a run that cannot

@@ -14,6 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Relative change of the codes by one layer more from which on an implicit gradient is not that of converged codes. */
+#define FAR 1e-3
+enum { MOST_WARNINGS = 3 };
+
 typedef struct run {
     pd_context *ctx;
     const pd_settings *settings;
@@ -26,6 +30,8 @@ typedef struct run {
     int64_t *order;                         /* sample numbers of this epoch */
     double started, before, last_checkpoint; /* before: seconds of earlier processes */
     double last_error;                      /* as last recorded, for the progress line */
+    bool warned;                            /* that codes are far from fixed points */
+    int left_out;                           /* updates so far that had badly conditioned supports */
 } run;
 
 static double now(void)
@@ -86,7 +92,8 @@ static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double ra
 {
     pd_metrics row = { .update = r->at.update, .epoch = epoch, .loss = pass->data_loss + pass->code_loss, .data_loss = pass->data_loss,
                        .code_loss = pass->code_loss, .nonzeros = pass->nonzeros, .rate = rate, .beta = r->problem.net.beta,
-                       .step = r->problem.net.alpha[0], .gradient_norm = NAN, .error = NAN, .seconds = elapsed(r) };
+                       .step = r->problem.net.alpha[0], .gradient_norm = NAN, .error = NAN, .seconds = elapsed(r),
+                       .fixed_point = pass->fixed_point, .ill_conditioned = pass->ill_conditioned };
     pudle_status s = pass->gradient ? gradient_norm(r, &row.gradient_norm) : PUDLE_OK;
     if (!s)
         s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
@@ -113,6 +120,27 @@ static void count_loss(run *r, double loss, int64_t samples)
         r->at.first_loss = r->at.last_loss;
 }
 
+/* What an implicit gradient leaves out is never left out silently: all of it is in the log and in metrics.csv, and a terminal gets the
+ * first few lines. */
+static void warn_implicit(run *r, const pd_pass *pass, int64_t samples)
+{
+    char text[240];
+    if (pass->ill_conditioned) {
+        const bool last = ++r->left_out == MOST_WARNINGS;
+        snprintf(text, sizeof text, "update %" PRId64 ": %" PRId64 " of %" PRId64 " samples have a badly conditioned support (condition number up to %.3g): the "
+                 "implicit part of their gradient is left out", r->at.update, pass->ill_conditioned, samples, pass->worst_condition);
+        if (r->left_out <= MOST_WARNINGS)
+            pd_log(r->ctx, PUDLE_LOG_WARNING, "%s%s", text, last ? " (later updates: see run.log and metrics.csv)" : "");
+        else
+            pd_log_note(r->ctx, "%s", text);
+    }
+    if (r->warned || !(pass->fixed_point > FAR))
+        return;
+    r->warned = true;
+    pd_log(r->ctx, PUDLE_LOG_WARNING, "update %" PRId64 ": one layer more would change the codes by %.2g of their size, so they have not converged, and the "
+           "implicit gradient is an approximation; raise model.layers (column fixed_point of metrics.csv; said once)", r->at.update, pass->fixed_point);
+}
+
 static pudle_status update(run *r)
 {
     const int64_t first = r->at.position * r->batch, epoch = r->at.epoch;
@@ -129,6 +157,8 @@ static pudle_status update(run *r)
         s = pd_network_run(&r->problem.net, &batch, &pass);
     if (!s)
         s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
+    if (!s && r->dir.implicit)
+        warn_implicit(r, &pass, count);
     if (!s && r->at.update % how->log_every == 0)
         s = record(r, &pass, epoch, rate);
     if (!s)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Figures 4b and 4c: dictionary learning with the three gradient estimators, 600 full-batch updates from a dictionary 61 % away.
 #   usage: learning.sh OUT [SEED]         (DEPTHS="25 100" and ESTIMATORS="dec aelasso aels" choose the curves)
+# A fourth, implicit, is no estimator of the paper: the limit of aels for T to infinity, at codes of T layers.
 # Each run lies in OUT/ESTIMATOR_T; OUT/final.csv holds the relative dictionary error at the end of each.
 set -eu
 out=${1:?usage: learning.sh OUT [SEED]}
@@ -15,7 +16,8 @@ for T in ${DEPTHS:-25 100}; do
             dec) how="--set model.gradient=dec --set loss.name=least_squares" ;;
             aelasso) how="--set model.gradient=ae --set loss.name=lasso --set loss.lambda=0.2" ;;
             aels) how="--set model.gradient=ae --set loss.name=least_squares" ;;
-            *) echo "no estimator '$g': dec, aelasso, aels" >&2; exit 2 ;;
+            implicit) how="--set model.gradient=implicit --set model.ill_conditioned=skip --set loss.name=least_squares" ;;
+            *) echo "no estimator '$g': dec, aelasso, aels, implicit" >&2; exit 2 ;;
         esac
         "$pudle" train "$here/problem.cfg" --out "$out/${g}_$T" --resume $how --set model.layers="$T" --set model.dictionary.noise=0.1 \
             --set precision=f32 --set data.seed="$seed" --set train.seed="$seed"

@@ -118,6 +118,15 @@ bad ":7: train.epochs:" 'nothing to stop at' 7 'train: { epochs = 0; };'
 bad ":4: model.gradient:" 'needs data that know their true code' 3 "data: { name = \"npy\"; path = \"$work/x.npy\"; };" \
     4 'model: { dictionary: { atoms = 12; }; layers = 3; gradient = "oracle"; };'
 
+implicit='model: { dictionary: { atoms = 12; }; layers = 3; gradient = "implicit";'
+good "an implicit gradient" 4 "$implicit ill_conditioned = \"skip\"; };" 5 'prox: { name = "elastic_net"; learn = "atom"; };'
+bad ":4: model.ill_conditioned:" 'is read only with model.gradient = "implicit"' \
+    4 'model: { dictionary: { atoms = 12; }; layers = 3; ill_conditioned = "skip"; };'
+bad ":4: model.gradient:" 'that of "hard_threshold_ste" is a stand-in' 4 "$implicit };" 5 'prox: { name = "hard_threshold_ste"; };'
+bad ":4: model.gradient:" '"batch_top_k" ties the samples of a batch together' 4 "$implicit };" 5 'prox: { name = "batch_top_k"; k = 3; };'
+bad ":5: prox.learn:" 'write  learn = "global";' 4 "$implicit };" 5 'prox: { name = "soft_threshold"; learn = "layer"; };'
+bad ":4: model.gradient:" '"implicit" does not reach the encoder' 4 "$implicit encoder = \"untied\"; };"
+
 # the text itself
 bad ":7: train.seed:" 'would be read as -1294967296; write 3000000000L' 7 'train: { seed = 3000000000; };'
 bad ":7: train.seed:" 'would be read as 1; write 4294967297L' 7 'train: { seed = 4294967297; };'

@@ -1,0 +1,211 @@
+/* The implicit gradient of a block: one layer more, the solution u, two outer products, and what learned levels get. */
+#include "graph/implicit.h"
+#include <stdlib.h>
+
+static pudle_cview theta_of_last(const pd_network *net, int i)
+{
+    const pd_level *level = &net->level[i];
+    const size_t offset = (size_t)((net->layers - 1) * level->cols);
+    return pd_cview((const char *)level->theta + offset * pudle_dtype_size(net->dtype), net->dtype, 1, &level->cols);
+}
+
+static pudle_view input_of(const pd_block *b)
+{
+    return pd_matrix(b->space->input.data, b->net->dtype, b->rows, b->net->map.code);
+}
+
+static pudle_view rows_of(const pd_block *b, int place)
+{
+    return pd_rows(&b->space->implicit->code[place], 0, b->rows);
+}
+
+static pudle_view data_of(const pd_block *b, int place)
+{
+    return pd_rows(&b->space->implicit->data[place], 0, b->rows);
+}
+
+pudle_status pd_implicit_jacobian(const pd_block *b, const pudle_view *g, const pudle_view *gv, const pudle_view *gtheta)
+{
+    const pd_network *net = b->net;
+    const int32_t needs = ((const pudle_prox_ops *)net->prox.desc->ops)->vjp_needs;
+    const pudle_view v = input_of(b), p = rows_of(b, PD_IMPLICIT_NEXT);
+    const pudle_view shaped_v = pd_map_code_view(&net->map, &v), shaped_p = pd_map_code_view(&net->map, &p);
+    const pudle_view shaped_g = pd_map_code_view(&net->map, g), shaped_gv = pd_map_code_view(&net->map, gv);
+    const pudle_cview cv = pudle_const(&shaped_v), cp = pudle_const(&shaped_p), cg = pudle_const(&shaped_g);
+    pudle_cview theta[PD_MAX_LEVELS];
+    for (int i = 0; i < net->levels; i++)
+        theta[i] = theta_of_last(net, i);
+    return net->be->prox_vjp(b->exec, &net->prox, net->alpha[net->layers - 1], theta, needs & PUDLE_VJP_INPUT ? &cv : NULL,
+                             needs & PUDLE_VJP_OUTPUT ? &cp : NULL, &cg, &shaped_gv, gtheta);
+}
+
+pudle_status pd_implicit_hessian(const pd_block *b, const pudle_view *estimate, const pudle_view *h)
+{
+    const pd_network *net = b->net;
+    const pudle_view shaped_h = pd_map_data_view(&net->map, h), shaped_estimate = pd_map_data_view(&net->map, estimate);
+    const pudle_cview ch = pudle_const(&shaped_h), pred = pudle_const(&shaped_estimate);
+    return net->be->loss_hvp(b->exec, &net->inner, &pred, &b->x, &ch, &shaped_h);
+}
+
+void pd_implicit_report(const pd_block *b, int64_t row, double condition)
+{
+    pd_lane_space *space = b->space;
+    space->implicit->left_out[row] = true;
+    if (!space->left_out++ || condition > space->worst_condition) {
+        space->worst_condition = condition;
+        space->worst_sample = b->first + row;
+    }
+}
+
+/* One layer more, F(z_T): where J stands, and how far z_T is from a fixed point. */
+static pudle_status next_layer(const pd_block *b, const pudle_view *code, const pudle_view *estimate)
+{
+    const pd_network *net = b->net;
+    const pudle_backend_ops *be = net->be;
+    const double step = net->alpha[net->layers - 1];
+    const pudle_view g = data_of(b, PD_IMPLICIT_G), v = input_of(b), next = rows_of(b, PD_IMPLICIT_NEXT), change = rows_of(b, PD_IMPLICIT_U);
+    const pudle_view shaped_g = pd_map_data_view(&net->map, &g), shaped_estimate = pd_map_data_view(&net->map, estimate);
+    const pudle_view shaped_v = pd_map_code_view(&net->map, &v), shaped_next = pd_map_code_view(&net->map, &next);
+    const pudle_cview pred = pudle_const(&shaped_estimate), cg = pudle_const(&g), cz = pudle_const(code), in = pudle_const(&shaped_v);
+    const pudle_cview w = pudle_const(&net->dictionary.value), cn = pudle_const(&next), cc = pudle_const(&change);
+    pudle_cview theta[PD_MAX_LEVELS];
+    for (int i = 0; i < net->levels; i++)
+        theta[i] = theta_of_last(net, i);
+    pudle_status s = be->loss_grad(b->exec, &net->inner, &pred, &b->x, &shaped_g);
+    if (!s)
+        s = be->copy(b->exec, &cz, &v);
+    if (!s)
+        s = net->map.ops->adjoint(&net->map, b->exec, &w, -step, &cg, 1.0, &v);
+    if (!s)
+        s = be->prox_apply(b->exec, &net->prox, step, theta, &in, &shaped_next);
+    if (!s)
+        s = be->copy(b->exec, &cn, &change);
+    if (!s)
+        s = be->axpby(b->exec, 1.0, &cz, -1.0, &change);
+    double moved = 0, size = 0;
+    if (!s)
+        s = be->dot(b->exec, &cc, &cc, &moved);
+    if (!s)
+        s = be->dot(b->exec, &cz, &cz, &size);
+    b->space->moved += moved;
+    b->space->size += size;
+    return s;
+}
+
+/* Levels: the adjoints before the prox, summed over the layers, are d + w - D' H D u, and meet d prox / d theta at the fixed point. */
+static pudle_status level_gradients(const pd_block *b, const pudle_cview *u, const pudle_cview *h)
+{
+    const pd_network *net = b->net;
+    const pudle_cview w = pudle_const(&net->dictionary.value);
+    const pudle_view sum = pd_rows(&b->space->adjoint, 0, b->rows), unused = rows_of(b, PD_IMPLICIT_JACOBIAN);
+    pudle_view grad[PD_MAX_LEVELS];
+    pudle_status s = net->be->axpby(b->exec, 1.0 / net->alpha[net->layers - 1], u, 1.0, &sum);
+    if (!s)
+        s = net->map.ops->adjoint(&net->map, b->exec, &w, -1.0, h, 1.0, &sum);
+    for (int64_t i = 0; i < b->rows && !s; i++) {
+        const pudle_view row = pd_rows(&sum, i, 1);
+        if (b->space->implicit->left_out[i])
+            s = net->be->fill(b->exec, 0.0, &row);
+    }
+    for (int i = 0; i < net->levels; i++) /* in the last layer's place: the fixed point is that of its levels */
+        grad[i] = pd_view(b->space->theta_gradient[i] + (net->layers - 1) * net->level[i].cols, PUDLE_F64, 1, &net->level[i].cols);
+    return s ? s : pd_implicit_jacobian(b, &sum, &unused, grad);
+}
+
+static pudle_status note_bad(const pd_block *b, const pudle_cview *u)
+{
+    int64_t nonzero, nonfinite = 0;
+    const pudle_status s = b->net->be->census(b->exec, u, &nonzero, &nonfinite);
+    if (nonfinite && !b->space->bad_adjoint)
+        b->space->bad_adjoint = b->net->layers;
+    return s;
+}
+
+pudle_status pd_implicit_gradient(const pd_block *b, const pudle_view *code, const pudle_view *estimate, const pudle_view *r)
+{
+    const pd_network *net = b->net;
+    const pudle_view u = rows_of(b, PD_IMPLICIT_U), g = data_of(b, PD_IMPLICIT_G), h = data_of(b, PD_IMPLICIT_H);
+    const pudle_cview w = pudle_const(&net->dictionary.value), cu = pudle_const(&u), cg = pudle_const(&g), ch = pudle_const(&h);
+    const pudle_cview cr = pudle_const(r), cz = pudle_const(code);
+    for (int64_t i = 0; i < b->rows; i++)
+        b->space->implicit->left_out[i] = false;
+    pudle_status s = next_layer(b, code, estimate);
+    if (!s)
+        s = pd_implicit_direct(net) ? pd_implicit_factor(b, estimate) : pd_implicit_iterate(b, estimate);
+    if (!s)
+        s = net->map.ops->apply(&net->map, b->exec, &w, &cu, &h);
+    if (!s)
+        s = pd_implicit_hessian(b, estimate, &h);
+    if (!s)
+        s = net->be->axpby(b->exec, -1.0, &ch, 1.0, r);
+    if (!s)
+        s = net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, &cz, &b->space->gradient);
+    if (!s)
+        s = net->map.ops->gradient(&net->map, b->exec, -1.0, &cg, &cu, &b->space->gradient);
+    if (!s && net->levels && b->space->theta_gradient[0])
+        s = level_gradients(b, &cu, &ch);
+    return s || !b->diagnose ? s : note_bad(b, &cu);
+}
+
+/* ---------------------------------------------------------------- life */
+
+static pudle_status take(const pd_network *net, pudle_view *v, int64_t rows, int64_t width)
+{
+    void *memory = NULL;
+    const pudle_status s = net->be->alloc(net->exec, (size_t)(rows * width) * pudle_dtype_size(net->dtype), &memory);
+    if (!s)
+        *v = pd_matrix(memory, net->dtype, rows, width);
+    return s;
+}
+
+static pudle_status host_make(const pd_network *net, pd_implicit_space *w, int64_t rows)
+{
+    const size_t width = pudle_dtype_size(net->dtype), p = (size_t)net->map.code, m = (size_t)net->map.features, n = (size_t)rows;
+    w->left_out = pd_alloc(n, sizeof *w->left_out);
+    if (!pd_implicit_direct(net)) {
+        w->row = pd_alloc(n, 4 * sizeof *w->row);
+        return w->left_out && w->row ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
+    }
+    w->host_code[0] = pd_alloc(n * p, width);
+    w->host_code[1] = pd_alloc(n * p, width);
+    w->host_data = pd_alloc(n * m, width);
+    w->support = pd_alloc(p, sizeof *w->support);
+    if (!w->left_out || !w->host_code[0] || !w->host_code[1] || !w->host_data || !w->support)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
+    return PUDLE_OK;
+}
+
+pudle_status pd_implicit_make(const pd_network *net, pd_lane_space *space, int64_t rows)
+{
+    const int codes = pd_implicit_direct(net) ? PD_IMPLICIT_JACOBIAN + 1 : PD_IMPLICIT_CODES;
+    pd_implicit_space *w = space->implicit = pd_alloc(1, sizeof *w);
+    pudle_status s = w ? host_make(net, w, rows) : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
+    for (int i = 0; i < codes && !s; i++)
+        s = take(net, &w->code[i], rows, net->map.code);
+    for (int i = 0; i < PD_IMPLICIT_DATA && !s; i++)
+        s = take(net, &w->data[i], rows, net->map.features);
+    return s;
+}
+
+void pd_implicit_free(const pd_network *net, pd_lane_space *space)
+{
+    pd_implicit_space *w = space->implicit;
+    if (!w)
+        return;
+    for (int i = 0; i < PD_IMPLICIT_CODES; i++)
+        if (w->code[i].data)
+            net->be->free(net->exec, w->code[i].data);
+    for (int i = 0; i < PD_IMPLICIT_DATA; i++)
+        if (w->data[i].data)
+            net->be->free(net->exec, w->data[i].data);
+    free(w->host_code[0]);
+    free(w->host_code[1]);
+    free(w->host_data);
+    free(w->matrix);
+    free(w->work);
+    free(w->support);
+    free(w->row);
+    free(w->left_out);
+    free(w);
+    space->implicit = NULL;
+}

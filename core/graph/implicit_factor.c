@@ -1,0 +1,331 @@
+/* u by factoring a small matrix for each sample, in double whatever the network's precision:
+ *   (diag c + D_S' H D_S) u = d_S,   S the entries where J is not 0,   c_i = (1 - j_i) / (alpha j_i)
+ * for a dense D, an inner loss with a diagonal Hessian, and a prox that acts on every entry alone, so that J is the diagonal j. c is the
+ * curvature of the prox's penalty: 0 for thresholds, mu for an elastic net.
+ *
+ * Cholesky; the condition number in the 1-norm is estimated from a few solutions (the idea of Hager 1984), and a support beyond
+ * PD_CONDITION_LIMIT, or whose matrix is not positive definite, is reported and left out. */
+#include "graph/implicit.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <pudle/elementwise.h>
+
+bool pd_implicit_direct(const pd_network *net)
+{
+    return net->map.matrix && (net->prox.desc->caps & PUDLE_PROX_SEPARABLE) && (net->inner.desc->caps & PUDLE_LOSS_SEPARABLE);
+}
+
+/* ------------------------------------------------------------- small matrices */
+
+/* Lower triangle of a (n, n) += sum over four rows x of weight[x] row_x row_x'. */
+PUDLE_CLONES static void add_squares(double *a, int64_t n, const double *rows, const double *weight)
+{
+    const double *x0 = rows, *x1 = rows + n, *x2 = rows + 2 * n, *x3 = rows + 3 * n;
+    for (int64_t i = 0; i < n; i++) {
+        const double w0 = weight[0] * x0[i], w1 = weight[1] * x1[i], w2 = weight[2] * x2[i], w3 = weight[3] * x3[i];
+        double *to = a + i * n;
+        for (int64_t k = 0; k <= i; k++)
+            to[k] += (w0 * x0[k] + w1 * x1[k]) + (w2 * x2[k] + w3 * x3[k]);
+    }
+}
+
+/* a = L L' in its lower triangle. False: a pivot is not positive; *nan: it is no number. */
+PUDLE_CLONES static bool cholesky(double *a, int64_t n, double *column, bool *nan)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const double pivot = a[j * n + j];
+        *nan = isnan(pivot);
+        if (!(pivot > 0) || isinf(pivot))
+            return false;
+        const double root = sqrt(pivot);
+        a[j * n + j] = root;
+        for (int64_t i = j + 1; i < n; i++)
+            column[i] = a[i * n + j] /= root;
+        for (int64_t i = j + 1; i < n; i++) {
+            const double l = column[i];
+            double *to = a + i * n;
+            for (int64_t k = j + 1; k <= i; k++)
+                to[k] -= l * column[k];
+        }
+    }
+    return true;
+}
+
+/* Four right-hand sides side by side, so that a small system has something for vectors to do. */
+typedef double quad __attribute__((vector_size(32), aligned(8)));
+
+/* x (n, 4) <- (L L')^-1 x */
+PUDLE_CLONES static void solve(const double *l, int64_t n, double *x)
+{
+    quad *at = (quad *)(void *)x;
+    for (int64_t i = 0; i < n; i++) {
+        quad even = at[i], odd = { 0 };
+        int64_t k = 0;
+        for (; k + 2 <= i; k += 2) {
+            even -= l[i * n + k] * at[k];
+            odd -= l[i * n + k + 1] * at[k + 1];
+        }
+        if (k < i)
+            even -= l[i * n + k] * at[k];
+        at[i] = (even + odd) / l[i * n + i];
+    }
+    for (int64_t i = n - 1; i >= 0; i--) {
+        const quad value = at[i] /= l[i * n + i];
+        for (int64_t k = 0; k < i; k++)
+            at[k] -= l[i * n + k] * value;
+    }
+}
+
+/* Largest sum of magnitudes of a column; the matrix is symmetric, its lower triangle given. */
+static double matrix_norm1(const double *a, int64_t n, double *sum)
+{
+    double most = 0;
+    memset(sum, 0, (size_t)n * sizeof *sum);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t k = 0; k < i; k++) {
+            sum[i] += fabs(a[i * n + k]);
+            sum[k] += fabs(a[i * n + k]);
+        }
+        sum[i] += fabs(a[i * n + i]);
+    }
+    for (int64_t i = 0; i < n; i++)
+        most = sum[i] > most ? sum[i] : most;
+    return most;
+}
+
+/* x <- A^-1 d, A = L L', and a lower bound, seldom far off, of the 1-norm of A^-1: the largest of norm1(A^-1 s) over three s of 1-norm 1
+ * (all entries alike, signs in turn, the atom of the smallest pivot), and from each one step up the subgradient, which for a
+ * symmetric matrix ends in the maximum of A^-1 sign(A^-1 s). x, y: (n, 4). */
+static double solve_and_bound(const double *l, int64_t n, const double *d, double *x, double *y)
+{
+    int64_t weak = 0;
+    double bound = 0, sum[4] = { 0 }, scale = 0;
+    for (int64_t i = 1; i < n; i++)
+        weak = l[i * n + i] < l[weak * n + weak] ? i : weak;
+    for (int64_t i = 0; i < n; i++) {
+        const double ramp = 1 + (n > 1 ? (double)i / (double)(n - 1) : 0); /* a start that no symmetry of the matrix cancels */
+        scale += ramp;
+        x[4 * i] = d[i];
+        x[4 * i + 1] = 1.0 / (double)n;
+        x[4 * i + 2] = i % 2 ? -ramp : ramp;
+        x[4 * i + 3] = i == weak;
+    }
+    solve(l, n, x);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < 4; c++) {
+            sum[c] += fabs(x[4 * i + c]);
+            y[4 * i + c] = x[4 * i + c] < 0 ? -1 : 1;
+        }
+    solve(l, n, y);
+    bound = fmax(fmax(sum[1], sum[2] / scale), sum[3]);
+    for (int64_t i = 0; i < 4 * n; i++)
+        bound = fmax(bound, fabs(y[i]));
+    return bound;
+}
+
+/* ------------------------------------------------------------------- samples */
+
+static double entry(const void *data, int32_t dtype, int64_t i)
+{
+    return dtype == PUDLE_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+static void put(void *data, int32_t dtype, int64_t i, double value)
+{
+    if (dtype == PUDLE_F64)
+        ((double *)data)[i] = value;
+    else
+        ((float *)data)[i] = (float)value;
+}
+
+/* Room for supports of n atoms: the matrix, and 13 arrays of n. */
+static pudle_status room_for(const pd_network *net, pd_implicit_space *w, int64_t n)
+{
+    if (n <= w->room)
+        return PUDLE_OK;
+    const int64_t room = n + n / 2;
+    free(w->matrix);
+    free(w->work);
+    w->room = 0;
+    w->matrix = pd_alloc((size_t)room, (size_t)room * sizeof *w->matrix);
+    w->work = pd_alloc((size_t)room, 13 * sizeof *w->work);
+    if (!w->matrix || !w->work)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for supports of %lld atoms: raise the threshold, or write  model.gradient = \"ae\";",
+                       (long long)n);
+    w->room = room;
+    return PUDLE_OK;
+}
+
+static bool all_ones(const void *h, int32_t dtype, int64_t row, int64_t m)
+{
+    for (int64_t f = 0; f < m; f++)
+        if (entry(h, dtype, row * m + f) != 1.0)
+            return false;
+    return true;
+}
+
+/* Lower triangle of D_S' H D_S. rows: room for 4 n. */
+static void form(const pd_network *net, const pd_implicit_space *w, int64_t row, int64_t n, double *rows)
+{
+    const int64_t m = net->map.features, p = net->map.code;
+    const int32_t *s = w->support;
+    if (net->gram && all_ones(w->host_data, net->dtype, row, m)) {
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k <= i; k++)
+                w->matrix[i * n + k] = net->gram[s[i] * p + s[k]]; /* s increases: the lower triangle */
+        return;
+    }
+    memset(w->matrix, 0, (size_t)(n * n) * sizeof *w->matrix);
+    for (int64_t f = 0; f < m; f += 4) {
+        double weight[4];
+        for (int64_t x = 0; x < 4; x++) {
+            weight[x] = f + x < m ? entry(w->host_data, net->dtype, row * m + f + x) : 0;
+            for (int64_t i = 0; i < n; i++)
+                rows[x * n + i] = f + x < m ? net->host_dictionary[(f + x) * p + s[i]] : 0;
+        }
+        add_squares(w->matrix, n, rows, weight);
+    }
+}
+
+/* u of one sample in place of its d. */
+static pudle_status solve_sample(const pd_block *b, int64_t row)
+{
+    const pd_network *net = b->net;
+    pd_implicit_space *w = b->space->implicit;
+    const int64_t p = net->map.code;
+    const int32_t t = net->dtype;
+    const double step = net->alpha[net->layers - 1];
+    int64_t n = 0;
+    for (int64_t k = 0; k < p; k++)
+        if (entry(w->host_code[0], t, row * p + k) != 0)
+            w->support[n++] = (int32_t)k;
+    pudle_status s = room_for(net, w, n);
+    if (s)
+        return s;
+    double *d = w->work, *x = d + n, *y = x + 4 * n, *rows = y + 4 * n;
+    form(net, w, row, n, rows);
+    for (int64_t i = 0; i < n; i++) {
+        const double j = entry(w->host_code[0], t, row * p + w->support[i]);
+        w->matrix[i * n + i] += (1 - j) / (step * j);
+        d[i] = entry(w->host_code[1], t, row * p + w->support[i]);
+    }
+    for (int64_t k = 0; k < p; k++)
+        put(w->host_code[1], t, row * p + k, 0);
+    bool sound = true;
+    for (int64_t i = 0; i < n; i++)
+        sound = sound && isfinite(d[i]);
+    if (n == 0)
+        return PUDLE_OK;
+    bool nan = false;
+    const double size = matrix_norm1(w->matrix, n, x);
+    const bool positive = cholesky(w->matrix, n, x, &nan);
+    const double condition = positive ? size * solve_and_bound(w->matrix, n, d, x, y) : INFINITY;
+    if (!sound || nan || isnan(size) || isinf(size)) { /* a divergence, and reported as such: the gradient must not look sound */
+        for (int64_t i = 0; i < n; i++)
+            put(w->host_code[1], t, row * p + w->support[i], NAN);
+        return PUDLE_OK;
+    }
+    if (condition > PD_CONDITION_LIMIT) {
+        pd_implicit_report(b, row, condition);
+        return PUDLE_OK;
+    }
+    for (int64_t i = 0; i < n; i++)
+        put(w->host_code[1], t, row * p + w->support[i], x[4 * i]);
+    return PUDLE_OK;
+}
+
+/* j and the diagonal of H: what J and H make of ones. */
+static pudle_status diagonals(const pd_block *b, const pudle_view *estimate)
+{
+    const pd_network *net = b->net;
+    const pudle_backend_ops *be = net->be;
+    pd_implicit_space *w = b->space->implicit;
+    const pudle_view ones = pd_rows(&w->code[PD_IMPLICIT_U], 0, b->rows), j = pd_rows(&w->code[PD_IMPLICIT_JACOBIAN], 0, b->rows);
+    const pudle_view h = pd_rows(&w->data[PD_IMPLICIT_H], 0, b->rows);
+    const size_t width = pudle_dtype_size(net->dtype), codes = (size_t)(b->rows * net->map.code) * width;
+    pudle_status s = be->fill(b->exec, 1.0, &ones);
+    if (!s)
+        s = pd_implicit_jacobian(b, &ones, &j, NULL);
+    if (!s)
+        s = be->fill(b->exec, 1.0, &h);
+    if (!s)
+        s = pd_implicit_hessian(b, estimate, &h);
+    if (!s)
+        s = be->download(b->exec, w->host_code[0], j.data, codes);
+    if (!s)
+        s = be->download(b->exec, w->host_code[1], b->space->adjoint.data, codes);
+    return s ? s : be->download(b->exec, w->host_data, h.data, (size_t)(b->rows * net->map.features) * width);
+}
+
+pudle_status pd_implicit_factor(const pd_block *b, const pudle_view *estimate)
+{
+    const pd_implicit_space *w = b->space->implicit;
+    pudle_status s = diagonals(b, estimate);
+    for (int64_t i = 0; i < b->rows && !s; i++)
+        s = solve_sample(b, i);
+    if (s)
+        return s;
+    const size_t bytes = (size_t)(b->rows * b->net->map.code) * pudle_dtype_size(b->net->dtype);
+    return b->net->be->upload(b->exec, w->code[PD_IMPLICIT_U].data, w->host_code[1], bytes);
+}
+
+/* ---------------------------------------------------- once for all samples of a batch */
+
+/* The Gram matrix costs p^2 m, the supports of n samples without it n s^2 m. s is not known before, and the choice must not depend on
+ * what the numbers turn out to be at a place where a run may be resumed: supports of 16 are assumed. */
+static bool gram_pays(const pd_network *net, int64_t samples)
+{
+    const uint64_t identity = PUDLE_LOSS_QUADRATIC | PUDLE_LOSS_SEPARABLE;
+    const double p = (double)net->map.code;
+    return (net->inner.desc->caps & identity) == identity && p * p <= 256.0 * (double)samples;
+}
+
+static pudle_status form_gram(pd_network *net)
+{
+    const int64_t m = net->map.features, p = net->map.code;
+    const double ones[] = { 1, 1, 1, 1 };
+    double tail[4] = { 0 }, *last = NULL;
+    if (!net->gram)
+        net->gram = pd_alloc((size_t)p, (size_t)p * sizeof *net->gram);
+    last = m % 4 ? pd_alloc((size_t)p, 4 * sizeof *last) : NULL;
+    if (!net->gram || (m % 4 && !last)) {
+        free(last);
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the Gram matrix of %lld atoms", (long long)p);
+    }
+    memset(net->gram, 0, (size_t)(p * p) * sizeof *net->gram);
+    for (int64_t f = 0; f + 4 <= m; f += 4)
+        add_squares(net->gram, p, net->host_dictionary + f * p, ones);
+    if (last) {
+        memcpy(last, net->host_dictionary + m / 4 * 4 * p, (size_t)(m % 4 * p) * sizeof *last);
+        for (int64_t x = 0; x < m % 4; x++)
+            tail[x] = 1;
+        add_squares(net->gram, p, last, tail);
+    }
+    free(last);
+    return PUDLE_OK;
+}
+
+pudle_status pd_implicit_refresh(pd_network *net, int64_t samples)
+{
+    const size_t count = (size_t)(net->map.features * net->map.code);
+    if (!pd_implicit_direct(net))
+        return PUDLE_OK;
+    if (!net->host_dictionary)
+        net->host_dictionary = pd_alloc(count, sizeof *net->host_dictionary);
+    if (!net->host_dictionary)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
+    pudle_status s = net->be->download(net->exec, net->host_dictionary, net->dictionary.value.data, count * pudle_dtype_size(net->dtype));
+    for (size_t i = count; i-- > 0 && !s && net->dtype == PUDLE_F32;) { /* widened in place, from the end */
+        float value;
+        memcpy(&value, (const char *)net->host_dictionary + i * sizeof value, sizeof value);
+        net->host_dictionary[i] = (double)value;
+    }
+    if (s)
+        return s;
+    if (gram_pays(net, samples))
+        return form_gram(net);
+    free(net->gram); /* of another batch size */
+    net->gram = NULL;
+    return PUDLE_OK;
+}
