@@ -44,6 +44,7 @@ typedef struct setup {
     const char *encoder, *learn_step; /* NULL: tied, none */
     bool encoder_layers;
     const char *prox; /* the group's text, where it is none of the thresholds with lambda */
+    bool near; /* begin near the dictionary that the data was made of */
 } setup;
 
 typedef struct opened { pd_settings *settings; pd_problem pb; } opened;
@@ -57,8 +58,8 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, "threads = %d; ", s->threads);
     fprintf(f, "};\ndata: { name = \"synthetic\"; samples = %lld; features = %lld; atoms = %lld; sparsity = %lld; seed = %lld; };\n", (long long)s->n,
             (long long)s->m, (long long)s->p, (long long)(s->p < 3 ? 1 : 3), (long long)s->seed);
-    fprintf(f, "model: { dictionary: { kind = \"dense\"; atoms = %lld; init = \"random\"; }; layers = %lld; gradient = \"%s\";",
-            (long long)s->p, (long long)s->layers, s->gradient);
+    fprintf(f, "model: { dictionary: { kind = \"dense\"; atoms = %lld; %s }; layers = %lld; gradient = \"%s\";", (long long)s->p,
+            s->near ? "init = \"truth\"; noise = 0.02;" : "init = \"random\";", (long long)s->layers, s->gradient);
     if (s->over_l)
         fprintf(f, " step = \"1/L\";");
     else
@@ -345,6 +346,22 @@ static double margin(const setup *s)
     return least;
 }
 
+/* What the backend's own encoder gives must be what primitives give. */
+static void compare_ways(const setup *s, int round, double bound, outcome *fast)
+{
+    outcome bare = outcome_of(s, true);
+    *fast = outcome_of(s, false);
+    assert_true(!bare.unrolled);
+    const double size = bare.loss + 1e-3;
+    const double code = relative(fast->code, bare.code, fast->codes, 0.01), gradient = relative(fast->gradient, bare.gradient, fast->weights, size),
+                 level = relative(fast->level, bare.level, fast->levels, size);
+    if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast->loss - bare.loss) <= bound * bare.loss))
+        fail_msg("seed %lld round %d %s %s p %lld m %lld n %lld T %lld: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g",
+                 (long long)s->seed, round, s->precision, s->prox ? s->prox : s->hard ? "hard" : "soft", (long long)s->p, (long long)s->m,
+                 (long long)s->n, (long long)s->layers, code, gradient, level, fast->loss, bare.loss);
+    outcome_free(&bare);
+}
+
 static void unrolled_matches_primitives(void **state)
 {
     (void)state;
@@ -355,29 +372,86 @@ static void unrolled_matches_primitives(void **state)
         setup s = large_setup(round);
         const bool wide = round % 3 != 0;
         s.precision = wide ? "f64" : "f32";
-        const double bound = wide ? 1e-11 : 1e-5;
         if (margin(&s) < (wide ? 1e-12 : 1e-5))
             continue;
-        outcome fast = outcome_of(&s, false), bare = outcome_of(&s, true);
-        assert_true(fast.unrolled && !bare.unrolled);
+        outcome fast;
+        compare_ways(&s, round, wide ? 1e-11 : 1e-5, &fast);
+        assert_true(fast.unrolled);
         int64_t nonzero = 0;
         for (int64_t i = 0; i < fast.codes; i++)
             nonzero += fast.code[i] != 0;
         sparse += nonzero < fast.codes / 10;
         dense += nonzero > fast.codes / 3;
-        const double size = bare.loss + 1e-3;
-        const double code = relative(fast.code, bare.code, fast.codes, 0.01), gradient = relative(fast.gradient, bare.gradient, fast.weights, size),
-                     level = relative(fast.level, bare.level, fast.levels, size);
-        if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast.loss - bare.loss) <= bound * bare.loss))
-            fail_msg("seed %lld round %d %s %s p %lld m %lld n %lld T %lld: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g",
-                     (long long)s.seed, round, s.precision, s.hard ? "hard" : "soft", (long long)s.p, (long long)s.m, (long long)s.n,
-                     (long long)s.layers, code, gradient, level, fast.loss, bare.loss);
         outcome_free(&fast);
-        outcome_free(&bare);
         compared++;
     }
     print_message("# %d problems, %d with few nonzeros, %d with many\n", compared, sparse, dense);
     assert_true(compared >= 30 && sparse >= 3 && dense >= 3);
+}
+
+/* Many layers near the truth, where most atoms can be left out of most layers; with and without a Gram matrix, by shares and by
+ * outer products, as sizes have it. */
+static void long_unrolls_match_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    for (int round = 0; round < 40; round++) {
+        static const int64_t samples[] = { 1, 3, 9, 40, 150 };
+        setup s = random_setup();
+        s.near = true;
+        s.backend = "cpu";
+        s.precision = "f64";
+        s.p = between(20, round % 4 ? 90 : 400);
+        s.m = between(s.p / 2 + 5, s.p + 20);
+        s.n = samples[round % 5];
+        s.layers = between(40, 160);
+        s.truncate = between(1, s.layers);
+        s.step = 0.1 + 0.1 * pudle_random_uniform(&random_state);
+        s.lambda = s.hard ? 0.1 + 0.1 * pudle_random_uniform(&random_state) : 0.05 + 0.3 * pudle_random_uniform(&random_state);
+        s.decay = between(0, 2) ? 1.0 : 0.995;
+        outcome fast;
+        compare_ways(&s, round, 1e-11, &fast);
+        assert_true(fast.unrolled);
+        outcome_free(&fast);
+    }
+}
+
+/* Every operator that the backend's own encoder takes, with the values its options have by themselves; primitives do the others
+ * in any case. */
+static void every_prox_unrolls_the_same(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    pd_plugin_row *rows = NULL;
+    int count = 0, unrolled = 0;
+    assert_int_equal(pd_plugin_scan(ctx, &rows, &count), PUDLE_OK);
+    for (int i = 0; i < count; i++) {
+        const pd_plugin *plugin = rows[i].plugin;
+        if (rows[i].kind != PUDLE_KIND_PROX || rows[i].reason || rows[i].shadowed)
+            continue;
+        const pudle_prox_ops *ops = plugin->desc->ops;
+        if (!(plugin->desc->caps & PUDLE_PROX_SEPARABLE) || (plugin->desc->caps & PUDLE_PROX_SURROGATE) || !ops->dead_zone ||
+            ops->vjp_needs == PUDLE_VJP_NONE)
+            continue;
+        char text[128];
+        snprintf(text, sizeof text, "name = \"%s\";", plugin->desc->name);
+        for (int round = 0; round < 6; round++) {
+            const bool wide = round % 2 == 0;
+            setup s = { .backend = "cpu", .precision = wide ? "f64" : "f32", .gradient = "ae", .learn = "none", .loss = "least_squares", .near = round > 1,
+                        .n = between(1, 9), .m = between(10, 40), .p = between(10, 60), .layers = round > 1 ? 60 : 8, .seed = between(1, 1000000),
+                        .step = 0.1, .decay = 1, .prox = text };
+            outcome fast;
+            compare_ways(&s, round, wide ? 1e-11 : 1e-5, &fast);
+            assert_true(fast.unrolled);
+            outcome_free(&fast);
+        }
+        unrolled++;
+    }
+    pd_plugin_rows_free(rows, count);
+    print_message("# %d operators\n", unrolled);
+    assert_true(unrolled > 0);
 }
 
 /* Central difference of the loss in entry i of a parameter. */
@@ -721,6 +795,7 @@ int main(void)
         cmocka_unit_test(matches_slow_reference),   cmocka_unit_test(matches_finite_differences), cmocka_unit_test(single_precision_is_close),
         cmocka_unit_test(same_bits_for_any_threads), cmocka_unit_test(spectral_norm),             cmocka_unit_test(divergence_names_the_layer),
         cmocka_unit_test(learned_levels_begin_at_the_options), cmocka_unit_test(unrolled_matches_primitives),
+        cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(every_prox_unrolls_the_same),
         cmocka_unit_test(encoders_match_finite_differences), cmocka_unit_test(encoders_begin_as_the_tied_one),
         cmocka_unit_test(structured_prox_matches_finite_differences),
     };
