@@ -30,7 +30,7 @@ struct pd_map {
     int32_t weight_rank;           /* shape of D as it stands in files */
     int64_t weight_shape[PUDLE_MAX_RANK];
     int32_t atom_axis;             /* of D seen as a matrix: 1 when atoms are columns, 0 when they are rows */
-    bool matrix;                   /* D is a plain (features, code) matrix, so that a backend may unroll it by itself */
+    bool matrix;                   /* D is a plain (features, code) matrix; else it is what `conv` says */
     pudle_conv conv;               /* convolutional maps only */
 };
 

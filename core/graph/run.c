@@ -87,8 +87,10 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         space->chunk = kept;
     if (net->encoder_rows > 1 || net->step_rows > 1) /* each layer has its own */
         space->chunk = 1;
-    pudle_status s = take(net, &space->data, 3, (const int64_t[]){ kept, rows, m });
-    if (!s)
+    pudle_status s = PUDLE_OK;
+    if (!net->unroll) /* which has its own */
+        s = take(net, &space->data, 3, (const int64_t[]){ kept, rows, m });
+    if (!s && !net->unroll)
         s = take(net, &space->input, 3, (const int64_t[]){ space->keeps_input ? kept : 1, rows, p });
     if (!s)
         s = take(net, &space->code, 3, (const int64_t[]){ K + 1, rows, p });
@@ -130,7 +132,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
 static pudle_status unroll_make(pd_network *net, bool plain)
 {
     net->unroller = net->be->get_ext ? net->be->get_ext(net->exec, PUDLE_UNROLL) : NULL;
-    if (plain || !net->unroller || !net->map.matrix || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows) /* it knows a tied D z alone */
+    if (plain || !net->unroller || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows) /* it knows a tied D z alone */
         return PUDLE_OK;
     net->unroll_step = pd_alloc((size_t)net->layers, sizeof *net->unroll_step);
     if (!net->unroll_step)
@@ -142,7 +144,8 @@ static pudle_status unroll_make(pd_network *net, bool plain)
     const pudle_unroll_spec spec = { .size = sizeof spec, .dtype = net->dtype, .features = net->map.features, .atoms = net->map.code,
                                      .layers = net->layers, .depth = net->depth, .rows = net->rows, .lanes = net->lanes, .prox = net->prox,
                                      .inner = net->inner, .levels = net->levels, .dictionary = pudle_const(&net->dictionary.value),
-                                     .theta = net->unroll_theta, .step = net->unroll_step };
+                                     .theta = net->unroll_theta, .step = net->unroll_step,
+                                     .conv = net->map.matrix ? NULL : &net->map.conv };
     const pudle_status s = net->unroller->create(net->exec, &spec, &net->unroll);
     return s == PUDLE_ERR_UNSUPPORTED ? PUDLE_OK : s;
 }

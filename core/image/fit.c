@@ -34,14 +34,15 @@ static int64_t least_tile(const pd_axis *a)
     return tile < a->whole ? tile : a->whole;
 }
 
-/* Bytes of a piece. Of the data's size: D z, reconstruction and residual in the lane, input and reconstruction of the batch, and
- * the host's copy. Of the code's: z and v; an inference keeps no tape. Double, so that nothing overflows. */
+/* Bytes of a piece, the most that a backend takes; an inference keeps no tape. Of the data's size: reconstruction and residual in the
+ * lane, input and reconstruction of the batch, the host's copy, and four of a backend that encodes by itself (D z in two layers, the
+ * residual, the target). Of the code's: the result, and values and indices of that backend. Double, so that nothing overflows. */
 static double piece_bytes(const pd_pieces *p, const pd_cost *cost, int64_t height, int64_t width)
 {
     const pd_axis *y = &p->axis[0], *x = &p->axis[1];
     const double data = (double)cost->channels * (double)height * (double)width;
     const double down = (double)((height - y->size) / y->stride + 1), across = (double)((width - x->size) / x->stride + 1);
-    return (double)cost->width * (6 * data + 2 * (double)cost->atoms * down * across);
+    return (double)cost->width * (9 * data + 3 * (double)cost->atoms * down * across);
 }
 
 /* The tallest tile of this width within the budget, then no taller than its number of tiles needs; 0: none. */

@@ -897,7 +897,7 @@ static size_t cpu_unroll_bytes(const pudle_unroll *u)
     return u->held;
 }
 
-const pudle_unroll_ops cpu_unroll_ops = {
+const pudle_unroll_ops cpu_unroll_dense_ops = {
     .size = sizeof(pudle_unroll_ops),
     .create = cpu_unroll_create,
     .destroy = cpu_unroll_destroy,

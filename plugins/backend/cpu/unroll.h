@@ -4,6 +4,7 @@
 
 #include <pudle/unroll.h>
 
-extern const pudle_unroll_ops cpu_unroll_ops;
+extern const pudle_unroll_ops cpu_unroll_ops;       /* whatever the dictionary is: unroll_select.c */
+extern const pudle_unroll_ops cpu_unroll_dense_ops;
 
 #endif

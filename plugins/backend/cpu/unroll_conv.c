@@ -1,0 +1,670 @@
+/* All layers of a convolutional encoder and their adjoint at once (pudle/unroll.h), for least squares inside and separable operators
+ * that have a dead zone. With w_k the filters, and positions q of the code map:
+ *
+ *   forward    r = D z_{t-1} - x;  v[q, k] = z_{t-1}[q, k] - step <w_k, patch_q(r)>;  z_t = prox(v)
+ *   adjoint    gv = J' u;  e = D gv;  gW_k -= step sum over q of gv[q, k] patch_q(r) + z_{t-1}[q, k] patch_q(e);
+ *              u[q, k] = gv[q, k] - step <w_k, patch_q(e)>, wanted on the support of z_{t-1} alone
+ *
+ * The decoder's way back is that of one more layer, with the loss's gradient for an image and no gv.
+ * Only the correlation of the forward pass is dense, and it never packs a patch; everything else goes along the nonzeros of the
+ * codes, which are kept position by position as (atom, z, v). A patch or a sum of filters is a few vectors of registers.
+ *
+ * A sample is cut into bands of code rows, by shape alone. A band sums its synthesis into an image strip of its own, and reads
+ * images that are put together from the strips of its neighbours in their order: so that a layer is one parallel region, and its
+ * bits do not depend on the number of threads. */
+#include "unroll_conv.h"
+#include "unroll_parts.h"
+#include <stdlib.h>
+
+enum {
+    BANDS = 8,           /* parts of a block where all threads work on it */
+    CONV_PAD = 16,       /* entries behind a strip: whole vectors go over the end */
+    CONV_REGISTERS = 12, /* vectors of a patch that are held at once */
+    CONV_TAPS = 16,      /* in smaller filters a nonzero costs more than its part of a matrix product */
+    CONV_TILE = 30       /* positions that are in the first-level cache at once: a multiple of six, and less than 32 */
+};
+
+/* An entry of a code is numbered by its atom and by its place in the tile of its band. */
+#define ATOM(index) ((int64_t)((index) >> 5))
+#define PLACE(index) ((index) & 31)
+
+/* Loops of products and sums: fused multiply-add, where the processor has it. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__) && !defined(PUDLE_ONE_PROCESSOR)
+#define CONV_CLONES __attribute__((target_clones("fma", "default")))
+#else
+#define CONV_CLONES
+#endif
+/* A row's address in one register, with the vectors behind it: left to itself gcc keeps an address for each of them. */
+#if defined(__GNUC__)
+#define CONV_HERE(p) __asm__("" : "+r"(p))
+#else
+#define CONV_HERE(p) (void)(p)
+#endif
+#define CONV_INLINE static inline __attribute__((always_inline))
+
+/* What the kernels know of a filter, and of the strip it meets. Taps stand in such an order that a patch is cut out and added in
+ * whole vectors: first those of every row of the filter that fill vectors, then every row's rest, as a vector of which `tail` lanes
+ * count, or, where it is short, entry by entry behind all vectors. A row of nine is one vector and one entry. */
+typedef struct conv_shape {
+    int64_t taps, padded, ld, piece;       /* padded: to whole vectors; ld: to pairs of them, from filter to filter; piece: vectors held at once */
+    int64_t whole, vectors, singles, tail; /* vectors of which all lanes count; of a row of the image; entries besides */
+    const int64_t *vector, *single, *slot; /* where vectors and entries lie, from a position on; the place of tap j in a patch */
+} conv_shape;
+
+/* The code of one layer in a band of a sample: entries [start[q], start[q + 1]) belong to position q. */
+typedef struct conv_codes {
+    parts_buffer index, z, v;
+    int64_t *start;
+    int64_t room, input_room; /* entries of index and z; of v */
+} conv_codes;
+
+/* A thread's room for one band of one group of samples, and what it has summed there. */
+typedef struct conv_part {
+    parts_buffer tile, spread, there, patch, image, input, up, levels[PARTS_LEVELS], level_sum[PARTS_LEVELS];
+    parts_buffer gradient, dense, dense_gradient, level_gradient[PARTS_LEVELS]; /* (atoms, padded); in blocks; (T, 1 or atoms) in f64 */
+    int64_t input_room;
+} conv_part;
+
+/* What belongs to an exec: the tape of the block it is at. A cell is one band of one sample. */
+typedef struct conv_work {
+    conv_codes *codes;       /* (depth + 3, cells): z_{T-K} .. z_T, and two for the layers before */
+    parts_buffer starts, list, parts, target, strips[2], tape, masked_list;
+    parts_buffer tile_starts, tile_index, tile_z; /* codes of a pass without a tape: one place for each tile */
+    parts_buffer *masked;    /* a cell each: gv */
+    conv_part *part;
+    int64_t rows;            /* of the block that forward did last */
+    bool taped;              /* and whether it has a tape */
+} conv_work;
+
+struct pudle_unroll {
+    parts_memory memory;
+    pudle_unroll_spec spec;
+    pudle_conv conv;
+    conv_shape shape;
+    int64_t ld, positions;               /* atoms, padded; positions of a code map */
+    int64_t bands, band_rows, groups;    /* bands of a sample, code rows of each; groups of samples */
+    int64_t tiles;                       /* of a band */
+    int64_t strip_rows, strip, plane;    /* image rows of a band; entries; and of one channel */
+    bool dead_along, keeps_input;
+    parts_buffer position, offset, order; /* where a band's patches lie in its strip; where taps lie from there; conv_shape's lists */
+    parts_buffer none;                   /* starts of a code without a nonzero */
+    parts_buffer rows, blocks, each;     /* the filters, (atoms, shape.ld), and as correlate() wants them; 0, 1 .. atoms - 1 */
+    parts_buffer dead, work_list, compact; /* compact: the table of collect_compact, where this processor has it */
+    conv_work *work;                     /* one a thread, and one for the root */
+};
+
+static size_t width_of(const pudle_unroll *u)
+{
+    return pudle_dtype_size(u->spec.dtype);
+}
+
+static int64_t up_to(int64_t n, int64_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t cells(const pudle_unroll *u)
+{
+    return u->spec.rows * u->bands;
+}
+
+/* Code rows of a band, and positions. */
+static int64_t rows_in(const pudle_unroll *u, int64_t band)
+{
+    return least(u->band_rows, u->conv.code[0] - band * u->band_rows);
+}
+
+static int64_t positions_in(const pudle_unroll *u, int64_t band)
+{
+    return rows_in(u, band) * u->conv.code[1];
+}
+
+static int64_t image_rows(const pudle_unroll *u, int64_t band)
+{
+    return (rows_in(u, band) - 1) * u->conv.stride[0] + u->conv.kernel[0];
+}
+
+/* The code of layer t in a pass with a tape. */
+static conv_codes *codes_of(const pudle_unroll *u, const conv_work *w, int64_t t, int64_t cell)
+{
+    const int64_t K = u->spec.depth, kept = t - (u->spec.layers - K);
+    return &w->codes[(kept >= 0 ? kept : K + 1 + t % 2) * cells(u) + cell];
+}
+
+/* Room for `count` entries; those there are stay. */
+static pudle_status room_for(pudle_unroll *u, conv_codes *c, int64_t count)
+{
+    if (count <= c->room)
+        return PUDLE_OK;
+    const int64_t room = count + c->room / 2;
+    const size_t w = width_of(u), old = (size_t)c->room, now = (size_t)room;
+    pudle_status s = parts_grow(&u->memory, &c->index, old * sizeof(int32_t), now * sizeof(int32_t));
+    if (!s)
+        s = parts_grow(&u->memory, &c->z, old * w, now * w);
+    if (!s)
+        c->room = room;
+    return s;
+}
+
+/* The same for inputs of the prox: of a code, or of a part where nobody wants them later. */
+static pudle_status input_room(pudle_unroll *u, parts_buffer *v, int64_t *room, int64_t count)
+{
+    if (count <= *room)
+        return PUDLE_OK;
+    const size_t w = width_of(u);
+    const int64_t now = count + *room / 2;
+    const pudle_status s = parts_grow(&u->memory, v, (size_t)*room * w, (size_t)now * w);
+    if (!s)
+        *room = now;
+    return s;
+}
+
+/* What a filter's vector costs where it is read for one nonzero, in cycles: from the first-level cache, or from behind it. */
+static double vector_cost(const pudle_unroll *u)
+{
+    return (double)u->rows.bytes < 30000 ? 0.6 : 1.8;
+}
+
+/* Is the way back of a layer cheaper as three products with all atoms than along `pairs` nonzeros? In cycles a pair, and a position
+ * and atom, as measured with 1 to 40 vectors to a filter. */
+static bool dense_is_cheaper(const pudle_unroll *u, int64_t positions, double pairs)
+{
+    const double lanes = 32.0 / (double)width_of(u), vectors = (double)u->shape.padded / lanes, taps = (double)up_to(u->shape.taps, 6);
+    return pairs * (22 + (1 + vector_cost(u)) * vectors) > (double)(positions * u->ld) * 3 * taps / (2 * lanes) + 8 * pairs;
+}
+
+/* The same for a synthesis. */
+static bool sum_all(const pudle_unroll *u, int64_t positions, int64_t nonzeros)
+{
+    const double lanes = 32.0 / (double)width_of(u), vectors = (double)u->shape.padded / lanes;
+    return (double)nonzeros * (vector_cost(u) * vectors - 1) > 1.05 * (double)(positions * u->conv.atoms) * (double)u->shape.ld / (2 * lanes);
+}
+
+/* Room for tiles of all atoms. */
+static pudle_status dense_room(pudle_unroll *u, conv_part *p)
+{
+    return parts_want(&u->memory, &p->dense, 3 * CONV_TILE * u->ld, width_of(u));
+}
+
+/* One parallel region: body for every part, that is, for a band of a group of samples. */
+typedef struct conv_call {
+    pudle_unroll *u;
+    conv_work *w;
+    pudle_exec alone; /* what plugins are called with: one thread */
+    int64_t t;
+    bool tape;
+    const pudle_view *out, *gtheta, *direct;
+    const pudle_cview *residual;
+    pudle_status status;
+} conv_call;
+
+static void note(conv_call *c, pudle_status s)
+{
+    if (s)
+        __atomic_store_n(&c->status, s, __ATOMIC_RELAXED);
+}
+
+/* collect() eight entries at a time: a table gives the order that brings those to the front whose bits are set. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define CONV_COMPACT
+typedef int32_t eight_whole __attribute__((vector_size(32)));
+typedef float eight __attribute__((vector_size(32)));
+typedef int32_t loose_whole __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float loose_eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+__attribute__((target("avx2,popcnt"))) static int64_t collect_compact(const float *v, int64_t count, const float *dead, bool along,
+                                                                      const eight_whole *table, int32_t place, int32_t *index, float *value)
+{
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i += 8) {
+        const eight x = *(const loose_eight *)(const void *)(v + i);
+        eight wide = dead[0] - (eight){ 0 };
+        if (along)
+            wide = *(const loose_eight *)(const void *)(dead + i);
+        const eight size = (eight)((eight_whole)x & INT32_MAX);
+        uint32_t set = 255U ^ (uint32_t)__builtin_ia32_movmskps256((eight)(size <= wide));
+        if (count - i < 8) /* what is behind the last atom */
+            set &= (1U << (count - i)) - 1;
+        const eight_whole order = table[set];
+        *(loose_whole *)(void *)(index + found) = (order + (int32_t)i) * 32 + place;
+        *(loose_eight *)(void *)(value + found) = __builtin_shuffle(x, order);
+        found += __builtin_popcount(set);
+    }
+    return found;
+}
+
+static pudle_status compact_table(parts_memory *m, parts_buffer *table)
+{
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("popcnt"))
+        return PUDLE_OK;
+    const pudle_status s = parts_want(m, table, 256, sizeof(eight_whole));
+    int32_t *to = table->at;
+    for (int set = 0; set < 256 && !s; set++, to += 8)
+        for (int i = 0, n = 0; i < 8; i++)
+            if (set & 1 << i)
+                to[n++] = i;
+    return s;
+}
+#endif
+
+/* out[i] = the sum of the entries of h[i], i < 4 */
+#if defined(__GNUC__) && !defined(__clang__)
+#define ACROSS_f32(h, out)                                                                                                               \
+    do {                                                                                                                                 \
+        typedef int32_t four __attribute__((vector_size(16)));                                                                           \
+        const four low = { 0, 4, 1, 5 }, high = { 2, 6, 3, 7 }, even = { 0, 1, 4, 5 }, odd = { 2, 3, 6, 7 };                             \
+        const half_f32 x = __builtin_shuffle((h)[0], (h)[1], low) + __builtin_shuffle((h)[0], (h)[1], high);                             \
+        const half_f32 y = __builtin_shuffle((h)[2], (h)[3], low) + __builtin_shuffle((h)[2], (h)[3], high);                             \
+        const half_f32 z = __builtin_shuffle(x, y, even) + __builtin_shuffle(x, y, odd);                                                 \
+        memcpy(out, &z, sizeof z);                                                                                                       \
+    } while (0)
+#else
+#define ACROSS_f32(h, out)                                                                                                               \
+    for (int i = 0; i < 4; i++)                                                                                                          \
+    (out)[i] = (h)[i][0] + (h)[i][1] + ((h)[i][2] + (h)[i][3])
+#endif
+#define ACROSS_f64(h, out)                                                                                                               \
+    for (int i = 0; i < 4; i++)                                                                                                          \
+    (out)[i] = (h)[i][0] + (h)[i][1]
+
+#define REAL float
+#define CONV_ACROSS ACROSS_f32
+#define WHOLE int32_t
+#define NAME(x) x##_f32
+#include "unroll_conv_kernels.h"
+#include "unroll_conv_layers.h"
+#undef REAL
+#undef WHOLE
+#undef NAME
+#undef CONV_ACROSS
+#define REAL double
+#define CONV_ACROSS ACROSS_f64
+#define WHOLE int64_t
+#define NAME(x) x##_f64
+#include "unroll_conv_kernels.h"
+#include "unroll_conv_layers.h"
+#undef REAL
+#undef WHOLE
+#undef NAME
+
+/* ------------------------------------------------------------ life */
+
+static void work_free(pudle_unroll *u, conv_work *w)
+{
+    parts_memory *m = &u->memory;
+    conv_codes *codes = w->list.at;
+    conv_part *part = w->parts.at;
+    parts_buffer *masked = w->masked_list.at;
+    for (int64_t i = 0; codes && i < (u->spec.depth + 3) * cells(u); i++) {
+        parts_release(m, &codes[i].index);
+        parts_release(m, &codes[i].z);
+        parts_release(m, &codes[i].v);
+    }
+    for (int64_t i = 0; masked && i < cells(u); i++)
+        parts_release(m, &masked[i]);
+    for (int64_t i = 0; part && i < u->bands * u->groups; i++) {
+        conv_part *p = &part[i];
+        parts_buffer *const buffers[] = { &p->tile, &p->spread, &p->there, &p->patch, &p->image, &p->input, &p->up, &p->gradient, &p->dense, &p->dense_gradient };
+        for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
+            parts_release(m, buffers[k]);
+        for (int k = 0; k < PARTS_LEVELS; k++) {
+            parts_release(m, &p->levels[k]);
+            parts_release(m, &p->level_sum[k]);
+            parts_release(m, &p->level_gradient[k]);
+        }
+    }
+    parts_buffer *const buffers[] = { &w->starts, &w->list, &w->parts, &w->target, &w->strips[0], &w->strips[1], &w->tape, &w->masked_list, &w->tile_starts,
+                                      &w->tile_index, &w->tile_z };
+    for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
+        parts_release(m, buffers[k]);
+}
+
+static void conv_destroy(pudle_unroll *u)
+{
+    if (!u)
+        return;
+    for (int64_t i = 0; u->work && i <= u->memory.root->threads; i++)
+        work_free(u, &u->work[i]);
+    parts_buffer *const buffers[] = { &u->position, &u->offset, &u->order, &u->none, &u->rows, &u->blocks, &u->each, &u->dead, &u->work_list, &u->compact };
+    for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
+        parts_release(&u->memory, buffers[k]);
+    host_free(u->memory.root, u);
+}
+
+/* Room of a part for one tile and one position. */
+static pudle_status part_make(pudle_unroll *u, conv_part *p)
+{
+    parts_memory *m = &u->memory;
+    const size_t w = width_of(u);
+    pudle_status s = parts_want(m, &p->tile, CONV_TILE * u->ld, w);
+    if (!s)
+        s = parts_want(m, &p->spread, 64 * u->conv.atoms, w);
+    if (!s)
+        s = parts_want(m, &p->there, u->conv.atoms, sizeof(uint32_t));
+    if (!s)
+        s = parts_want(m, &p->patch, 2 * CONV_TILE * u->shape.ld, w);
+    if (!s)
+        s = parts_want(m, &p->image, u->strip, w);
+    return s;
+}
+
+/* The workspace of the thread that an exec stands for, made when it is first used. */
+static pudle_status work_of(pudle_unroll *u, const pudle_exec *exec, conv_work **out)
+{
+    const pudle_exec *root = u->memory.root;
+    conv_work *w = *out = &u->work[exec == root ? root->threads : exec - root->lane];
+    if (w->part)
+        return PUDLE_OK;
+    const int64_t parts = u->bands * u->groups;
+    parts_memory *m = &u->memory;
+    pudle_status s = parts_want(m, &w->parts, parts, sizeof *w->part);
+    if (!s)
+        s = parts_want(m, &w->target, u->spec.rows * u->spec.features, width_of(u));
+    for (int i = 0; i < 2 && !s; i++)
+        s = parts_want(m, &w->strips[i], cells(u) * u->strip, width_of(u));
+    if (s)
+        return s;
+    conv_part *part = w->parts.at;
+    for (int64_t i = 0; i < parts && !s; i++)
+        s = part_make(u, &part[i]);
+    if (!s)
+        w->part = part;
+    return s;
+}
+
+/* What a pass with a tape wants besides. */
+static pudle_status tape_make(pudle_unroll *u, conv_work *w)
+{
+    const int64_t slots = (u->spec.depth + 3) * cells(u), length = u->band_rows * u->conv.code[1] + 1;
+    parts_memory *m = &u->memory;
+    if (w->codes)
+        return PUDLE_OK;
+    pudle_status s = parts_want(m, &w->tape, u->spec.depth * cells(u) * u->strip, width_of(u));
+    if (!s)
+        s = parts_want(m, &w->list, slots, sizeof *w->codes);
+    if (!s)
+        s = parts_want(m, &w->starts, slots * length, sizeof(int64_t));
+    if (!s)
+        s = parts_want(m, &w->masked_list, cells(u), sizeof *w->masked);
+    if (s)
+        return s;
+    w->codes = w->list.at;
+    w->masked = w->masked_list.at;
+    for (int64_t i = 0; i < slots; i++)
+        w->codes[i].start = (int64_t *)w->starts.at + i * length;
+    return PUDLE_OK;
+}
+
+/* And one without: room for codes of all entries, of which only what is used is ever touched. */
+static pudle_status tiles_make(pudle_unroll *u, conv_work *w)
+{
+    const int64_t tiles = cells(u) * u->tiles, entries = CONV_TILE * u->conv.atoms + CONV_PAD;
+    pudle_status s = parts_want(&u->memory, &w->tile_starts, tiles * (CONV_TILE + 1), sizeof(int64_t));
+    if (!s)
+        s = parts_reserve(&u->memory, &w->tile_index, tiles * entries, sizeof(int32_t));
+    if (!s)
+        s = parts_reserve(&u->memory, &w->tile_z, tiles * entries, width_of(u));
+    for (int64_t i = 0; i < u->bands * u->groups && !s; i++)
+        s = input_room(u, &w->part[i].input, &w->part[i].input_room, entries);
+    return s;
+}
+
+/* How a sample is cut. Where lanes share the batch, each works alone, and one band is enough. */
+static void cut_up(pudle_unroll *u)
+{
+    const pudle_conv *c = &u->conv;
+    const int64_t most = u->spec.lanes > 1 ? 1 : BANDS, wanted = least(most, c->code[0]);
+    u->band_rows = (c->code[0] + wanted - 1) / wanted;
+    u->bands = (c->code[0] + u->band_rows - 1) / u->band_rows;
+    u->groups = least(u->spec.rows, u->spec.lanes > 1 ? 1 : (BANDS + u->bands - 1) / u->bands);
+    u->tiles = (u->band_rows * c->code[1] + CONV_TILE - 1) / CONV_TILE;
+    u->strip_rows = (u->band_rows - 1) * c->stride[0] + c->kernel[0];
+    const int64_t lanes = 32 / (int64_t)width_of(u), height = c->channels * c->kernel[0], rest = c->kernel[1] % lanes;
+    const bool short_rest = rest <= lanes / 4;
+    conv_shape *g = &u->shape;
+    g->taps = height * c->kernel[1];
+    g->whole = height * (c->kernel[1] / lanes);
+    g->vectors = g->whole + (short_rest ? 0 : height);
+    g->singles = short_rest ? height * rest : 0;
+    g->tail = rest;
+    g->padded = g->vectors * lanes + up_to(g->singles, lanes);
+    g->ld = up_to(g->padded, 2 * lanes);
+    const int64_t vectors = g->padded / lanes, pieces = (vectors + CONV_REGISTERS - 1) / CONV_REGISTERS;
+    g->piece = (vectors + pieces - 1) / pieces;
+    u->plane = u->strip_rows * c->data[1];
+    u->strip = up_to(c->channels * u->plane + CONV_PAD, 16);
+    u->ld = up_to(c->atoms, 2 * lanes);
+    u->positions = c->code[0] * c->code[1];
+}
+
+/* The order of the taps in a patch, and where they lie in a strip. */
+static void order_taps(pudle_unroll *u)
+{
+    const pudle_conv *c = &u->conv;
+    conv_shape *g = &u->shape;
+    const int64_t lanes = 32 / (int64_t)width_of(u), across = c->kernel[1], full = across / lanes, rest = across % lanes;
+    int64_t *offset = u->offset.at, *vector = u->order.at, *single = vector + g->vectors, *slot = single + g->singles;
+    for (int64_t j = 0; j < g->taps; j++) {
+        const int64_t row = j / across, x = j % across, at = x / lanes;
+        offset[j] = row / c->kernel[0] * u->plane + row % c->kernel[0] * c->data[1] + x;
+        const int64_t v = at < full ? row * full + at : g->whole + row; /* its vector */
+        if (at < full || g->singles == 0) {
+            slot[j] = v * lanes + x % lanes;
+            if (x % lanes == 0)
+                vector[v] = offset[j];
+        } else {
+            const int64_t one = row * rest + x % lanes;
+            slot[j] = g->vectors * lanes + one;
+            single[one] = offset[j];
+        }
+    }
+    g->vector = vector;
+    g->single = single;
+    g->slot = slot;
+}
+
+static pudle_status places(pudle_unroll *u)
+{
+    const pudle_conv *c = &u->conv;
+    const int64_t count = u->band_rows * c->code[1], rounded = up_to(count, 6);
+    pudle_status s = parts_want(&u->memory, &u->position, rounded, sizeof(int64_t));
+    if (!s)
+        s = parts_want(&u->memory, &u->offset, up_to(u->shape.taps, 6), sizeof(int64_t)); /* six are taken at a time */
+    if (!s)
+        s = parts_want(&u->memory, &u->none, count + 1, sizeof(int64_t));
+    if (!s)
+        s = parts_want(&u->memory, &u->each, c->atoms, sizeof(int64_t));
+    if (!s)
+        s = parts_want(&u->memory, &u->order, u->shape.vectors + u->shape.singles + u->shape.taps, sizeof(int64_t));
+    if (s)
+        return s;
+    int64_t *position = u->position.at, *each = u->each.at;
+    for (int64_t k = 0; k < c->atoms; k++)
+        each[k] = k;
+    for (int64_t q = 0; q < rounded; q++) /* the last six are filled up with the first position, whose result nobody reads */
+        position[q] = q < count ? q / c->code[1] * c->stride[0] * c->data[1] + q % c->code[1] * c->stride[1] : 0;
+    order_taps(u);
+    return s;
+}
+
+static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
+{
+    bool along = false;
+    for (int i = 0; i < spec->levels; i++)
+        along = along || spec->theta[i].shape[1] > 1;
+    if (spec->conv->channels * spec->conv->kernel[0] * spec->conv->kernel[1] < CONV_TAPS || !parts_sparse_prox(spec) || spec->conv->atoms > INT32_MAX / 64 || !parts_identity_hessian(exec, &spec->inner, spec->dtype))
+        return PUDLE_ERR_UNSUPPORTED;
+    void *memory = NULL;
+    pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);
+    if (s)
+        return s;
+    pudle_unroll *u = memory;
+    const pudle_prox_ops *ops = spec->prox.desc->ops;
+    *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .spec = *spec, .conv = *spec->conv, .dead_along = along,
+                        .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0 };
+    u->spec.conv = &u->conv;
+    cut_up(u);
+    s = places(u);
+    if (!s)
+        s = parts_want(&u->memory, &u->rows, u->conv.atoms * u->shape.ld, width_of(u));
+    if (!s)
+        s = parts_want(&u->memory, &u->blocks, u->ld * u->shape.taps, width_of(u));
+    if (!s)
+        s = parts_want(&u->memory, &u->dead, spec->layers * (along ? u->ld : 1), width_of(u));
+    if (!s)
+        s = parts_want(&u->memory, &u->work_list, exec->threads + 1, sizeof *u->work);
+#ifdef CONV_COMPACT
+    if (!s)
+        s = compact_table(&u->memory, &u->compact);
+#endif
+    if (s) {
+        conv_destroy(u);
+        return s;
+    }
+    u->work = u->work_list.at;
+    *out = u;
+    return PUDLE_OK;
+}
+
+static pudle_status conv_refresh(pudle_unroll *u, int64_t samples)
+{
+    (void)samples;
+    if (u->spec.dtype == PUDLE_F64)
+        refresh_f64(u);
+    else
+        refresh_f32(u);
+    return PUDLE_OK;
+}
+
+/* ------------------------------------------------------------ passes */
+
+/* One region on the threads of an exec. */
+static pudle_status over_parts(pudle_exec *exec, conv_call *c, cpu_body body)
+{
+    cpu_parts(exec, c->status ? 0 : c->u->bands * c->u->groups, body, c);
+    return c->status;
+}
+
+static void forward_part(void *ctx, int64_t part)
+{
+    conv_call *c = ctx;
+    note(c, c->u->spec.dtype == PUDLE_F64 ? forward_f64(c, part) : forward_f32(c, part));
+}
+
+static void decode_part(void *ctx, int64_t part)
+{
+    conv_call *c = ctx;
+    note(c, c->u->spec.dtype == PUDLE_F64 ? decode_f64(c, part) : decode_f32(c, part));
+}
+
+static void decode_rows_part(void *ctx, int64_t part)
+{
+    conv_call *c = ctx;
+    if (c->u->spec.dtype == PUDLE_F64)
+        decode_rows_f64(c, part);
+    else
+        decode_rows_f32(c, part);
+}
+
+static void begin_part(void *ctx, int64_t part)
+{
+    conv_call *c = ctx;
+    note(c, c->u->spec.dtype == PUDLE_F64 ? begin_back_f64(c, part) : begin_back_f32(c, part));
+}
+
+static void back_part(void *ctx, int64_t part)
+{
+    conv_call *c = ctx;
+    note(c, c->u->spec.dtype == PUDLE_F64 ? back_f64(c, part) : back_f32(c, part));
+}
+
+/* The inner gradient at D z = 0: -x for least squares. */
+static pudle_status take_target(pudle_unroll *u, pudle_exec *exec, conv_work *w, const pudle_cview *x)
+{
+    const int64_t rows = x->shape[0], m = u->spec.features;
+    const pudle_view target = parts_matrix(w->target.at, u->spec.dtype, rows, m);
+    const pudle_cview pred = pudle_const(&target);
+    memset(target.data, 0, (size_t)(rows * m) * width_of(u));
+    return host_loss_grad(exec, &u->spec.inner, &pred, x, &target);
+}
+
+static pudle_status conv_forward(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
+{
+    conv_work *w = NULL;
+    pudle_status s = work_of(u, exec, &w);
+    (void)index;
+    if (!s)
+        s = tape ? tape_make(u, w) : tiles_make(u, w);
+    if (!s)
+        s = take_target(u, exec, w, x);
+    if (s)
+        return s;
+    w->rows = x->shape[0];
+    w->taped = tape;
+    for (int64_t i = 0; i < cells(u) && tape; i++)
+        memset(codes_of(u, w, 0, i)->start, 0, (size_t)(u->band_rows * u->conv.code[1] + 1) * sizeof(int64_t));
+    conv_call c = { .u = u, .w = w, .alone = { .host = exec->host, .threads = 1, .lane = NULL }, .tape = tape, .out = z, .status = PUDLE_OK };
+    for (c.t = 1; c.t <= u->spec.layers && !s; c.t++)
+        s = over_parts(exec, &c, forward_part);
+    return s;
+}
+
+static pudle_status conv_decode(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_view *estimate)
+{
+    conv_work *w = NULL;
+    pudle_status s = work_of(u, exec, &w);
+    (void)index;
+    conv_call c = { .u = u, .w = w, .alone = { .host = exec->host, .threads = 1, .lane = NULL }, .t = u->spec.layers, .tape = !s && w->taped,
+                    .out = estimate, .status = s };
+    s = over_parts(exec, &c, decode_part);
+    return s ? s : over_parts(exec, &c, decode_rows_part);
+}
+
+static pudle_status conv_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *residual, const pudle_view *direct,
+                                 const pudle_view *gradient, const pudle_view *gtheta)
+{
+    conv_work *w = NULL;
+    pudle_status s = work_of(u, exec, &w);
+    if (s)
+        return s;
+    (void)index;
+    conv_call c = { .u = u, .w = w, .alone = { .host = exec->host, .threads = 1, .lane = NULL }, .t = u->spec.layers, .tape = true,
+                    .residual = residual, .direct = direct, .gtheta = gtheta, .status = PUDLE_OK };
+    s = over_parts(exec, &c, begin_part);
+    for (; c.t > u->spec.layers - u->spec.depth && !s; c.t--)
+        s = over_parts(exec, &c, back_part);
+    if (!s && u->spec.dtype == PUDLE_F64)
+        sum_parts_f64(u, w, gradient, gtheta);
+    else if (!s)
+        sum_parts_f32(u, w, gradient, gtheta);
+    return s;
+}
+
+static pudle_status conv_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
+{
+    (void)u, (void)scale, (void)gradient; /* the adjoint has left nothing over */
+    return PUDLE_OK;
+}
+
+static size_t conv_bytes(const pudle_unroll *u)
+{
+    return u->memory.held;
+}
+
+const pudle_unroll_ops cpu_unroll_conv_ops = {
+    .size = sizeof(pudle_unroll_ops),
+    .create = conv_create,
+    .destroy = conv_destroy,
+    .refresh = conv_refresh,
+    .forward = conv_forward,
+    .decode = conv_decode,
+    .adjoint = conv_adjoint,
+    .finish = conv_finish,
+    .bytes = conv_bytes,
+};

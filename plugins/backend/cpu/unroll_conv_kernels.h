@@ -1,0 +1,371 @@
+/* The arithmetic of unroll_conv.c on a band of code rows. Included twice, with REAL float and double.
+ *
+ * Three kinds of work. The correlation of all filters with all patches is a matrix product whose left factor is never packed: six
+ * positions times two vectors of atoms are summed in twelve registers, while pixels are read where they lie. What follows the
+ * support of a code works on one patch at a time, which is at most twelve vectors of registers; filters of more taps are taken in
+ * pieces. And patches are cut out of the image, or added to it, a row of the filter at a time in whole vectors. */
+
+typedef REAL NAME(vector) __attribute__((vector_size(32)));
+typedef REAL NAME(loose) __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias)); /* wherever it lies */
+typedef REAL NAME(half) __attribute__((vector_size(16)));
+typedef WHOLE NAME(bits) __attribute__((vector_size(32)));
+enum { NAME(LANES) = 32 / sizeof(REAL), NAME(BLOCK) = 2 * NAME(LANES) };
+
+/* NAME(BLOCK) is a power of two: an index splits by shifts */
+#define AT(p) (*(const NAME(loose) *)(const void *)(p))
+#define TO(p) (*(NAME(loose) *)(void *)(p))
+
+/* Nonzeros of a code or of an adjoint, and the image whose patches they meet. */
+typedef struct NAME(conv_side) {
+    const int64_t *start;
+    const int32_t *index;
+    const REAL *value, *image;
+} NAME(conv_side);
+
+/* A thread's room for CONV_TILE positions. */
+typedef struct NAME(conv_room) {
+    REAL *patch[2];   /* (CONV_TILE, ld) each */
+    REAL *spread[2];  /* (atoms, 32) each: values of gv and z, 0 between uses */
+    uint32_t *there;  /* (atoms): the positions where an atom has any, 0 between uses */
+} NAME(conv_room);
+
+/* out[i][0 .. BLOCK) = scale * sum over j of at[i][offset[j]] filters[j][0 .. BLOCK), for six i; or added to what is there. Rows of
+ * filters lie `apart`, those of out `ld`. */
+CONV_INLINE void NAME(six)(const bool add, const REAL *const at[6], const int64_t *offset, int64_t taps, const REAL *filters, int64_t apart,
+                           REAL scale, REAL *out, int64_t ld)
+{
+    const REAL *a = at[0], *b = at[1], *c = at[2], *d = at[3], *e = at[4], *f = at[5];
+    NAME(vector) s[6][2] = { 0 };
+    for (int64_t j = 0; j < taps; j++, filters += apart) {
+        const NAME(vector) w = AT(filters), x = AT(filters + NAME(LANES));
+        const int64_t o = offset[j];
+        s[0][0] += a[o] * w;
+        s[0][1] += a[o] * x;
+        s[1][0] += b[o] * w;
+        s[1][1] += b[o] * x;
+        s[2][0] += c[o] * w;
+        s[2][1] += c[o] * x;
+        s[3][0] += d[o] * w;
+        s[3][1] += d[o] * x;
+        s[4][0] += e[o] * w;
+        s[4][1] += e[o] * x;
+        s[5][0] += f[o] * w;
+        s[5][1] += f[o] * x;
+    }
+    for (int i = 0; i < 6; i++) {
+        REAL *to = out + i * ld;
+        for (int half = 0; half < 2; half++, to += NAME(LANES)) {
+            NAME(vector) sum = scale * s[i][half];
+            if (add)
+                sum += AT(to);
+            TO(to) = sum;
+        }
+    }
+}
+
+/* v[q][k] = scale <w_k, the patch at position q>, for `count` positions, a multiple of six. filters: blocks of BLOCK atoms, each
+ * (taps, BLOCK). */
+CONV_CLONES static void NAME(correlate)(const REAL *image, const int64_t *position, int64_t count, const int64_t *offset, int64_t taps,
+                                        const REAL *filters, int64_t blocks, REAL scale, REAL *v, int64_t ld)
+{
+    for (int64_t k = 0; k < blocks; k++, filters += taps * NAME(BLOCK), v += NAME(BLOCK))
+        for (int64_t q = 0; q < count; q += 6) {
+            const REAL *at[6];
+            for (int i = 0; i < 6; i++)
+                at[i] = image + position[q + i];
+            NAME(six)(false, at, offset, taps, filters, NAME(BLOCK), scale, v + q * ld, ld);
+        }
+}
+
+/* Of the last vector of a filter's row, the lanes that belong to the row. */
+CONV_INLINE void NAME(last_lanes)(const conv_shape *g, NAME(bits) *mask)
+{
+    for (int i = 0; i < NAME(LANES); i++)
+        (*mask)[i] = i < g->tail ? -1 : 0;
+}
+
+/* The patch at `from`, scaled, in the order of conv_shape. */
+CONV_INLINE void NAME(cut)(const conv_shape g, const REAL *from, REAL scale, const NAME(bits) *last, REAL *patch)
+{
+    int64_t i = 0;
+    for (; i < g.whole; i++, patch += NAME(LANES))
+        TO(patch) = scale * AT(from + g.vector[i]);
+    for (; i < g.vectors; i++, patch += NAME(LANES)) {
+        const NAME(vector) x = scale * AT(from + g.vector[i]);
+        TO(patch) = (NAME(vector))((NAME(bits))x & *last);
+    }
+    for (int64_t k = 0; k < g.singles; k++)
+        patch[k] = scale * from[g.single[k]];
+}
+
+/* Add a patch to the image at `to`. */
+CONV_INLINE void NAME(paste)(const conv_shape g, const REAL *patch, const NAME(bits) *last, REAL *to)
+{
+    int64_t i = 0;
+    for (; i < g.whole; i++, patch += NAME(LANES))
+        TO(to + g.vector[i]) += AT(patch);
+    for (; i < g.vectors; i++, patch += NAME(LANES))
+        TO(to + g.vector[i]) += (NAME(vector))((NAME(bits))AT(patch) & *last);
+    for (int64_t k = 0; k < g.singles; k++)
+        to[g.single[k]] += patch[k];
+}
+
+/* out[0 .. n vectors) = sum over k of coef[k] w[index[k]] */
+CONV_INLINE void NAME(sum_rows)(const int n, REAL *out, const REAL *w, int64_t ld, int64_t count, const int32_t *index, const REAL *coef)
+{
+    NAME(vector) s[12];
+    for (int i = 0; i < n; i++)
+        s[i] = (NAME(vector)){ 0 };
+    for (int64_t k = 0; k < count; k++) {
+        const REAL c = coef[k], *row = w + ATOM(index[k]) * ld;
+        CONV_HERE(row);
+        for (int i = 0; i < n; i++)
+            s[i] += c * AT(row + i * NAME(LANES));
+    }
+    for (int i = 0; i < n; i++)
+        TO(out + i * NAME(LANES)) = s[i];
+}
+
+/* The sums of four vectors' entries. */
+CONV_INLINE void NAME(totals)(const NAME(vector) s[4], REAL out[4])
+{
+    NAME(half) h[4];
+    for (int i = 0; i < 4; i++) {
+        const union { NAME(vector) whole; NAME(half) part[2]; } u = { s[i] };
+        h[i] = u.part[0] + u.part[1];
+    }
+    CONV_ACROSS(h, out);
+}
+
+/* out[k] += <patch, w[index[k]]> over n vectors. Four at a time: their sums do not wait for each other, and share the instructions
+ * that add up lanes. */
+CONV_INLINE void NAME(dot_rows)(const int n, const REAL *patch, const REAL *w, int64_t ld, int64_t count, const int32_t *index, REAL *out)
+{
+    NAME(vector) p[12];
+    for (int i = 0; i < n; i++)
+        p[i] = AT(patch + i * NAME(LANES));
+    for (int64_t k = 0; k < count; k += 4) {
+        const int64_t end = count - 1;
+        const REAL *a = w + ATOM(index[k]) * ld, *b = w + ATOM(index[k + 1 < end ? k + 1 : end]) * ld;
+        const REAL *c = w + ATOM(index[k + 2 < end ? k + 2 : end]) * ld, *d = w + ATOM(index[k + 3 < end ? k + 3 : end]) * ld;
+        CONV_HERE(a);
+        CONV_HERE(b);
+        CONV_HERE(c);
+        CONV_HERE(d);
+        NAME(vector) s[4] = { p[0] * AT(a), p[0] * AT(b), p[0] * AT(c), p[0] * AT(d) };
+        for (int i = 1; i < n; i++) {
+            s[0] += p[i] * AT(a + i * NAME(LANES));
+            s[1] += p[i] * AT(b + i * NAME(LANES));
+            s[2] += p[i] * AT(c + i * NAME(LANES));
+            s[3] += p[i] * AT(d + i * NAME(LANES));
+        }
+        REAL total[4];
+        NAME(totals)(s, total);
+        for (int i = 0; i < 4 && k + i < count; i++)
+            out[k + i] += total[i];
+    }
+}
+
+/* g += the sum over the positions in `there` of a[j] p[j] + b[j] r[j], n vectors each */
+CONV_INLINE void NAME(add_outer)(const int n, REAL *g, const REAL *p, const REAL *r, int64_t ld, uint32_t there, const REAL *a, const REAL *b)
+{
+    NAME(vector) s[12];
+    for (int i = 0; i < n; i++)
+        s[i] = AT(g + i * NAME(LANES));
+    for (; there; there &= there - 1) {
+        const int j = __builtin_ctz(there);
+        const REAL x = a[j], y = b[j], *one = p + j * ld, *two = r + j * ld;
+        CONV_HERE(one);
+        CONV_HERE(two);
+        for (int i = 0; i < n; i++) {
+            s[i] += x * AT(one + i * NAME(LANES));
+            s[i] += y * AT(two + i * NAME(LANES));
+        }
+    }
+    for (int i = 0; i < n; i++)
+        TO(g + i * NAME(LANES)) = s[i];
+}
+
+/* The number of vectors as a constant, so that they stay in registers. */
+#define PIECES(n, CALL)                                                                                                                  \
+    switch (n) {                                                                                                                         \
+    case 1: CALL(1); break;                                                                                                              \
+    case 2: CALL(2); break;                                                                                                              \
+    case 3: CALL(3); break;                                                                                                              \
+    case 4: CALL(4); break;                                                                                                              \
+    case 5: CALL(5); break;                                                                                                              \
+    case 6: CALL(6); break;                                                                                                              \
+    case 7: CALL(7); break;                                                                                                              \
+    case 8: CALL(8); break;                                                                                                              \
+    case 9: CALL(9); break;                                                                                                              \
+    case 10: CALL(10); break;                                                                                                            \
+    case 11: CALL(11); break;                                                                                                            \
+    default: CALL(12); break;                                                                                                            \
+    }
+
+/* image += the sum over positions and nonzeros of coef w[index], each at its position. A patch is pasted when the one after it has
+ * been summed: read straight after it was written, in other pieces, it would not be there yet. */
+CONV_CLONES static void NAME(synthesize)(const conv_shape *shape, const REAL *w, const int64_t *position, int64_t positions, const int64_t *start,
+                                         const int32_t *index, const REAL *coef, REAL *const patch[2], REAL *image)
+{
+    const conv_shape own = *shape, *g = &own; /* what is copied no store can change */
+    const int64_t vectors = g->padded / NAME(LANES);
+    int64_t waiting = -1;
+    NAME(bits) last;
+    NAME(last_lanes)(g, &last);
+    for (int64_t q = 0; q < positions; q++) {
+        const int64_t first = start[q], count = start[q + 1] - first;
+        if (count == 0)
+            continue;
+        for (int64_t from = 0; from < vectors; from += g->piece) {
+            const int64_t n = vectors - from < g->piece ? vectors - from : g->piece, at = from * NAME(LANES);
+#define CALL(N) NAME(sum_rows)(N, patch[q % 2] + at, w + at, g->ld, count, index + first, coef + first)
+            PIECES(n, CALL)
+#undef CALL
+        }
+        if (waiting >= 0)
+            NAME(paste)(own, patch[waiting % 2], &last, image + position[waiting]);
+        if ((waiting = q) + 1 < positions && start[q + 2] == start[q + 1]) { /* the next one is skipped, and the one after it has this place */
+            NAME(paste)(own, patch[q % 2], &last, image + position[q]);
+            waiting = -1;
+        }
+    }
+    if (waiting >= 0)
+        NAME(paste)(own, patch[waiting % 2], &last, image + position[waiting]);
+}
+
+/* The same where codes are not sparse: a product of all atoms at `count` positions, z (positions, apart), a multiple of six of which are
+ * readable, with the filters; patches: (positions, ld). */
+CONV_CLONES static void NAME(synthesize_all)(const conv_shape *shape, const REAL *w, const int64_t *position, int64_t count, const int64_t *each,
+                                             int64_t atoms, const REAL *z, int64_t apart, REAL *patches, REAL *image)
+{
+    const conv_shape own = *shape;
+    NAME(bits) last;
+    NAME(last_lanes)(&own, &last);
+    for (int64_t from = 0; from < own.ld; from += NAME(BLOCK))
+        for (int64_t q = 0; q < count; q += 6) {
+            const REAL *at[6];
+            for (int i = 0; i < 6; i++)
+                at[i] = z + (q + i) * apart;
+            NAME(six)(false, at, each, atoms, w + from, own.ld, 1, patches + q * own.ld + from, own.ld);
+        }
+    for (int64_t q = 0; q < count; q++)
+        NAME(paste)(own, patches + q * own.ld, &last, image + position[q]);
+}
+
+/* up += <w[index], patch> for the nonzeros of z at a position. */
+CONV_INLINE void NAME(products)(const conv_shape *g, const REAL *w, const REAL *patch, int64_t count, const int32_t *index, REAL *up)
+{
+    const int64_t vectors = g->padded / NAME(LANES);
+    for (int64_t from = 0; from < vectors && count; from += g->piece) {
+        const int64_t n = vectors - from < g->piece ? vectors - from : g->piece, at = from * NAME(LANES);
+#define CALL(N) NAME(dot_rows)(N, patch + at, w + at, g->ld, count, index, up)
+        PIECES(n, CALL)
+#undef CALL
+    }
+}
+
+/* The layer's adjoint at all positions of a band: gw[k] += scale (gv patch(now->image) + z patch(before->image)), and, where up is
+ * not NULL, up = gv + scale <w_k, patch(before->image)> on the support of z. */
+CONV_CLONES static void NAME(back_through)(const conv_shape *shape, const REAL *w, int64_t atoms, const int64_t *position, int64_t positions,
+                                           const NAME(conv_room) *room, const NAME(conv_side) *now, const NAME(conv_side) *before, REAL scale,
+                                           REAL *up, REAL *gw)
+{
+    const conv_shape own = *shape, *g = &own;
+    const int64_t vectors = g->padded / NAME(LANES);
+    const bool both = before->start[positions] > 0;
+    REAL *one = room->patch[0], *two = both ? room->patch[1] : one, *a = room->spread[0], *b = room->spread[1];
+    uint32_t *there = room->there;
+    NAME(bits) last;
+    NAME(last_lanes)(g, &last);
+    for (int64_t q = 0; q < positions; q += CONV_TILE) {
+        const int64_t tile = positions - q < CONV_TILE ? positions - q : CONV_TILE;
+        for (int64_t j = 0; j < tile; j++)
+            NAME(cut)(own, now->image + position[q + j], scale, &last, one + j * g->padded);
+        for (int64_t j = 0; j < tile && both; j++)
+            NAME(cut)(own, before->image + position[q + j], scale, &last, two + j * g->padded);
+        for (int64_t k = now->start[q]; k < now->start[q + tile]; k++) {
+            const int32_t i = now->index[k];
+            a[i] = now->value[k];
+            there[ATOM(i)] |= (uint32_t)1 << PLACE(i);
+        }
+        for (int64_t k = before->start[q]; k < before->start[q + tile] && up; k++)
+            up[k] = a[before->index[k]];
+        for (int64_t j = 0; j < tile && up; j++)
+            NAME(products)(g, w, two + j * g->padded, before->start[q + j + 1] - before->start[q + j], before->index + before->start[q + j],
+                           up + before->start[q + j]);
+        for (int64_t k = before->start[q]; k < before->start[q + tile]; k++) {
+            const int32_t i = before->index[k];
+            b[i] = before->value[k];
+            there[ATOM(i)] |= (uint32_t)1 << PLACE(i);
+        }
+        for (int64_t from = 0; from < vectors; from += g->piece) {
+            const int64_t n = vectors - from < g->piece ? vectors - from : g->piece, at = from * NAME(LANES);
+#define CALL(N)                                                                                                                          \
+    for (int64_t k = 0; k < atoms; k++)                                                                                                  \
+        if (there[k])                                                                                                                    \
+        NAME(add_outer)(N, gw + k * g->padded + at, one + at, two + at, g->padded, there[k], a + 32 * k, b + 32 * k)
+            PIECES(n, CALL)
+#undef CALL
+        }
+        memset(a, 0, (size_t)(atoms * 32) * sizeof *a);
+        memset(b, 0, (size_t)(atoms * 32) * sizeof *b);
+        memset(there, 0, (size_t)atoms * sizeof *there);
+    }
+}
+
+/* sums[k][j] += scale * the sum over `count` positions q of values[q][k] <tap j of the patch at q>, for all atoms k and taps j, as a
+ * product whose left factor is never packed. values: (positions, ld); sums: blocks of BLOCK atoms, each (taps up to a multiple of
+ * six, BLOCK); offset: of as many taps. */
+CONV_CLONES static void NAME(correlate_back)(const REAL *image, const int64_t *position, int64_t count, const int64_t *offset, int64_t taps,
+                                             const REAL *values, int64_t ld, REAL scale, REAL *sums)
+{
+    for (int64_t k = 0; k < ld; k += NAME(BLOCK), values += NAME(BLOCK))
+        for (int64_t j = 0; j < taps; j += 6, sums += 6 * NAME(BLOCK)) {
+            const REAL *at[6];
+            for (int i = 0; i < 6; i++)
+                at[i] = image + offset[j + i];
+            NAME(six)(true, at, position, count, values, ld, scale, sums, NAME(BLOCK));
+        }
+}
+
+/* The nonzeros of a tile as a matrix (positions, ld). */
+static void NAME(densify)(const int64_t *start, int64_t count, const int32_t *index, const REAL *value, int64_t ld, REAL *to)
+{
+    memset(to, 0, (size_t)(count * ld) * sizeof *to);
+    for (int64_t k = start[0]; k < start[count]; k++)
+        to[PLACE(index[k]) * ld + ATOM(index[k])] = value[k];
+}
+
+/* up = gv + what the correlation has left in v, both (positions, ld), on the support of z. */
+static void NAME(pick)(const NAME(conv_side) *before, int64_t first, int64_t count, const REAL *gv, const REAL *v, int64_t ld, REAL *up)
+{
+    for (int64_t k = before->start[first]; k < before->start[first + count]; k++) {
+        const int64_t i = PLACE(before->index[k]) * ld + ATOM(before->index[k]);
+        up[k] = gv[i] + v[i];
+    }
+}
+
+/* v += z, over a tile's nonzeros */
+static void NAME(add_code)(REAL *v, int64_t ld, int64_t count, const int32_t *index, const REAL *z)
+{
+    for (int64_t k = 0; k < count; k++)
+        v[PLACE(index[k]) * ld + ATOM(index[k])] += z[k];
+}
+
+/* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
+ * `place` in the tile goes into the index. There is room for `count` entries and a vector more. */
+CONV_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t place, int32_t *index, REAL *value)
+{
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        index[found] = (int32_t)(32 * i) + place;
+        value[found] = v[i];
+        found += !((v[i] < 0 ? -v[i] : v[i]) <= dead[along ? i : 0]);
+    }
+    return found;
+}
+
+#undef AT
+#undef TO
+#undef PIECES

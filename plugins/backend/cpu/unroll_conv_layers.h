@@ -1,0 +1,513 @@
+/* The layers of unroll_conv.c on one band, forwards and back. Included twice, with REAL float and double, after
+ * unroll_conv_kernels.h. */
+
+static REAL *NAME(strip_of)(const pudle_unroll *u, const parts_buffer *strips, int64_t cell)
+{
+    return (REAL *)strips->at + cell * u->strip;
+}
+
+/* Samples [first, last) of a part, and its band. */
+typedef struct NAME(span) {
+    int64_t band, first, last;
+} NAME(span);
+
+static NAME(span) NAME(span_of)(const conv_call *c, int64_t part)
+{
+    const int64_t group = part / c->u->bands, rows = c->w->rows, groups = c->u->groups;
+    return (NAME(span)){ part % c->u->bands, group * rows / groups, (group + 1) * rows / groups };
+}
+
+static NAME(conv_room) NAME(room_of)(const pudle_unroll *u, const conv_part *p)
+{
+    REAL *patch = p->patch.at, *spread = p->spread.at;
+    return (NAME(conv_room)){ .patch = { patch, patch + CONV_TILE * u->shape.ld }, .spread = { spread, spread + 32 * u->conv.atoms },
+                              .there = p->there.at };
+}
+
+/* y <- x + y, or y <- x */
+CONV_CLONES static void NAME(add_row)(const REAL *x, int64_t count, bool first, REAL *y)
+{
+    if (first)
+        memcpy(y, x, (size_t)count * sizeof *y);
+    else
+        for (int64_t i = 0; i < count; i++)
+            y[i] += x[i];
+}
+
+/* `rows` rows from `top` on of the image that all bands' strips make together, on `base`, which may be NULL. plane: from channel to
+ * channel of `image`. */
+static void NAME(assemble_rows)(const pudle_unroll *u, const parts_buffer *strips, int64_t sample, int64_t top, int64_t rows, const REAL *base,
+                                int64_t plane, REAL *image)
+{
+    const pudle_conv *c = &u->conv;
+    const int64_t height = c->data[0], width = c->data[1], apart = u->band_rows * c->stride[0];
+    for (int64_t y = 0; y < rows; y++) {
+        int64_t high = (top + y) / apart, low;
+        if (high >= u->bands)
+            high = u->bands - 1;
+        for (low = high + 1; low > 0 && top + y < (low - 1) * apart + image_rows(u, low - 1);)
+            low--;
+        for (int64_t k = 0; k < c->channels; k++) {
+            REAL *to = image + k * plane + y * width;
+            bool first = !base;
+            if (base)
+                memcpy(to, base + (k * height + top + y) * width, (size_t)width * sizeof *to);
+            for (int64_t b = low; strips && b <= high; b++, first = false)
+                NAME(add_row)(NAME(strip_of)(u, strips, sample * u->bands + b) + k * u->plane + (top + y - b * apart) * width, width, first, to);
+            if (first)
+                memset(to, 0, (size_t)width * sizeof *to);
+        }
+    }
+}
+
+/* The part that a band reads. */
+static void NAME(assemble)(const pudle_unroll *u, const parts_buffer *strips, int64_t sample, int64_t band, const REAL *base, REAL *image)
+{
+    NAME(assemble_rows)(u, strips, sample, band * u->band_rows * u->conv.stride[0], image_rows(u, band), base, u->plane, image);
+}
+
+/* The levels of the entries of a layer: the scalars themselves, or gathered into `levels`. */
+static pudle_status NAME(levels_of)(pudle_unroll *u, conv_part *p, int64_t t, const int32_t *index, int64_t count, pudle_cview theta[])
+{
+    for (int i = 0; i < u->spec.levels; i++) {
+        const pudle_cview *all = &u->spec.theta[i];
+        const int64_t cols = all->shape[1];
+        const REAL *from = (const REAL *)all->data + (t - 1) * cols;
+        if (cols > 1) {
+            const pudle_status s = parts_want(&u->memory, &p->levels[i], count + count / 2 + 1, sizeof(REAL));
+            if (s)
+                return s;
+            REAL *to = p->levels[i].at;
+            for (int64_t k = 0; k < count; k++)
+                to[k] = from[ATOM(index[k])];
+            from = to;
+        }
+        theta[i] = parts_vector(from, u->spec.dtype, cols > 1 ? count : 1);
+    }
+    return PUDLE_OK;
+}
+
+/* ---------------------------------------------------------------- forward */
+
+static int64_t NAME(collect_row)(const pudle_unroll *u, const REAL *v, const REAL *dead, int32_t place, int32_t *index, REAL *value)
+{
+#ifdef CONV_COMPACT
+    if (sizeof(REAL) == sizeof(float) && u->compact.at)
+        return collect_compact((const float *)(const void *)v, u->conv.atoms, (const float *)(const void *)dead, u->dead_along, u->compact.at, place,
+                               index, (float *)(void *)value);
+#endif
+    return NAME(collect)(v, u->conv.atoms, dead, u->dead_along, place, index, value);
+}
+
+/* Nonzeros of a tile's positions: entries [start[i], start[i + 1]) belong to the i-th. */
+typedef struct NAME(tile) {
+    int64_t *start;
+    int32_t *index;
+    REAL *z;
+} NAME(tile);
+
+/* The inputs of layer t at `some` positions from q on that are not surely mapped to 0: where they are, and what, from place `found`
+ * of index and value on. from: the code before; it may lie where index does. Returns the next place. */
+static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const REAL *image, int64_t q, int64_t some, const NAME(tile) *from, int64_t found,
+                            int64_t *start, int32_t *index, REAL *value)
+{
+    const pudle_unroll *u = c->u;
+    const REAL step = (REAL)u->spec.step[c->t - 1], *dead = (const REAL *)u->dead.at + (u->dead_along ? (c->t - 1) * u->ld : c->t - 1);
+    REAL *v = p->tile.at;
+    NAME(correlate)(image, (const int64_t *)u->position.at + q, up_to(some, 6), u->offset.at, u->shape.taps, u->blocks.at, u->ld / NAME(BLOCK), -step,
+                    v, u->ld);
+    if (c->t > 1)
+        NAME(add_code)(v, u->ld, from->start[some] - from->start[0], from->index + from->start[0], from->z + from->start[0]);
+    for (int64_t i = 0; i < some; i++) {
+        start[i] = found;
+        found += NAME(collect_row)(u, v + i * u->ld, dead, (int32_t)i, index + found, value + found);
+    }
+    start[some] = found;
+    return found;
+}
+
+static pudle_status NAME(apply_prox)(conv_call *c, conv_part *p, const int32_t *index, const REAL *v, int64_t count, REAL *to)
+{
+    pudle_unroll *u = c->u;
+    pudle_cview theta[PARTS_LEVELS];
+    pudle_status s = NAME(levels_of)(u, p, c->t, index, count, theta);
+    if (s || count == 0)
+        return s;
+    const pudle_cview in = parts_vector(v, u->spec.dtype, count);
+    const pudle_view z = parts_matrix(to, u->spec.dtype, 1, count);
+    return host_prox_apply(&c->alone, &u->spec.prox, u->spec.step[c->t - 1], theta, &in, &z);
+}
+
+/* A band of the result, cleared. */
+static void NAME(clear_code)(const conv_call *c, int64_t sample, int64_t band)
+{
+    const pudle_unroll *u = c->u;
+    REAL *to = (REAL *)c->out->data + sample * c->out->stride[0] + band * u->band_rows * u->conv.code[1];
+    for (int64_t k = 0; k < u->conv.atoms; k++)
+        memset(to + k * u->positions, 0, (size_t)positions_in(u, band) * sizeof *to);
+}
+
+/* Nonzeros at `count` positions from q of the band on, into the result. */
+static void NAME(write_code)(const conv_call *c, int64_t sample, int64_t band, int64_t q, int64_t count, const NAME(tile) *code)
+{
+    const pudle_unroll *u = c->u;
+    REAL *to = (REAL *)c->out->data + sample * c->out->stride[0] + band * u->band_rows * u->conv.code[1] + q;
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t k = code->start[i]; k < code->start[i + 1]; k++)
+            to[ATOM(code->index[k]) * u->positions + i] = code->z[k];
+}
+
+/* Sum of coef w over nonzeros at `count` positions from q of a band on, added to its strip. */
+static pudle_status NAME(synthesis)(pudle_unroll *u, conv_part *p, int64_t q, int64_t count, const int64_t *start, const int32_t *index,
+                                    const REAL *coef, REAL *strip)
+{
+    const NAME(conv_room) room = NAME(room_of)(u, p);
+    const int64_t *position = (const int64_t *)u->position.at + q;
+    if (!sum_all(u, count, start[count] - start[0])) {
+        NAME(synthesize)(&u->shape, u->rows.at, position, count, start, index, coef, room.patch, strip);
+        return PUDLE_OK;
+    }
+    const pudle_status s = dense_room(u, p);
+    for (int64_t i = 0; i < count && !s; i += CONV_TILE) {
+        const int64_t some = least(CONV_TILE, count - i);
+        NAME(densify)(start + i, some, index, coef, u->ld, p->dense.at);
+        NAME(synthesize_all)(&u->shape, u->rows.at, position + i, some, u->each.at, u->conv.atoms, p->dense.at, u->ld, room.patch[0], strip);
+    }
+    return s;
+}
+
+/* All of a cell's code, into its strip. */
+static pudle_status NAME(into_strip)(pudle_unroll *u, conv_part *p, parts_buffer *strips, int64_t cell, const conv_codes *code, const void *coef)
+{
+    REAL *strip = NAME(strip_of)(u, strips, cell);
+    memset(strip, 0, (size_t)u->strip * sizeof *strip);
+    return NAME(synthesis)(u, p, 0, positions_in(u, cell % u->bands), code->start, code->index.at, coef, strip);
+}
+
+/* Layer t of a cell, for a pass with a tape: all codes of a band lie one behind the other. */
+static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
+{
+    pudle_unroll *u = c->u;
+    conv_work *w = c->w;
+    const int64_t cell = sample * u->bands + band, kept = c->t - (u->spec.layers - u->spec.depth) - 1, count = positions_in(u, band);
+    REAL *image = kept >= 0 ? NAME(strip_of)(u, &w->tape, kept * cells(u) + cell) : p->image.at;
+    const conv_codes *from = codes_of(u, w, c->t - 1, cell);
+    conv_codes *to = codes_of(u, w, c->t, cell);
+    const bool keep = kept >= 0 && u->keeps_input;
+    pudle_status s = PUDLE_OK;
+    int64_t found = 0;
+    NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, image);
+    for (int64_t q = 0; q < count && !s; q += CONV_TILE) {
+        const int64_t some = least(CONV_TILE, count - q), most = found + some * u->conv.atoms + CONV_PAD;
+        const NAME(tile) old = { from->start + q, from->index.at, from->z.at };
+        s = room_for(u, to, most);
+        if (!s)
+            s = keep ? input_room(u, &to->v, &to->input_room, to->room) : input_room(u, &p->input, &p->input_room, most);
+        if (!s)
+            found = NAME(inputs)(c, p, image, q, some, &old, found, to->start + q, to->index.at, keep ? to->v.at : p->input.at);
+    }
+    if (!s)
+        s = NAME(apply_prox)(c, p, to->index.at, keep ? to->v.at : p->input.at, found, to->z.at);
+    if (s)
+        return s;
+    if (c->t < u->spec.layers) {
+        s = NAME(into_strip)(u, p, &w->strips[c->t % 2], cell, to, to->z.at);
+    } else {
+        const NAME(tile) code = { to->start, to->index.at, to->z.at };
+        NAME(clear_code)(c, sample, band);
+        NAME(write_code)(c, sample, band, 0, count, &code);
+    }
+    return s;
+}
+
+/* The same where nobody comes back: every tile's code has a place of its own, where the next layer's takes it over. */
+static pudle_status NAME(layer_alone)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
+{
+    pudle_unroll *u = c->u;
+    conv_work *w = c->w;
+    const int64_t cell = sample * u->bands + band, count = positions_in(u, band), first = cell * u->tiles;
+    const bool last = c->t == u->spec.layers;
+    REAL *strip = NAME(strip_of)(u, &w->strips[c->t % 2], cell);
+    pudle_status s = PUDLE_OK;
+    NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, p->image.at);
+    if (last)
+        NAME(clear_code)(c, sample, band);
+    else
+        memset(strip, 0, (size_t)u->strip * sizeof *strip);
+    for (int64_t q = 0, i = first; q < count && !s; q += CONV_TILE, i++) {
+        const int64_t some = least(CONV_TILE, count - q), at = i * (CONV_TILE * u->conv.atoms + CONV_PAD);
+        const NAME(tile) tile = { (int64_t *)w->tile_starts.at + i * (CONV_TILE + 1), (int32_t *)w->tile_index.at + at, (REAL *)w->tile_z.at + at };
+        const int64_t found = NAME(inputs)(c, p, p->image.at, q, some, &tile, 0, tile.start, tile.index, p->input.at);
+        s = NAME(apply_prox)(c, p, tile.index, p->input.at, found, tile.z);
+        if (!s && last)
+            NAME(write_code)(c, sample, band, q, some, &tile);
+        else if (!s)
+            s = NAME(synthesis)(u, p, q, some, tile.start, tile.index, tile.z, strip);
+    }
+    return s;
+}
+
+static pudle_status NAME(forward)(conv_call *c, int64_t part)
+{
+    const NAME(span) span = NAME(span_of)(c, part);
+    pudle_status s = PUDLE_OK;
+    for (int64_t i = span.first; i < span.last && !s; i++)
+        s = c->tape ? NAME(layer_on_tape)(c, &c->w->part[part], i, span.band) : NAME(layer_alone)(c, &c->w->part[part], i, span.band);
+    return s;
+}
+
+/* D z_T of a part's cells, into their strips. */
+static pudle_status NAME(decode)(conv_call *c, int64_t part)
+{
+    pudle_unroll *u = c->u;
+    conv_work *w = c->w;
+    const NAME(span) span = NAME(span_of)(c, part);
+    const int64_t count = positions_in(u, span.band);
+    parts_buffer *strips = &w->strips[c->t % 2];
+    pudle_status s = PUDLE_OK;
+    for (int64_t i = span.first; i < span.last && !s; i++) {
+        const int64_t cell = i * u->bands + span.band;
+        REAL *strip = NAME(strip_of)(u, strips, cell);
+        if (c->tape) {
+            const conv_codes *code = codes_of(u, w, c->t, cell);
+            s = NAME(into_strip)(u, &w->part[part], strips, cell, code, code->z.at);
+            continue;
+        }
+        memset(strip, 0, (size_t)u->strip * sizeof *strip);
+        for (int64_t q = 0, k = cell * u->tiles; q < count && !s; q += CONV_TILE, k++) {
+            const int64_t at = k * (CONV_TILE * u->conv.atoms + CONV_PAD);
+            s = NAME(synthesis)(u, &w->part[part], q, least(CONV_TILE, count - q), (const int64_t *)w->tile_starts.at + k * (CONV_TILE + 1),
+                                (const int32_t *)w->tile_index.at + at, (const REAL *)w->tile_z.at + at, strip);
+        }
+    }
+    return s;
+}
+
+/* The rows of the image from a band's first to the next one's. */
+static void NAME(decode_rows)(const conv_call *c, int64_t part)
+{
+    const pudle_unroll *u = c->u;
+    const NAME(span) span = NAME(span_of)(c, part);
+    const int64_t apart = u->band_rows * u->conv.stride[0], top = span.band * apart, height = u->conv.data[0], width = u->conv.data[1];
+    const int64_t rows = span.band + 1 < u->bands ? apart : height - top;
+    for (int64_t i = span.first; i < span.last; i++)
+        NAME(assemble_rows)(u, &c->w->strips[c->t % 2], i, top, rows, NULL, height * width,
+                            (REAL *)c->out->data + i * c->out->stride[0] + top * width);
+}
+
+/* ---------------------------------------------------------------- adjoint */
+
+/* Where the prox sums the gradients of its levels over `count` entries: the part's own sum, or, one an atom, a place for each entry,
+ * which add_level_sums then adds up. */
+static pudle_status NAME(level_sums)(const conv_call *c, conv_part *p, int64_t t, int64_t count, pudle_view *sums)
+{
+    for (int i = 0; i < c->u->spec.levels; i++) {
+        const int64_t cols = c->gtheta[i].shape[1];
+        double *at = (double *)p->level_gradient[i].at + (t - 1) * cols;
+        if (cols > 1) {
+            const pudle_status s = parts_want(&c->u->memory, &p->level_sum[i], count + count / 2 + 1, sizeof *at);
+            if (s)
+                return s;
+            at = p->level_sum[i].at;
+            memset(at, 0, (size_t)count * sizeof *at);
+        }
+        sums[i] = (pudle_view){ .data = at, .dtype = PUDLE_F64, .rank = 1, .shape = { cols > 1 ? count : 1 }, .stride = { 1 } };
+    }
+    return PUDLE_OK;
+}
+
+static void NAME(add_level_sums)(const conv_call *c, conv_part *p, int64_t t, const int32_t *index, int64_t count)
+{
+    for (int i = 0; i < c->u->spec.levels; i++) {
+        const int64_t cols = c->gtheta[i].shape[1];
+        double *to = (double *)p->level_gradient[i].at + (t - 1) * cols;
+        for (int64_t k = 0; cols > 1 && k < count; k++)
+            to[ATOM(index[k])] += ((const double *)p->level_sum[i].at)[k];
+    }
+}
+
+/* gv = J_t' up over a cell's entries of layer t, and where layer t has a code before it, D gv into the cell's strip. */
+static pudle_status NAME(through_prox)(conv_call *c, conv_part *p, int64_t t, int64_t cell)
+{
+    pudle_unroll *u = c->u;
+    const conv_codes *code = codes_of(u, c->w, t, cell);
+    const int64_t count = code->start[positions_in(u, cell % u->bands)];
+    parts_buffer *masked = &c->w->masked[cell];
+    pudle_cview theta[PARTS_LEVELS];
+    pudle_view sums[PARTS_LEVELS];
+    pudle_status s = parts_want(&u->memory, masked, count + count / 4 + 1, sizeof(REAL));
+    if (!s)
+        s = NAME(levels_of)(u, p, t, code->index.at, count, theta);
+    if (!s && c->gtheta)
+        s = NAME(level_sums)(c, p, t, count, sums);
+    if (!s && count) {
+        const pudle_cview v = parts_vector(code->v.at, u->spec.dtype, count), z = parts_vector(code->z.at, u->spec.dtype, count);
+        const pudle_cview g = parts_vector(p->up.at, u->spec.dtype, count);
+        const pudle_view gv = parts_matrix(masked->at, u->spec.dtype, 1, count);
+        s = host_prox_vjp(&c->alone, &u->spec.prox, u->spec.step[t - 1], theta, u->keeps_input ? &v : NULL, &z, &g, &gv, c->gtheta ? sums : NULL);
+    }
+    if (!s && c->gtheta)
+        NAME(add_level_sums)(c, p, t, code->index.at, count);
+    if (!s && t > 1)
+        s = NAME(into_strip)(u, p, &c->w->strips[t % 2], cell, code, masked->at);
+    return s;
+}
+
+static pudle_status NAME(room_for_up)(conv_call *c, conv_part *p, const conv_codes *code, int64_t band)
+{
+    const int64_t count = code->start[positions_in(c->u, band)];
+    return parts_want(&c->u->memory, &p->up, count + count / 4 + 1, sizeof(REAL));
+}
+
+/* The part's sums, cleared. */
+static pudle_status NAME(clear_sums)(conv_call *c, conv_part *p)
+{
+    pudle_unroll *u = c->u;
+    pudle_status s = parts_want(&u->memory, &p->gradient, u->conv.atoms * u->shape.padded, sizeof(REAL));
+    if (!s)
+        memset(p->gradient.at, 0, p->gradient.bytes);
+    if (p->dense_gradient.at)
+        memset(p->dense_gradient.at, 0, p->dense_gradient.bytes);
+    for (int i = 0; c->gtheta && i < u->spec.levels && !s; i++) {
+        s = parts_want(&u->memory, &p->level_gradient[i], u->spec.layers * c->gtheta[i].shape[1], sizeof(double));
+        if (!s)
+            memset(p->level_gradient[i].at, 0, p->level_gradient[i].bytes);
+    }
+    return s;
+}
+
+/* The same as back_through, for codes that are not sparse: products with all atoms at all positions. */
+static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t count, const NAME(conv_side) *now, const NAME(conv_side) *before,
+                                     REAL scale, REAL *up)
+{
+    const int64_t blocks = u->ld / NAME(BLOCK), taps = up_to(u->shape.taps, 6), *position = u->position.at;
+    const bool both = before->start[count] > 0;
+    pudle_status s = p->dense_gradient.at ? PUDLE_OK : parts_want(&u->memory, &p->dense_gradient, u->ld * taps, sizeof(REAL));
+    if (!s)
+        s = dense_room(u, p);
+    if (s)
+        return s;
+    REAL *gv = p->dense.at, *z = gv + CONV_TILE * u->ld, *v = z + CONV_TILE * u->ld;
+    for (int64_t q = 0; q < count; q += CONV_TILE) {
+        const int64_t some = least(CONV_TILE, count - q);
+        NAME(densify)(now->start + q, some, now->index, now->value, u->ld, gv);
+        if (now->start[count] > 0)
+            NAME(correlate_back)(now->image, position + q, some, u->offset.at, taps, gv, u->ld, scale, p->dense_gradient.at);
+        if (!both)
+            continue;
+        NAME(densify)(before->start + q, some, before->index, before->value, u->ld, z);
+        NAME(correlate_back)(before->image, position + q, some, u->offset.at, taps, z, u->ld, scale, p->dense_gradient.at);
+        if (!up)
+            continue;
+        NAME(correlate)(before->image, position + q, up_to(some, 6), u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
+        NAME(pick)(before, q, some, gv, v, u->ld, up);
+    }
+    return PUDLE_OK;
+}
+
+/* gv and z of a layer, with the images whose patches they meet, into the sums and up. */
+static pudle_status NAME(both_ways)(pudle_unroll *u, conv_part *p, int64_t count, const NAME(conv_side) *now, const NAME(conv_side) *before,
+                                    REAL scale, REAL *up)
+{
+    const NAME(conv_room) room = NAME(room_of)(u, p);
+    if (dense_is_cheaper(u, count, (double)(now->start[count] + before->start[count]) / 2))
+        return NAME(back_dense)(u, p, count, now, before, scale, up);
+    NAME(back_through)(&u->shape, u->rows.at, u->conv.atoms, u->position.at, count, &room, now, before, scale, up, p->gradient.at);
+    return PUDLE_OK;
+}
+
+/* The decoder of a cell: residual' z_T into the sums, d loss / d z_T on the support of z_T, and that through the last prox. */
+static pudle_status NAME(begin_cell)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
+{
+    pudle_unroll *u = c->u;
+    const int64_t count = positions_in(u, band), first = band * u->band_rows * u->conv.code[1], T = u->spec.layers;
+    const conv_codes *code = codes_of(u, c->w, T, sample * u->bands + band);
+    const REAL *direct = (const REAL *)c->direct->data + sample * c->direct->stride[0] + first;
+    const int32_t *index = code->index.at;
+    NAME(assemble)(u, NULL, sample, band, (const REAL *)c->residual->data + sample * c->residual->stride[0], p->image.at);
+    pudle_status s = NAME(room_for_up)(c, p, code, band);
+    REAL *up = p->up.at;
+    const NAME(conv_side) none = { u->none.at, index, up, p->image.at }, z = { code->start, index, code->z.at, p->image.at };
+    if (!s)
+        s = NAME(both_ways)(u, p, count, &none, &z, 1, up);
+    for (int64_t q = 0; q < count && !s; q++)
+        for (int64_t k = code->start[q]; k < code->start[q + 1]; k++)
+            up[k] = direct[ATOM(index[k]) * u->positions + q] + up[k];
+    return s ? s : NAME(through_prox)(c, p, T, sample * u->bands + band);
+}
+
+static pudle_status NAME(begin_back)(conv_call *c, int64_t part)
+{
+    const NAME(span) span = NAME(span_of)(c, part);
+    pudle_status s = NAME(clear_sums)(c, &c->w->part[part]);
+    for (int64_t i = span.first; i < span.last && !s; i++)
+        s = NAME(begin_cell)(c, &c->w->part[part], i, span.band);
+    return s;
+}
+
+/* Layer t of a cell: gv is there, and D gv in the strips of all cells. Adds to the gradient; where another layer follows, leaves
+ * that one's gv. */
+static pudle_status NAME(back_cell)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
+{
+    pudle_unroll *u = c->u;
+    const int64_t t = c->t, cell = sample * u->bands + band, count = positions_in(u, band), kept = t - (u->spec.layers - u->spec.depth) - 1;
+    const conv_codes *now = codes_of(u, c->w, t, cell), *before = codes_of(u, c->w, t - 1, cell);
+    const REAL step = (REAL)u->spec.step[t - 1];
+    const bool onward = kept > 0;
+    pudle_status s = PUDLE_OK;
+    if (t > 1)
+        NAME(assemble)(u, &c->w->strips[t % 2], sample, band, NULL, p->image.at);
+    if (onward)
+        s = NAME(room_for_up)(c, p, before, band);
+    if (s)
+        return s;
+    const NAME(conv_side) one = { now->start, now->index.at, c->w->masked[cell].at, NAME(strip_of)(u, &c->w->tape, kept * cells(u) + cell) };
+    const NAME(conv_side) two = { before->start, before->index.at, before->z.at, p->image.at };
+    s = NAME(both_ways)(u, p, count, &one, &two, -step, onward ? p->up.at : NULL);
+    return onward && !s ? NAME(through_prox)(c, p, t - 1, cell) : s;
+}
+
+static pudle_status NAME(back)(conv_call *c, int64_t part)
+{
+    const NAME(span) span = NAME(span_of)(c, part);
+    pudle_status s = PUDLE_OK;
+    for (int64_t i = span.first; i < span.last && !s; i++)
+        s = NAME(back_cell)(c, &c->w->part[part], i, span.band);
+    return s;
+}
+
+/* The parts' sums, in their order, into what the caller gathers. */
+static void NAME(sum_parts)(const pudle_unroll *u, const conv_work *w, const pudle_view *gradient, const pudle_view *gtheta)
+{
+    const int64_t taps = u->shape.taps, six = up_to(taps, 6);
+    for (int64_t i = 0; i < u->bands * u->groups; i++) {
+        const conv_part *p = &w->part[i];
+        const REAL *rows = p->gradient.at, *blocks = p->dense_gradient.at;
+        for (int64_t k = 0; k < u->conv.atoms; k++)
+            for (int64_t j = 0; j < taps; j++) {
+                REAL *to = (REAL *)gradient->data + k * taps + j;
+                *to += rows[k * u->shape.padded + u->shape.slot[j]];
+                if (blocks)
+                    *to += blocks[(k / NAME(BLOCK) * six + j) * NAME(BLOCK) + k % NAME(BLOCK)];
+            }
+        for (int level = 0; gtheta && level < u->spec.levels; level++)
+            for (int64_t k = 0; k < u->spec.layers * gtheta[level].shape[1]; k++)
+                ((double *)gtheta[level].data)[k] += ((const double *)p->level_gradient[level].at)[k];
+    }
+}
+
+/* The filters in both orders, and the dead zones. */
+static void NAME(refresh)(pudle_unroll *u)
+{
+    const int64_t taps = u->shape.taps, cols = u->dead_along ? u->conv.atoms : 1, stride = u->dead_along ? u->ld : 1;
+    const REAL *w = u->spec.dictionary.data;
+    REAL *rows = u->rows.at, *blocks = u->blocks.at, *dead = u->dead.at;
+    for (int64_t k = 0; k < u->conv.atoms; k++)
+        for (int64_t j = 0; j < taps; j++) {
+            rows[k * u->shape.ld + u->shape.slot[j]] = w[k * taps + j];
+            blocks[(k / NAME(BLOCK) * taps + j) * NAME(BLOCK) + k % NAME(BLOCK)] = w[k * taps + j];
+        }
+    for (int64_t t = 1; t <= u->spec.layers; t++)
+        for (int64_t k = 0; k < cols; k++)
+            dead[(t - 1) * stride + k] = (REAL)parts_dead_zone(&u->spec, t, k);
+}

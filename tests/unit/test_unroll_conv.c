@@ -1,0 +1,414 @@
+/* A backend's own encoder of a convolutional dictionary against the primitives that the core composes otherwise: codes, gradients and
+ * thresholds' gradients on random odd shapes, in one and two dimensions, with strides up to more than a filter, densities from none to
+ * all, several operators, truncated adjoints; the same bits for any number of threads; and a NaN goes where it should. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "graph/lane.h"
+#include "train/dictionary.h"
+#include "train/problem.h"
+
+static pd_context *ctx;
+static char config_path[] = "/tmp/pudle-unroll-conv-XXXXXX";
+static pudle_random random_state;
+
+static int64_t between(int64_t low, int64_t high)
+{
+    return low + (int64_t)pudle_random_below(&random_state, (uint64_t)(high - low + 1));
+}
+
+static double uniform(void)
+{
+    return pudle_random_uniform(&random_state);
+}
+
+static bool backend_found(void)
+{
+    const pd_plugin *plugin = NULL;
+    const bool found = !pd_plugin_find(ctx, PUDLE_KIND_BACKEND, "cpu", &plugin);
+    pd_error_clear(ctx);
+    return found;
+}
+
+typedef struct setup {
+    const char *precision, *learn, *loss;
+    char prox[160];      /* the group's text, with a place for the level */
+    double level, factor; /* factor: of all levels, for the distance to a kink */
+    int dims, threads;
+    int64_t n, atoms, channels, data[2], kernel[2], stride[2], layers, depth;
+    uint64_t seed;
+    bool nan;
+} setup;
+
+static setup random_setup(void)
+{
+    static const char *const learns[] = { "none", "global", "atom", "layer", "layer_atom" };
+    static const char *const operators[] = {
+        "name = \"soft_threshold\"; lambda = %.17g;", "name = \"soft_threshold\"; lambda = %.17g; nonnegative = true;",
+        "name = \"hard_threshold\"; threshold = %.17g;", "name = \"elastic_net\"; lambda = %.17g; mu = 0.1;",
+        "name = \"mcp\"; lambda = %.17g;", "name = \"soft_threshold\"; lambda = %.17g; decay = 0.9;",
+    };
+    setup s = { .precision = "f64", .learn = learns[between(0, 4)], .loss = between(0, 1) ? "lasso" : "least_squares", .dims = between(0, 3) ? 2 : 1,
+                .atoms = between(0, 2) ? between(1, 20) : between(20, 70), .channels = between(1, 3), .layers = between(1, 8), .factor = 1,
+                .seed = (uint64_t)between(1, 1000000) };
+    const int64_t batches[] = { 1, 1, 1, 3, 17 };
+    const bool hard = s.seed % 6 == 2;
+    strcpy(s.prox, operators[s.seed % 6]);
+    s.n = batches[between(0, 4)];
+    s.depth = between(0, 2) ? s.layers : between(1, s.layers);
+    s.level = hard ? 0.003 * pow(300, uniform()) : 0.01 * pow(1000, uniform());
+    if (between(0, 9) == 0)
+        s.level = hard ? 1e-9 : 0; /* nothing is in the dead zone */
+    for (int i = 0; i < 2; i++) {
+        const bool none = i == 0 && s.dims == 1;
+        s.kernel[i] = none ? 1 : s.dims == 1 ? between(1, 60) : between(1, 12);
+        s.stride[i] = none ? 1 : between(0, 5) ? between(1, s.kernel[i]) : s.kernel[i] + between(1, 3);
+        s.data[i] = none ? 1 : s.kernel[i] + between(0, s.dims == 1 ? 300 : 40);
+    }
+    return s;
+}
+
+typedef struct opened {
+    pd_settings *settings;
+    pd_problem pb;
+} opened;
+
+static void open_problem(const setup *s, opened *o)
+{
+    FILE *f = fopen(config_path, "w");
+    assert_non_null(f);
+    fprintf(f, "precision = \"%s\";\nbackend: { name = \"cpu\"; threads = %d; };\ndata: { name = \"npy\"; path = \"not-there.npy\"; };\n", s->precision,
+            s->threads ? s->threads : 1);
+    fprintf(f, "model: { dictionary: { kind = \"conv\"; atoms = %lld; init = \"random\"; ", (long long)s->atoms);
+    if (s->dims == 1)
+        fprintf(f, "size = [%lld]; stride = [%lld]; };\n", (long long)s->kernel[1], (long long)s->stride[1]);
+    else
+        fprintf(f, "size = [%lld, %lld]; stride = [%lld, %lld]; };\n", (long long)s->kernel[0], (long long)s->kernel[1], (long long)s->stride[0],
+                (long long)s->stride[1]);
+    fprintf(f, "layers = %lld; step = \"0.9/L\"; gradient = \"%s\"; ", (long long)s->layers, s->depth < s->layers ? "truncated" : "ae");
+    if (s->depth < s->layers)
+        fprintf(f, "truncate = %lld; ", (long long)s->depth);
+    fprintf(f, "};\nprox: { ");
+    fprintf(f, s->prox, s->level);
+    fprintf(f, " learn = \"%s\"; };\nloss: { name = \"%s\"; };\ntrain: { epochs = 1; seed = %llu; };\n", s->learn, s->loss, (unsigned long long)s->seed);
+    assert_int_equal(fclose(f), 0);
+    pudle_data_info given = { .size = sizeof given, .rank = s->dims + 1, .samples = s->n, .shape = { s->channels } };
+    for (int i = 0; i < s->dims; i++)
+        given.shape[i + 1] = s->data[i + 2 - s->dims];
+    memcpy(given.target_shape, given.shape, sizeof given.shape);
+    if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, &given, &o->pb) || pd_problem_initialise(&o->pb))
+        fail_msg("%s", pd_error(ctx));
+}
+
+static void close_problem(opened *o)
+{
+    pd_problem_close(&o->pb);
+    pd_settings_destroy(o->settings);
+}
+
+static double *doubles(pd_problem *pb, const pudle_view *v)
+{
+    pd_array a = { 0 };
+    assert_int_equal(pd_problem_fetch(pb, v, &a), PUDLE_OK);
+    const pudle_cview c = pudle_const(&a.view);
+    const int64_t count = pudle_count(&c);
+    double *out = malloc(sizeof *out * (size_t)(count + 1));
+    assert_non_null(out);
+    for (int64_t i = 0; i < count; i++)
+        out[i] = pudle_entry(&c, i);
+    pd_array_free(&a);
+    return out;
+}
+
+/* Samples that are sparse codes and noise, so that a support is neither empty nor full for long. */
+static void *samples(const setup *s, int32_t dtype, int64_t count)
+{
+    pudle_random r = pudle_random_at(s->seed, 7, 0, 0);
+    void *x = malloc((size_t)count * pudle_dtype_size(dtype));
+    assert_non_null(x);
+    for (int64_t i = 0; i < count; i++) {
+        const double value = (float)(pudle_random_normal(&r) * (pudle_random_below(&r, 10) ? 0.3 : 2.0));
+        if (dtype == PUDLE_F64)
+            ((double *)x)[i] = s->nan && i == count / 2 ? NAN : value;
+        else
+            ((float *)x)[i] = s->nan && i == count / 2 ? NAN : (float)value;
+    }
+    return x;
+}
+
+/* Levels that differ from atom to atom, where the config allows it, times the setup's factor. */
+static void spread_levels(const setup *s, pd_network *net)
+{
+    pudle_random r = pudle_random_at(s->seed, 8, 0, 0);
+    pd_level *level = &net->level[0];
+    for (int64_t i = 0; level->learned && i < level->rows * level->cols; i++) {
+        const double by = s->factor * (0.7 + 0.6 * pudle_random_uniform(&r));
+        if (net->dtype == PUDLE_F64)
+            ((double *)level->parameter.value.data)[i] *= by;
+        else
+            ((float *)level->parameter.value.data)[i] *= (float)by;
+    }
+    assert_int_equal(pd_network_refresh(net), PUDLE_OK);
+}
+
+typedef struct outcome {
+    double *code, *gradient, *level, loss, nonzeros;
+    int64_t codes, weights, levels;
+    bool unrolled;
+    size_t bytes;
+} outcome;
+
+static void outcome_free(outcome *o)
+{
+    free(o->code);
+    free(o->gradient);
+    free(o->level);
+}
+
+static outcome outcome_of(const setup *s, bool primitives)
+{
+    opened o;
+    open_problem(s, &o);
+    pd_network *net = &o.pb.net;
+    pudle_backend_ops bare = *net->be;
+    bare.get_ext = NULL;
+    if (primitives)
+        net->be = &bare;
+    spread_levels(s, net);
+    outcome out = { .codes = s->n * net->map.code };
+    const pudle_view given = pd_matrix(samples(s, net->dtype, s->n * net->map.features), net->dtype, s->n, net->map.features);
+    const pudle_cview x = pudle_const(&given);
+    void *memory = NULL;
+    pd_batch batch;
+    assert_int_equal(net->be->alloc(net->exec, (size_t)out.codes * pudle_dtype_size(net->dtype), &memory), PUDLE_OK);
+    pd_pass pass = { .gradient = true, .code = pd_matrix(memory, net->dtype, s->n, net->map.code) };
+    assert_int_equal(pd_problem_own_batch(&o.pb, &x, &batch), PUDLE_OK);
+    for (int i = 0; i < 3; i++) { /* the second batch finds what the first has left, and forward alone keeps no tape */
+        pass.gradient = i != 1;
+        if (pd_network_run(net, &batch, &pass))
+            fail_msg("%s", pd_error(ctx));
+    }
+    out.loss = pass.data_loss + pass.code_loss;
+    out.nonzeros = pass.nonzeros / (double)net->map.code;
+    out.code = doubles(&o.pb, &pass.code);
+    out.gradient = doubles(&o.pb, &net->dictionary.grad);
+    const pudle_cview w = pudle_const(&net->dictionary.grad);
+    out.weights = pudle_count(&w);
+    out.unrolled = net->unroll != NULL;
+    out.bytes = net->unroll ? net->unroller->bytes(net->unroll) : 0;
+    if (net->level[0].learned) {
+        out.level = doubles(&o.pb, &net->level[0].parameter.grad);
+        out.levels = net->level[0].rows * net->level[0].cols;
+    }
+    net->be->free(net->exec, memory);
+    free(given.data);
+    pd_lanes_free(net);
+    net->be = o.pb.be;
+    close_problem(&o);
+    return out;
+}
+
+/* max |a - b| against max |b|, or `size` */
+static double relative(const double *a, const double *b, int64_t n, double size)
+{
+    double worst = 0, scale = size;
+    for (int64_t i = 0; i < n; i++) {
+        worst = fmax(worst, isnan(a[i]) ? INFINITY : fabs(a[i] - b[i]));
+        scale = fmax(scale, fabs(b[i]));
+    }
+    return scale > 0 ? worst / scale : worst;
+}
+
+/* Do the supports of all layers stay as they are when the levels change by a little? If not, rounding may change one. */
+static bool steady(const setup *s, double by)
+{
+    for (int64_t t = 1; t <= s->layers; t++) {
+        double nonzeros[2];
+        for (int i = 0; i < 2; i++) {
+            setup near = *s;
+            near.precision = "f64";
+            near.layers = near.depth = t;
+            near.threads = 1;
+            near.factor = 1 + (i ? by : -by);
+            near.level *= strcmp(s->learn, "none") ? 1 : near.factor;
+            outcome o = outcome_of(&near, true);
+            nonzeros[i] = o.nonzeros;
+            outcome_free(&o);
+        }
+        if (nonzeros[0] != nonzeros[1])
+            return false;
+    }
+    return true;
+}
+
+static void describe(const setup *s, char *text, size_t size)
+{
+    char prox[200];
+    snprintf(prox, sizeof prox, s->prox, s->level);
+    snprintf(text, size, "seed %llu %s %dD n %lld atoms %lld channels %lld data %lldx%lld kernel %lldx%lld stride %lldx%lld T %lld K %lld %s learn %s %s",
+             (unsigned long long)s->seed, s->precision, s->dims, (long long)s->n, (long long)s->atoms, (long long)s->channels, (long long)s->data[0],
+             (long long)s->data[1], (long long)s->kernel[0], (long long)s->kernel[1], (long long)s->stride[0], (long long)s->stride[1],
+             (long long)s->layers, (long long)s->depth, prox, s->learn, s->loss);
+}
+
+static void compare(const setup *s, double bound, int density[3])
+{
+    char text[512];
+    outcome fast = outcome_of(s, false), bare = outcome_of(s, true);
+    describe(s, text, sizeof text);
+    assert_true(fast.unrolled == (s->channels * s->kernel[0] * s->kernel[1] >= 16)); /* smaller filters are not worth it */
+    assert_true(!bare.unrolled && fast.unrolled == (fast.bytes > 0));
+    const double size = fabs(bare.loss) + 1e-3;
+    const double code = relative(fast.code, bare.code, fast.codes, 0.01), gradient = relative(fast.gradient, bare.gradient, fast.weights, size),
+                 level = relative(fast.level, bare.level, fast.levels, size);
+    if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast.loss - bare.loss) <= bound * size))
+        fail_msg("%s: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g", text, code, gradient, level, fast.loss, bare.loss);
+    density[bare.nonzeros < 0.05 ? 0 : bare.nonzeros < 0.5 ? 1 : 2]++;
+    outcome_free(&fast);
+    outcome_free(&bare);
+}
+
+static void matches_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found())
+        skip();
+    int density[3] = { 0 };
+    for (int round = 0; round < 150; round++) {
+        const setup s = random_setup();
+        compare(&s, 1e-11, density);
+    }
+    print_message("# densities below 0.05: %d, below 0.5: %d, above: %d\n", density[0], density[1], density[2]);
+    assert_true(density[0] >= 3 && density[1] >= 3 && density[2] >= 3);
+}
+
+static void matches_primitives_in_single_precision(void **state)
+{
+    (void)state;
+    if (!backend_found())
+        skip();
+    int density[3] = { 0 }, compared = 0;
+    for (int round = 0; round < 60; round++) {
+        setup s = random_setup();
+        s.layers = s.depth = between(1, 4);
+        if (!steady(&s, 2e-5))
+            continue;
+        s.precision = "f32";
+        compare(&s, 1e-5, density);
+        compared++;
+    }
+    print_message("# %d problems, densities below 0.05: %d, below 0.5: %d, above: %d\n", compared, density[0], density[1], density[2]);
+    assert_true(compared >= 10);
+}
+
+static void same_bits(const double *a, const double *b, int64_t n, const char *what, const setup *s)
+{
+    char text[512];
+    describe(s, text, sizeof text);
+    for (int64_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0)
+            fail_msg("%s: %s differ at %lld: %.17g %.17g", text, what, (long long)i, a[i], b[i]);
+}
+
+static void same_bits_for_any_threads(void **state)
+{
+    (void)state;
+    if (!backend_found())
+        skip();
+    for (int round = 0; round < 40; round++) {
+        setup s = random_setup();
+        s.precision = round % 2 ? "f32" : "f64";
+        s.threads = 1;
+        outcome one = outcome_of(&s, false);
+        s.threads = 2 + round % 3;
+        outcome many = outcome_of(&s, false);
+        same_bits(one.code, many.code, one.codes, "codes", &s);
+        same_bits(one.gradient, many.gradient, one.weights, "gradients", &s);
+        same_bits(one.level, many.level, one.levels, "levels' gradients", &s);
+        outcome_free(&one);
+        outcome_free(&many);
+    }
+}
+
+/* One NaN in a sample makes NaN of the same entries of the code on both ways. */
+static void nan_goes_through(void **state)
+{
+    (void)state;
+    if (!backend_found())
+        skip();
+    for (int round = 0; round < 40; round++) {
+        setup s = random_setup();
+        char text[512];
+        s.precision = round % 2 ? "f32" : "f64";
+        s.loss = "least_squares";
+        s.n = 1;
+        s.layers = s.depth = 2;
+        s.nan = true;
+        outcome fast = outcome_of(&s, false), bare = outcome_of(&s, true);
+        describe(&s, text, sizeof text);
+        for (int64_t i = 0; i < fast.codes; i++)
+            if (isnan(fast.code[i]) != isnan(bare.code[i]))
+                fail_msg("%s: entry %lld is %g, and %g by primitives", text, (long long)i, fast.code[i], bare.code[i]);
+        outcome_free(&fast);
+        outcome_free(&bare);
+    }
+}
+
+/* Operators that a sparse tape does not fit are left to the primitives. */
+static void leaves_others_alone(void **state)
+{
+    (void)state;
+    static const char *const operators[] = { "name = \"hard_threshold_ste\"; threshold = %.17g;", "name = \"top_k\"; k = 2; # %.17g\n" };
+    if (!backend_found())
+        skip();
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
+        setup s = random_setup();
+        s.atoms = 5;
+        s.kernel[1] = 20; /* not left alone for being small */
+        s.data[1] = 50;
+        s.learn = "none";
+        s.level = 0.1;
+        strcpy(s.prox, operators[i]);
+        outcome o = outcome_of(&s, false);
+        assert_false(o.unrolled);
+        outcome_free(&o);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    const char *given = getenv("PUDLE_TEST_SEED");
+    const int fd = mkstemp(config_path);
+    const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u;
+    print_message("# seed %llu (set PUDLE_TEST_SEED to repeat)\n", (unsigned long long)seed);
+    random_state = pudle_random_at(seed, 1, 0, 0);
+    ctx = pd_context_create();
+    return fd < 0 || close(fd) || !ctx;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unlink(config_path);
+    pd_context_destroy(ctx);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matches_primitives), cmocka_unit_test(matches_primitives_in_single_precision), cmocka_unit_test(same_bits_for_any_threads),
+        cmocka_unit_test(nan_goes_through), cmocka_unit_test(leaves_others_alone),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
