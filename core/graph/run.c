@@ -90,7 +90,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
     pudle_status s = PUDLE_OK;
     if (!net->unroll) /* which has its own */
         s = take(net, &space->data, 3, (const int64_t[]){ kept, rows, m });
-    if (!s && !net->unroll)
+    if (!s && (!net->unroll || net->implicit))
         s = take(net, &space->input, 3, (const int64_t[]){ space->keeps_input ? kept : 1, rows, p });
     if (!s)
         s = take(net, &space->code, 3, (const int64_t[]){ K + 1, rows, p });
