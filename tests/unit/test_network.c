@@ -417,9 +417,9 @@ static void long_unrolls_match_primitives(void **state)
     }
 }
 
-/* In single precision steep derivatives make rounding large, whichever way is taken: 1e-5, or ten times what
- * primitives lose: c - G z is less exact than D'(x - D z) where the two parts are large and nearly cancel. */
-static void single_is_as_good(const setup *wide, const outcome *exact)
+/* In single precision against double: a bound, or ten times what primitives lose, for c - G z is less exact than D'(x - D z) where
+ * the two parts are large and nearly cancel. */
+static void single_is_as_good(const setup *wide, const outcome *exact, double bound)
 {
     setup s = *wide;
     s.precision = "f32";
@@ -427,7 +427,7 @@ static void single_is_as_good(const setup *wide, const outcome *exact)
     const double size = exact->loss + 1e-3;
     const double code[] = { relative(fast.code, exact->code, exact->codes, 0.01), relative(bare.code, exact->code, exact->codes, 0.01) };
     const double gradient[] = { relative(fast.gradient, exact->gradient, exact->weights, size), relative(bare.gradient, exact->gradient, exact->weights, size) };
-    if (!(code[0] <= fmax(1e-5, 10 * code[1])) || !(gradient[0] <= fmax(1e-5, 10 * gradient[1])))
+    if (!(code[0] <= fmax(bound, 10 * code[1])) || !(gradient[0] <= fmax(bound, 10 * gradient[1])))
         fail_msg("seed %lld %s p %lld m %lld n %lld T %lld in f32: code off by %.3g, with primitives %.3g; gradient by %.3g, %.3g", (long long)s.seed, s.prox,
                  (long long)s.p, (long long)s.m, (long long)s.n, (long long)s.layers, code[0], code[1], gradient[0], gradient[1]);
     outcome_free(&fast);
@@ -461,7 +461,8 @@ static void every_prox_unrolls_the_same(void **state)
             outcome fast;
             compare_ways(&s, round, 1e-11, &fast);
             assert_true(fast.unrolled);
-            single_is_as_good(&s, &fast);
+            /* derivatives above 1, which only operators have that are not convex, multiply rounding from layer to layer */
+            single_is_as_good(&s, &fast, plugin->desc->caps & PUDLE_PROX_CONVEX ? 1e-5 : 1e-4);
             outcome_free(&fast);
         }
         unrolled++;
