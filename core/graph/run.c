@@ -17,6 +17,8 @@ static void view_free(const pd_network *net, pudle_view *v)
 
 static void lane_free(const pd_network *net, pd_lane_space *space)
 {
+    if (space->gradient.data == net->dictionary.grad.data)
+        space->gradient.data = NULL;
     pudle_view *const views[] = { &space->data, &space->input, &space->code, &space->back_code, &space->back_data,
                                   &space->reconstruction, &space->residual, &space->adjoint, &space->baseline, &space->gradient,
                                   &space->analysis, &space->synthesis };
@@ -104,7 +106,9 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = take(net, &space->residual, 2, (const int64_t[]){ rows, m });
     if (!s && (net->depth || net->implicit || net->decoder_code == PD_CODE_SIGN || net->code_l1 != 0)) /* else the gradient is the decoder's alone */
         s = take(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
-    if (!s)
+    if (!s && net->lanes == 1) /* a lane alone adds to the gradient itself, which is scaled where it stands */
+        space->gradient = net->dictionary.grad;
+    else if (!s)
         s = take(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
     if (!s && net->depth && net->analysis.value.data)
         s = take(net, &space->analysis, net->analysis.value.rank, net->analysis.value.shape);
@@ -280,7 +284,8 @@ static pudle_status sum_lanes(pd_network *net, pd_parameter *p, size_t member, d
         if (!part->data)
             return net->be->fill(net->exec, 0.0, &p->grad);
         const pudle_cview c = pudle_const(part);
-        s = net->be->axpby(net->exec, scale, &c, l ? 1.0 : 0.0, &p->grad);
+        if (part->data != p->grad.data || scale != 1.0)
+            s = net->be->axpby(net->exec, scale, &c, l ? 1.0 : 0.0, &p->grad);
     }
     return s;
 }
