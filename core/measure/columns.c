@@ -44,6 +44,15 @@ pudle_status pd_doubles(pd_context *ctx, const pudle_cview *view, double **out)
     if (!values)
         return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for %lld numbers to be measured", (long long)count);
     int64_t index[PUDLE_MAX_RANK] = { 0 }, at = 0;
+    bool packed = true;
+    for (int64_t i = view->rank - 1, step = 1; i >= 0; step *= view->shape[i--])
+        packed = packed && (view->stride[i] == step || view->shape[i] == 1);
+    if (packed) {
+        for (int64_t i = 0; i < count; i++)
+            values[i] = view->dtype == PUDLE_F64 ? ((const double *)view->data)[i] : (double)((const float *)view->data)[i];
+        *out = values;
+        return PUDLE_OK;
+    }
     for (int64_t i = 0; i < count; i++) {
         values[i] = view->dtype == PUDLE_F64 ? ((const double *)view->data)[at] : (double)((const float *)view->data)[at];
         at = advance(view, index, at);
@@ -52,21 +61,36 @@ pudle_status pd_doubles(pd_context *ctx, const pudle_cview *view, double **out)
     return PUDLE_OK;
 }
 
+/* Some columns at a time, row by row: a column by itself would fetch a line of memory for every number. */
+static void unit_block(double *a, int64_t m, int64_t p, int64_t width, double *restrict scale, double *restrict norm)
+{
+    for (int64_t j = 0; j < width; j++)
+        scale[j] = norm[j] = 0;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < width; j++) {
+            const double size = fabs(a[i * p + j]);
+            scale[j] = size > scale[j] ? size : scale[j]; /* squares over it neither overflow nor vanish */
+        }
+    for (int64_t j = 0; j < width; j++)
+        scale[j] = scale[j] > 0 ? scale[j] : 1;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < width; j++) {
+            const double x = a[i * p + j] / scale[j];
+            norm[j] += x * x;
+        }
+    for (int64_t j = 0; j < width; j++)
+        norm[j] = norm[j] == 0 ? 1 : sqrt(norm[j]);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < width; j++)
+            a[i * p + j] = a[i * p + j] / scale[j] / norm[j];
+}
+
 void pd_unit_columns(double *a, int64_t m, int64_t p)
 {
-    for (int64_t j = 0; j < p; j++) {
-        double largest = 0, sum = 0;
-        for (int64_t i = 0; i < m; i++)
-            largest = fmax(largest, fabs(a[i * p + j]));
-        const double scale = largest > 0 ? largest : 1; /* squares neither overflow nor vanish */
-        for (int64_t i = 0; i < m; i++)
-            sum += (a[i * p + j] / scale) * (a[i * p + j] / scale);
-        const double norm = sqrt(sum);
-        if (norm == 0)
-            continue;
-        for (int64_t i = 0; i < m; i++)
-            a[i * p + j] = a[i * p + j] / scale / norm;
-    }
+    enum { WIDTH = 256 };
+    double scale[WIDTH], norm[WIDTH];
+    for (int64_t j = 0; j < p; j += WIDTH)
+        unit_block(a + j, m, p, p - j < WIDTH ? p - j : WIDTH, scale, norm);
 }
 
 void pd_cross(const double *a, const double *b, int64_t m, int64_t p, int64_t first, int64_t count, double *out)
