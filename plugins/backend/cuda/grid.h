@@ -2,7 +2,7 @@
  * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
  *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
  * where nothing but shared memory goes from one PUDLE_THREADS to the next. PUDLE_CALLABLE(kernel) lets the host version be
- * started as a device's is: by a grid and a list of addresses of arguments. Options go by value to a device, and to the host by
+ * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses. Options go by value to a device, and to the host by
  * reference, so that a C program can call a kernel without knowing them. */
 #define PUDLE_BLOCK 256 /* threads of a block, at most; a power of two */
 #ifdef __CUDACC__
@@ -33,8 +33,9 @@ typedef long long int64_t;
 #else
 #include <math.h>
 #include <stdint.h>
-#include <type_traits>
-#include <utility>
+#include <stdlib.h>
+#include <new>
+#include <tuple>
 static long long pudle_grid = 1;
 static int pudle_width = 1;
 #define PUDLE_DEVICE static inline
@@ -47,10 +48,18 @@ static int pudle_width = 1;
 #define PUDLE_SHARED
 #define PUDLE_SYNC (void)0
 #define PUDLE_OPTIONS const pudle_options &
-template <typename... A, size_t... I> static inline void pudle_call(void (*f)(A...), void **a, std::index_sequence<I...>) { f(*(typename std::remove_reference<A>::type *)a[I]...); }
-template <typename... A> static inline void pudle_call(void (*f)(A...), void **a) { pudle_call(f, a, std::index_sequence_for<A...>()); }
+template <typename... A> struct pudle_bound {
+    void (*f)(A...);
+    std::tuple<typename std::decay<A>::type...> a;
+};
+template <typename... A, size_t... I> static inline pudle_bound<A...> *pudle_bind(void (*f)(A...), void **a, std::index_sequence<I...>) { return new (malloc(sizeof(pudle_bound<A...>))) pudle_bound<A...>{ f, { *(typename std::decay<A>::type *)a[I]... } }; }
+template <typename... A> static inline pudle_bound<A...> *pudle_bind(void (*f)(A...), void **a) { return pudle_bind(f, a, std::index_sequence_for<A...>()); }
+template <typename... A> static inline void pudle_again(void (*)(A...), void *bound) { std::apply(((pudle_bound<A...> *)bound)->f, ((pudle_bound<A...> *)bound)->a); }
 #define PUDLE_CALLABLE(name) PUDLE_CALLABLE_OF(name)
-#define PUDLE_CALLABLE_OF(name) extern "C" void name##_call(long long grid, int width, void **a) { pudle_grid = grid; pudle_width = width; pudle_call(name, a); }
+#define PUDLE_CALLABLE_OF(name) \
+    extern "C" void *name##_bind(void **a) { return pudle_bind(name, a); } \
+    extern "C" void name##_again(long long grid, int width, void *bound) { pudle_grid = grid; pudle_width = width; pudle_again(name, bound); } \
+    extern "C" void name##_call(long long grid, int width, void **a) { void *b = name##_bind(a); name##_again(grid, width, b); free(b); }
 #endif
 /* The sum over the block of part[0 .. width), left in part[0]. In a fixed order, whatever runs first. */
 #define PUDLE_TREE(part) for (int half = PUDLE_WIDTH / 2; half > 0; half /= 2) { PUDLE_THREADS(t, n) { if (t < half && n) part[t] += part[t + half]; } PUDLE_SYNC; }
