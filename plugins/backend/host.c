@@ -459,6 +459,31 @@ pudle_status host_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const p
     return s ? s : kernel->hvp(loss->self, exec, pred, target, u, hu);
 }
 
+bool host_identity_hessian(pudle_exec *exec, const pudle_instance *loss, int32_t dtype)
+{
+    enum { N = 32 };
+    const uint64_t needed = PUDLE_LOSS_QUADRATIC | PUDLE_LOSS_SEPARABLE;
+    double probe[2][N], zeros[N] = { 0 }, gaps[N];
+    if ((loss->desc->caps & needed) != needed)
+        return false;
+    for (int i = 0; i < N; i++) {
+        const double value = (i % 2 ? 1 : -1) * (0.375 + 0.0625 * i), gap = i % 3 ? value : NAN;
+        if (dtype == PUDLE_F64) {
+            probe[0][i] = value;
+            gaps[i] = gap; /* a loss that passes over gaps in the data is not plain least squares */
+        } else {
+            ((float *)probe[0])[i] = (float)value;
+            ((float *)gaps)[i] = (float)gap;
+        }
+    }
+    pudle_view h = { .data = probe[1], .dtype = dtype, .rank = 2, .shape = { 1, N }, .stride = { N, 1 } };
+    pudle_cview pred = pudle_const(&h), x = pred, v = pred;
+    pred.data = zeros;
+    x.data = gaps;
+    v.data = probe[0];
+    return !host_loss_hvp(exec, loss, &pred, &x, &v, &h) && !memcmp(probe[0], probe[1], N * pudle_dtype_size(dtype));
+}
+
 pudle_status host_check_loss_mean(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m,
                                   const pudle_loss_kernel **kernel)
 {

@@ -60,6 +60,9 @@ pudle_status host_check_code_value(pudle_exec *exec, const pudle_instance *loss,
 pudle_status host_check_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g,
                                   const pudle_loss_kernel **kernel);
 
+/** Is the Hessian of a loss the identity, so that its gradient is pred - target? Asked of the loss itself. */
+bool host_identity_hessian(pudle_exec *exec, const pudle_instance *loss, int32_t dtype);
+
 /** The read-only view; NULL stays NULL. */
 static inline const pudle_cview *host_const(const pudle_view *v, pudle_cview *store)
 {

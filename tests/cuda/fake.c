@@ -57,6 +57,7 @@ struct cuda_kernel {
 
 static char *arena;
 static size_t used;
+static long live; /* blocks of all devices */
 
 static PUDLE_PRINTF(3, 4) bool fails(cuda_fault *why, pudle_status status, const char *format, ...)
 {
@@ -127,7 +128,8 @@ static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *w
     }
     *b = (block){ gpu->blocks, arena + used, bytes };
     gpu->blocks = b;
-    used += (whole + 4095) / 4096 * 4096; /* memory is not given out twice: what is used after it is freed is seen */
+    used += (whole + 4095) / 4096 * 4096; /* memory is not given out twice while any is held: what is used after it is freed is seen */
+    live++;
     touch(true);
     memset(b->at, 0xff, bytes);
     memset(b->at + bytes, CANARY, whole - bytes);
@@ -155,6 +157,8 @@ static void fake_free(cuda_gpu *gpu, void *memory)
     touch(false);
     *link = b->next;
     free(b);
+    if (--live == 0)
+        used = 0;
 }
 
 /* -------------------------------------------------------------------- life */
@@ -430,17 +434,40 @@ static void put(void *at, int32_t dtype, int64_t i, double x)
         ((float *)at)[i] = (float)x;
 }
 
+/* op(X) (rows, cols), column major, as packed doubles. */
+static double *packed(const void *x, int32_t dtype, bool trans, int64_t rows, int64_t cols, int64_t ld)
+{
+    double *out = malloc((size_t)(rows * cols) * sizeof *out);
+    if (!out)
+        abort();
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = 0; i < rows; i++)
+            out[i + j * rows] = entry(x, dtype, trans ? j + i * ld : i + j * ld);
+    return out;
+}
+
 static void gemm_now(const cuda_gemm *c)
 {
-    for (int64_t j = 0; j < c->n; j++)
-        for (int64_t i = 0; i < c->m; i++) {
-            double sum = 0;
-            for (int64_t l = 0; l < c->k; l++)
-                sum += entry(c->A, c->dtype, c->trans_a ? l + i * c->lda : i + l * c->lda) *
-                       entry(c->B, c->dtype, c->trans_b ? j + l * c->ldb : l + j * c->ldb);
-            const int64_t at = i + j * c->ldc;
-            put(c->C, c->dtype, at, c->b == 0 ? c->a * sum : c->a * sum + c->b * entry(c->C, c->dtype, at));
+    double *left = packed(c->A, c->dtype, c->trans_a, c->m, c->k, c->lda), *right = packed(c->B, c->dtype, c->trans_b, c->k, c->n, c->ldb);
+    double *sum = malloc((size_t)c->m * sizeof *sum);
+    if (!sum)
+        abort();
+    for (int64_t j = 0; j < c->n; j++) {
+        memset(sum, 0, (size_t)c->m * sizeof *sum);
+        for (int64_t l = 0; l < c->k; l++) {
+            const double by = right[l + j * c->k];
+            const double *column = left + l * c->m;
+            for (int64_t i = 0; i < c->m; i++)
+                sum[i] += column[i] * by;
         }
+        for (int64_t i = 0; i < c->m; i++) {
+            const int64_t at = i + j * c->ldc;
+            put(c->C, c->dtype, at, c->b == 0 ? c->a * sum[i] : c->a * sum[i] + c->b * entry(c->C, c->dtype, at));
+        }
+    }
+    free(left);
+    free(right);
+    free(sum);
 }
 
 /* As cuBLAS checks its arguments. */

@@ -146,8 +146,8 @@ typedef void prox_apply_f32(const void *, float, cuda_levels, const float *, flo
 typedef void prox_apply_f64(const void *, double, cuda_levels, const double *, double *, cuda_code);
 typedef void prox_vjp_f32(const void *, float, cuda_levels, const float *, const float *, float *, cuda_code);
 typedef void prox_vjp_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code);
-typedef void prox_levels_f32(const void *, float, cuda_levels, const float *, const float *, double *, cuda_code, long long);
-typedef void prox_levels_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code, long long);
+typedef void prox_levels_f32(const void *, float, cuda_levels, const float *, const float *, double *, cuda_code, long long, const double *);
+typedef void prox_levels_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code, long long, const double *);
 
 static int thresholds(const pudle_desc *desc)
 {
@@ -202,7 +202,7 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
         assert_true(find(lib, "pudle_prox_levels_f64", &level_sums));
         apply(params, tau, at, v.data, p[0].data, code);
         vjp(params, tau, at, v.data, g.data, gv[0].data, code);
-        level_sums(params, tau, at, v.data, g.data, partial, code, CHUNKS);
+        level_sums(params, tau, at, v.data, g.data, partial, code, CHUNKS, NULL);
     } else {
         prox_apply_f32 *apply = NULL;
         prox_vjp_f32 *vjp = NULL;
@@ -212,7 +212,7 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
         assert_true(find(lib, "pudle_prox_levels_f32", &level_sums));
         apply(params, (float)tau, at, v.data, p[0].data, code);
         vjp(params, (float)tau, at, v.data, g.data, gv[0].data, code);
-        level_sums(params, (float)tau, at, v.data, g.data, partial, code, CHUNKS);
+        level_sums(params, (float)tau, at, v.data, g.data, partial, code, CHUNKS, NULL);
     }
     expect_same(desc, "prox", &p[0], &p[1]);
     expect_same(desc, "derivative", &gv[0], &gv[1]);

@@ -323,6 +323,12 @@ static pudle_status download(pudle_exec *exec, void *to, const void *from, size_
     return transfer(exec, "download", to, from, bytes, cuda.download);
 }
 
+static const void *get_ext(pudle_exec *exec, const char *id)
+{
+    (void)exec;
+    return id && !strcmp(id, PUDLE_UNROLL) ? &cuda_unroll_ops : NULL;
+}
+
 static const pudle_option options[] = {
     { "device", PUDLE_INT, 0, offsetof(cuda_params, device), "0", 0, 1023, NULL, NULL, "Which GPU, as nvidia-smi counts them." },
     { "tf32", PUDLE_BOOL, 0, offsetof(cuda_params, tf32), "false", 0, 0, NULL, NULL,
@@ -367,7 +373,7 @@ static const pudle_backend_ops ops = {
     .loss_mean = cuda_loss_mean,
     .code_value = cuda_code_value,
     .code_grad = cuda_code_grad,
-    .get_ext = host_get_ext,
+    .get_ext = get_ext,
     .conv_apply = cuda_conv_apply,
     .conv_adjoint = cuda_conv_adjoint,
     .conv_gradient = cuda_conv_gradient,

@@ -5,6 +5,7 @@
 #include "../host.h"
 #include "device.h"
 #include "source.h"
+#include <pudle/unroll.h>
 
 enum { CUDA_PLACE_ANY, CUDA_PLACE_STRICT };
 
@@ -28,7 +29,7 @@ typedef struct cuda_plugin {
     struct cuda_plugin *next;
     const pudle_desc *desc;
     cuda_module *module; /* NULL: staged */
-    cuda_kernel *kernel[2][4]; /* [f64][which], found when first used */
+    cuda_kernel *kernel[2][5]; /* [f64][which], found when first used */
     int64_t staged;      /* calls that ran on the host */
     bool told;
 } cuda_plugin;
@@ -111,6 +112,11 @@ bool cuda_cache_put(const char *text, const char *arch, const char *compiler, co
 /** Where: $XDG_CACHE_HOME/pudle/cuda, or $HOME/.cache/pudle/cuda; false: neither is set. */
 bool cuda_cache_folder(char *path, size_t size);
 
+enum { CUDA_APPLY, CUDA_VJP, CUDA_LEVEL_SUMS, CUDA_LAYER, CUDA_BACK }; /* kernels of a prox, for cuda_plugin_kernel */
+enum { CUDA_OPTIONS_MOST = 2048, CUDA_OPTIONS_ROOM = CUDA_OPTIONS_MOST / sizeof(double) + 1 }; /* a params struct in bytes; in doubles */
+/** The params struct as a kernel takes it: rounded up to 8 bytes, with nothing beyond the plugin's own read. */
+void *cuda_options_of(const pudle_instance *plugin, double room[CUDA_OPTIONS_ROOM]);
+
 /* ---- arithmetic that decides, without a device */
 
 /** The cuBLAS call for a row-major product: column major sees every matrix transposed, so C' = op(B)' op(A)'. */
@@ -155,5 +161,7 @@ pudle_status cuda_conv_adjoint(pudle_exec *exec, const pudle_conv *conv, const p
 pudle_status cuda_conv_gradient(pudle_exec *exec, const pudle_conv *conv, double a, const pudle_cview *r, const pudle_cview *z,
                                 const pudle_view *gw);
 void cuda_choices_free(cuda_exec *e);
+
+extern const pudle_unroll_ops cuda_unroll_ops;
 
 #endif

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MOST = 2048 }; /* bytes of a params struct: arguments of a kernel have 4096 in all */
-
 bool cuda_arch(int device, const int *list, int count, char *arch, size_t size)
 {
     int best = 0;
@@ -64,7 +62,7 @@ static pudle_status load_text(cuda_exec *e, const char *op, const pudle_desc *de
 static pudle_status compile(cuda_exec *e, const char *op, cuda_plugin *plugin)
 {
     char *text = NULL;
-    pudle_status s = plugin->desc->params_size > OPTIONS_MOST ? PUDLE_ERR_UNSUPPORTED : cuda_source(plugin->desc, &text);
+    pudle_status s = plugin->desc->params_size > CUDA_OPTIONS_MOST ? PUDLE_ERR_UNSUPPORTED : cuda_source(plugin->desc, &text);
     if (s == PUDLE_ERR_UNSUPPORTED)
         return PUDLE_OK; /* staged */
     if (s)

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-enum { APPLY, VJP, LEVELS, OPTIONS_ROOM = 2056 };
 enum { VALUE, GRAD, HVP, MEAN };
 
 /* ----------------------------------------------------------------- staging */
@@ -94,10 +93,9 @@ static int level_count(const pudle_desc *desc)
     return count;
 }
 
-/* The params struct as a kernel takes it: rounded up to 8 bytes, with nothing beyond the plugin's own read. */
-static void *options_of(const pudle_instance *plugin, double room[])
+void *cuda_options_of(const pudle_instance *plugin, double room[CUDA_OPTIONS_ROOM])
 {
-    memset(room, 0, OPTIONS_ROOM);
+    memset(room, 0, CUDA_OPTIONS_ROOM * sizeof *room);
     if (plugin->self && plugin->desc->params_size)
         memcpy(room, plugin->self, plugin->desc->params_size);
     return room;
@@ -159,7 +157,7 @@ pudle_status cuda_prox_apply(pudle_exec *exec, const pudle_instance *prox, doubl
         return s;
     if (!plugin->module)
         return staged_apply(e, plugin, host, prox, tau, theta, v, p);
-    double options[OPTIONS_ROOM / sizeof(double)];
+    double options[CUDA_OPTIONS_ROOM];
     float tau32 = (float)tau;
     cuda_code code = code_of(v);
     cuda_levels levels;
@@ -168,8 +166,8 @@ pudle_status cuda_prox_apply(pudle_exec *exec, const pudle_instance *prox, doubl
     void *out = p->data;
     s = levels_of(e, op, theta, cuda_source_of(prox->desc)->levels, &code, v->dtype, &levels);
     if (!s)
-        s = cuda_plugin_kernel(e, op, plugin, "prox_apply", APPLY, v->dtype, &kernel);
-    void *arguments[] = { options_of(prox, options), wide(v) ? (void *)&tau : &tau32, &levels, &in, &out, &code };
+        s = cuda_plugin_kernel(e, op, plugin, "prox_apply", CUDA_APPLY, v->dtype, &kernel);
+    void *arguments[] = { cuda_options_of(prox, options), wide(v) ? (void *)&tau : &tau32, &levels, &in, &out, &code };
     if (!s)
         s = cuda_start(e, op, kernel, cuda_blocks(code.count), arguments);
     return s ? s : cuda_end(e, op);
@@ -190,9 +188,10 @@ static pudle_status level_sums(cuda_exec *e, const char *op, cuda_plugin *plugin
     cuda_kernel *kernel = NULL;
     pudle_status s = cuda_room(e, op, &e->partial, (size_t)(count * each) * sizeof(double));
     double *partial = e->partial.at;
-    void *all[] = { arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], &partial, arguments[5], &chunks };
+    const void *steps = NULL;
+    void *all[] = { arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], &partial, arguments[5], &chunks, &steps };
     if (!s)
-        s = cuda_plugin_kernel(e, op, plugin, "prox_levels", LEVELS, dtype, &kernel);
+        s = cuda_plugin_kernel(e, op, plugin, "prox_levels", CUDA_LEVEL_SUMS, dtype, &kernel);
     if (!s)
         s = cuda_start(e, op, kernel, cuda_blocks(each), all);
     for (int k = 0; k < count && !s; k++) {
@@ -249,19 +248,19 @@ pudle_status cuda_prox_vjp(pudle_exec *exec, const pudle_instance *prox, double 
         return s;
     if (!plugin->module || !v)
         return staged_vjp(e, plugin, host, prox, tau, theta, v, p, g, gv, gtheta);
-    double options[OPTIONS_ROOM / sizeof(double)];
+    double options[CUDA_OPTIONS_ROOM];
     float tau32 = (float)tau;
     const int count = cuda_source_of(prox->desc)->levels;
     cuda_code code = code_of(v);
     cuda_levels levels;
     cuda_kernel *kernel = NULL;
     const void *in = v->data, *up = g->data;
-    void *out = gv->data, *step = wide(v) ? (void *)&tau : &tau32, *set = options_of(prox, options);
+    void *out = gv->data, *step = wide(v) ? (void *)&tau : &tau32, *set = cuda_options_of(prox, options);
     s = levels_of(e, op, theta, count, &code, v->dtype, &levels);
     if (!s && gtheta && count) /* first, for gv may be g */
         s = level_sums(e, op, plugin, v->dtype, (void *[]){ set, step, &levels, &in, &up, &code }, &code, &levels, count, gtheta);
     if (!s)
-        s = cuda_plugin_kernel(e, op, plugin, "prox_vjp", VJP, v->dtype, &kernel);
+        s = cuda_plugin_kernel(e, op, plugin, "prox_vjp", CUDA_VJP, v->dtype, &kernel);
     void *arguments[] = { set, step, &levels, &in, &up, &out, &code };
     if (!s)
         s = cuda_start(e, op, kernel, cuda_blocks(code.count), arguments);
@@ -298,7 +297,7 @@ pudle_status cuda_loss_value(pudle_exec *exec, const pudle_instance *loss, const
     static const char op[] = "loss_value";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    double options[OPTIONS_ROOM / sizeof(double)], total = 0;
+    double options[CUDA_OPTIONS_ROOM], total = 0;
     pudle_status s = host_check_loss_value(exec, loss, pred, target, sum, &host);
     if (s)
         return s;
@@ -315,7 +314,7 @@ pudle_status cuda_loss_value(pudle_exec *exec, const pudle_instance *loss, const
     const void *eta = pred->data, *x = target->data;
     if (n)
         s = cuda_room(e, op, &e->partial, (size_t)cuda_reduction(n) * sizeof(double));
-    void *arguments[] = { options_of(loss, options), &eta, &x, &e->partial.at, &n };
+    void *arguments[] = { cuda_options_of(loss, options), &eta, &x, &e->partial.at, &n };
     if (!s && n)
         s = loss_start(e, op, plugin, VALUE, pred->dtype, n, arguments);
     if (!s && n)
@@ -330,7 +329,7 @@ pudle_status cuda_loss_grad(pudle_exec *exec, const pudle_instance *loss, const 
     static const char op[] = "loss_grad";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    double options[OPTIONS_ROOM / sizeof(double)];
+    double options[CUDA_OPTIONS_ROOM];
     pudle_status s = host_check_loss_grad(exec, loss, pred, target, g, &host);
     if (s || !pudle_count(pred))
         return s;
@@ -350,7 +349,7 @@ pudle_status cuda_loss_grad(pudle_exec *exec, const pudle_instance *loss, const 
     }
     const void *eta = pred->data, *x = target->data;
     void *out = g->data;
-    void *arguments[] = { options_of(loss, options), &eta, &x, &out, &n };
+    void *arguments[] = { cuda_options_of(loss, options), &eta, &x, &out, &n };
     return loss_start(e, op, plugin, GRAD, pred->dtype, n, arguments);
 }
 
@@ -360,7 +359,7 @@ pudle_status cuda_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const p
     static const char op[] = "loss_hvp";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    double options[OPTIONS_ROOM / sizeof(double)];
+    double options[CUDA_OPTIONS_ROOM];
     pudle_status s = host_check_loss_hvp(exec, loss, pred, target, u, hu, &host);
     if (s || !pudle_count(pred))
         return s;
@@ -380,7 +379,7 @@ pudle_status cuda_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const p
     }
     const void *eta = pred->data, *x = target->data, *along = u->data;
     void *out = hu->data;
-    void *arguments[] = { options_of(loss, options), &eta, &x, &along, &out, &n };
+    void *arguments[] = { cuda_options_of(loss, options), &eta, &x, &along, &out, &n };
     return loss_start(e, op, plugin, HVP, pred->dtype, n, arguments);
 }
 
@@ -389,7 +388,7 @@ pudle_status cuda_loss_mean(pudle_exec *exec, const pudle_instance *loss, const 
     static const char op[] = "loss_mean";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    double options[OPTIONS_ROOM / sizeof(double)];
+    double options[CUDA_OPTIONS_ROOM];
     pudle_status s = host_check_loss_mean(exec, loss, pred, m, &host);
     if (s || !pudle_count(pred))
         return s;
@@ -411,7 +410,7 @@ pudle_status cuda_loss_mean(pudle_exec *exec, const pudle_instance *loss, const 
     }
     const void *eta = pred->data;
     void *out = m->data;
-    void *arguments[] = { options_of(loss, options), &eta, &out, &n };
+    void *arguments[] = { cuda_options_of(loss, options), &eta, &out, &n };
     return loss_start(e, op, plugin, MEAN, pred->dtype, n, arguments);
 }
 

@@ -163,9 +163,10 @@ static const char prox_kernels[] =
     "    }\n"
     "}\n"
     "PUDLE_CALLABLE(pudle_prox_vjp_SUFFIX)\n"
-    "PUDLE_KERNEL pudle_prox_levels_SUFFIX(PUDLE_OPTIONS o, TYPE tau, pudle_levels levels, const TYPE *v, const TYPE *g, double *partial,\n"
-    "                                      pudle_code c, long long chunks)\n"
+    "PUDLE_KERNEL pudle_prox_levels_SUFFIX(PUDLE_OPTIONS o, TYPE given, pudle_levels levels, const TYPE *v, const TYPE *g, double *partial,\n"
+    "                                      pudle_code c, long long chunks, const double *steps)\n"
     "{\n"
+    "    const TYPE tau = steps ? (TYPE)*steps : given;\n"
     "    const long long each = c.count / c.atoms, all = c.atoms * chunks;\n"
     "    PUDLE_ENTRIES(q, all) {\n"
     "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x, dv;\n"
@@ -186,6 +187,50 @@ static const char prox_kernels[] =
     "    }\n"
     "}\n"
     "PUDLE_CALLABLE(pudle_prox_levels_SUFFIX)\n";
+
+/* Layers of the unrolled encoder in Gram form (unroll.c). Steps are read on the device, for they change while a recording lasts. */
+static const char layer_kernels[] =
+    "PUDLE_KERNEL pudle_prox_layer_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, const TYPE *q, const TYPE *c, TYPE *z, TYPE *v,\n"
+    "                                     pudle_code code)\n"
+    "{\n"
+    "    const TYPE tau = (TYPE)*step;\n"
+    "    PUDLE_ENTRIES(i, code.count) {\n"
+    "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x, dv;\n"
+    "        const TYPE in = q ? z[i] + tau * (c[i] - q[i]) : tau * c[i];\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            t[k] = ((const TYPE *)levels.theta[k])[i % code.atoms * levels.step[k]];\n"
+    "        pudle_prox_entry<TYPE>(&o, tau, in, t, &x, &dv, dt);\n"
+    "        z[i] = x;\n"
+    "        if (v)\n"
+    "            v[i] = in;\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_prox_layer_SUFFIX)\n"
+    "PUDLE_KERNEL pudle_prox_back_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_levels before, const TYPE *v, const TYPE *past,\n"
+    "                                    const TYPE *q, TYPE *u, TYPE *up, TYPE *us, TYPE *zs, TYPE *w, pudle_code code)\n"
+    "{\n"
+    "    const TYPE tau = (TYPE)*step;\n"
+    "    PUDLE_ENTRIES(i, code.count) {\n"
+    "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x = 0, dv, unused;\n"
+    "        const TYPE g = q ? u[i] - (TYPE)step[1] * q[i] : u[i];\n"
+    "        const long long atom = i % code.atoms;\n"
+    "        if (past) {\n"
+    "            for (int k = 0; k < LEVELS; k++)\n"
+    "                t[k] = ((const TYPE *)before.theta[k])[atom * before.step[k]];\n"
+    "            pudle_prox_entry<TYPE>(&o, (TYPE)step[-1], past[i], t, &x, &unused, dt);\n"
+    "        }\n"
+    "        zs[i] = x;\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            t[k] = ((const TYPE *)levels.theta[k])[atom * levels.step[k]];\n"
+    "        pudle_prox_entry<TYPE>(&o, tau, v[i], t, &x, &dv, dt);\n"
+    "        if (up)\n"
+    "            up[i] = g;\n"
+    "        u[i] = dv * g;\n"
+    "        us[i] = tau * (dv * g);\n"
+    "        w[i] += tau * (dv * g);\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_prox_back_SUFFIX)\n";
 
 static const char loss_kernels[] =
     "PUDLE_KERNEL pudle_loss_value_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, double *partial, long long n)\n"
@@ -301,6 +346,8 @@ pudle_status cuda_source(const pudle_desc *desc, char **out)
     put_entry(&t, desc, source);
     put_kernels(&t, prox ? prox_kernels : loss_kernels, "float", "f32", source->levels);
     put_kernels(&t, prox ? prox_kernels : loss_kernels, "double", "f64", source->levels);
+    put_kernels(&t, prox ? layer_kernels : "", "float", "f32", source->levels);
+    put_kernels(&t, prox ? layer_kernels : "", "double", "f64", source->levels);
     if (t.lost) {
         free(t.at);
         return PUDLE_ERR_NOMEM;

@@ -10,7 +10,14 @@
 /** Names of the kernels that a text defines, for SUFFIX f32 and f64:
  *    pudle_prox_apply_SUFFIX(options, tau, levels, v, p, shape)
  *    pudle_prox_vjp_SUFFIX(options, tau, levels, v, g, gv, shape)
- *    pudle_prox_levels_SUFFIX(options, tau, levels, v, g, partial, shape, chunks)  partial: f64 (levels, atoms, chunks), whose sums are gtheta
+ *    pudle_prox_levels_SUFFIX(options, tau, levels, v, g, partial, shape, chunks, step)
+ *                                                          partial: f64 (levels, atoms, chunks), whose sums are gtheta; step: f64, tau
+ *                                                          itself on the device, or NULL
+ *    pudle_prox_layer_SUFFIX(options, step, levels, q, c, z, v, shape)            v <- z + step (c - q), z <- prox(v); q NULL: z was 0, v NULL:
+ *                                                          it is not kept
+ *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, u, up, us, zs, w, shape)
+ *                                                          up <- u - step[1] q, u <- J' up, us <- step u, w += us, zs <- prox(past) with the
+ *                                                          levels and step before; q, past, up may be NULL
  *    pudle_loss_grad_SUFFIX(options, eta, x, g, n)
  *    pudle_loss_hvp_SUFFIX(options, eta, x, u, hu, n)
  *    pudle_loss_mean_SUFFIX(options, eta, mean, n)
