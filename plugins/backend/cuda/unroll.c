@@ -343,16 +343,28 @@ static pudle_status unroll_forward(pudle_unroll *u, pudle_exec *lane, int64_t in
     return s ? s : cuda_copy(lane, &cz, z);
 }
 
-static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *adjoint, const pudle_view *gradient,
-                                   const pudle_view *gtheta)
+/* The decoder's product stays a product: codes are dense here. */
+static pudle_status unroll_decode(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *estimate)
 {
-    const int64_t rows = adjoint->shape[0], p = u->spec.atoms;
+    const pudle_view z = matrix(u->z, u->spec.dtype, estimate->shape[0], u->spec.atoms), d = dictionary(u);
+    (void)lane, (void)index;
+    return product(u, false, true, 1, &z, &d, 0, estimate);
+}
+
+static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *residual, const pudle_view *direct,
+                                   const pudle_view *gradient, const pudle_view *gtheta)
+{
+    const int64_t rows = direct->shape[0], p = u->spec.atoms;
     const pudle_view own = matrix(u->u, u->spec.dtype, rows, p), outer = matrix(u->outer, u->spec.dtype, p, p), w = matrix(u->w, u->spec.dtype, rows, p),
-                     x = matrix(u->x, u->spec.dtype, rows, u->spec.features);
-    const pudle_cview given = pudle_const(adjoint);
+                     x = matrix(u->x, u->spec.dtype, rows, u->spec.features), z = matrix(u->z, u->spec.dtype, rows, p), d = dictionary(u);
+    const pudle_cview given = pudle_const(direct), cz = pudle_const(&z), cd = pudle_const(&d);
     const bool sums = gtheta && u->spec.levels;
     (void)index;
     pudle_status s = cuda_copy(lane, &given, &own);
+    if (!s)
+        s = cuda_gemm_run(lane, false, false, 1, residual, &cd, 1, &own);
+    if (!s)
+        s = cuda_gemm_run(lane, true, false, 1, residual, &cz, 1, gradient);
     if (!s && !u->gathered)
         s = cuda_fill(lane, 0, &outer);
     if (s || !rows)
@@ -391,6 +403,7 @@ const pudle_unroll_ops cuda_unroll_ops = {
     .destroy = unroll_destroy,
     .refresh = unroll_refresh,
     .forward = unroll_forward,
+    .decode = unroll_decode,
     .adjoint = unroll_adjoint,
     .finish = unroll_finish,
     .bytes = unroll_bytes,
