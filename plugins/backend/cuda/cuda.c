@@ -330,7 +330,7 @@ static const void *get_ext(pudle_exec *exec, const char *id)
 }
 
 static const pudle_option options[] = {
-    { "device", PUDLE_INT, 0, offsetof(cuda_params, device), "0", 0, 1023, NULL, NULL, "Which GPU, as nvidia-smi counts them." },
+    { "device", PUDLE_INT, 0, offsetof(cuda_params, device), "0", 0, 1023, NULL, NULL, "Which GPU, as CUDA counts those that CUDA_VISIBLE_DEVICES leaves." },
     { "tf32", PUDLE_BOOL, 0, offsetof(cuda_params, tf32), "false", 0, 0, NULL, NULL,
       "Let products and convolutions of f32 round their factors to TF32: faster, with 3 digits instead of 7." },
     { "placement", PUDLE_ENUM, 0, offsetof(cuda_params, placement), "any", 0, 0, "any|strict", NULL,

@@ -18,12 +18,22 @@
 
 enum { WORKSPACE = 32 << 20 }; /* of cuBLAS: fixed, as it is part of what makes results repeat, and must not move under a recording */
 
+/* A shape of convolutions as cuDNN knows it; kept, for making one takes as long as a launch. */
+typedef struct descriptors {
+    struct descriptors *next;
+    cuda_conv shape;
+    cudnnTensorDescriptor_t images, codes;
+    cudnnFilterDescriptor_t filters;
+    cudnnConvolutionDescriptor_t conv;
+} descriptors;
+
 struct cuda_gpu {
     int index;
     bool tf32;
     cudaStream_t stream;
     cublasHandle_t blas;
     cudnnHandle_t dnn; /* NULL until a convolution is asked for */
+    descriptors *shapes;
     void *workspace;
 };
 
@@ -152,11 +162,17 @@ static bool rtc_good(nvrtcResult e, const char *call, cuda_fault *why)
 
 /* -------------------------------------------------------------------- life */
 
+static void describe_free(descriptors *d);
+
 static void gpu_close(cuda_gpu *gpu)
 {
     if (!gpu)
         return;
     (void)cudaSetDevice(gpu->index);
+    for (descriptors *d = gpu->shapes, *next; d; d = next) {
+        next = d->next;
+        describe_free(d);
+    }
     if (gpu->dnn)
         (void)dnn.cudnnDestroy_at(gpu->dnn);
     if (gpu->blas)
@@ -418,12 +434,6 @@ static bool gpu_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why)
 
 /* ------------------------------------------------------------------- cuDNN */
 
-typedef struct descriptors {
-    cudnnTensorDescriptor_t images, codes;
-    cudnnFilterDescriptor_t filters;
-    cudnnConvolutionDescriptor_t conv;
-} descriptors;
-
 static void describe_free(descriptors *d)
 {
     if (d->images)
@@ -434,13 +444,13 @@ static void describe_free(descriptors *d)
         (void)dnn.cudnnDestroyFilterDescriptor_at(d->filters);
     if (d->conv)
         (void)dnn.cudnnDestroyConvolutionDescriptor_at(d->conv);
+    free(d);
 }
 
 /* FMA_MATH keeps float at full precision; DEFAULT_MATH lets cuDNN round factors to TF32. */
 static bool describe(const cuda_gpu *gpu, const cuda_conv *c, descriptors *d, cuda_fault *why)
 {
     const cudnnDataType_t type = c->dtype == PUDLE_F64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
-    *d = (descriptors){ NULL, NULL, NULL, NULL };
     return DNN(cudnnCreateTensorDescriptor, &d->images) && DNN(cudnnCreateTensorDescriptor, &d->codes) &&
            DNN(cudnnCreateFilterDescriptor, &d->filters) && DNN(cudnnCreateConvolutionDescriptor, &d->conv) &&
            DNN(cudnnSetTensor4dDescriptor, d->images, CUDNN_TENSOR_NCHW, type, c->n, c->c, c->h, c->w) &&
@@ -448,6 +458,33 @@ static bool describe(const cuda_gpu *gpu, const cuda_conv *c, descriptors *d, cu
            DNN(cudnnSetFilter4dDescriptor, d->filters, type, CUDNN_TENSOR_NCHW, c->k, c->c, c->r, c->s) &&
            DNN(cudnnSetConvolution2dDescriptor, d->conv, 0, 0, c->stride[0], c->stride[1], 1, 1, CUDNN_CROSS_CORRELATION, type) &&
            DNN(cudnnSetConvolutionMathType, d->conv, gpu->tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
+}
+
+static bool same_shape(const cuda_conv *x, const cuda_conv *y)
+{
+    return x->dtype == y->dtype && x->n == y->n && x->c == y->c && x->h == y->h && x->w == y->w && x->k == y->k && x->r == y->r && x->s == y->s &&
+           x->p == y->p && x->q == y->q && x->stride[0] == y->stride[0] && x->stride[1] == y->stride[1];
+}
+
+/* NULL with a fault where cuDNN will not have it. */
+static const descriptors *described(cuda_gpu *gpu, const cuda_conv *c, cuda_fault *why)
+{
+    descriptors *d = gpu->shapes;
+    while (d && !same_shape(&d->shape, c))
+        d = d->next;
+    if (d)
+        return d;
+    if (!(d = calloc(1, sizeof *d))) {
+        fails(why, PUDLE_ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    if (!describe(gpu, c, d, why)) {
+        describe_free(d);
+        return NULL;
+    }
+    d->shape = *c;
+    d->next = gpu->shapes;
+    return gpu->shapes = d;
 }
 
 static bool dnn_ready(cuda_gpu *gpu, cuda_fault *why)
@@ -468,18 +505,17 @@ static bool dnn_ready(cuda_gpu *gpu, cuda_fault *why)
 
 static bool gpu_conv_algorithms(cuda_gpu *gpu, const cuda_conv *c, int which, cuda_algorithm *list, int room, int *count, cuda_fault *why)
 {
-    descriptors d;
     *count = 0;
     if (!dnn_ready(gpu, why))
         return false;
-    bool good = describe(gpu, c, &d, why);
+    const descriptors *d = described(gpu, c, why);
+    bool good = d != NULL;
     if (good && which == CUDA_FORWARD)
-        PERF_LIST(cudnnConvolutionFwdAlgoPerf_t, cudnnGetConvolutionForwardAlgorithm_v7, d.images, d.filters, d.conv, d.codes)
+        PERF_LIST(cudnnConvolutionFwdAlgoPerf_t, cudnnGetConvolutionForwardAlgorithm_v7, d->images, d->filters, d->conv, d->codes)
     else if (good && which == CUDA_BACKWARD_DATA)
-        PERF_LIST(cudnnConvolutionBwdDataAlgoPerf_t, cudnnGetConvolutionBackwardDataAlgorithm_v7, d.filters, d.codes, d.conv, d.images)
+        PERF_LIST(cudnnConvolutionBwdDataAlgoPerf_t, cudnnGetConvolutionBackwardDataAlgorithm_v7, d->filters, d->codes, d->conv, d->images)
     else if (good)
-        PERF_LIST(cudnnConvolutionBwdFilterAlgoPerf_t, cudnnGetConvolutionBackwardFilterAlgorithm_v7, d.images, d.codes, d.conv, d.filters)
-    describe_free(&d);
+        PERF_LIST(cudnnConvolutionBwdFilterAlgoPerf_t, cudnnGetConvolutionBackwardFilterAlgorithm_v7, d->images, d->codes, d->conv, d->filters)
     return good;
 }
 
@@ -487,21 +523,20 @@ static bool gpu_conv(cuda_gpu *gpu, const cuda_conv *c, const cuda_conv_call *k,
 {
     const float a32 = (float)k->a, b32 = (float)k->b;
     const void *a = c->dtype == PUDLE_F64 ? (const void *)&k->a : &a32, *b = c->dtype == PUDLE_F64 ? (const void *)&k->b : &b32;
-    descriptors d;
-    if (!dnn_ready(gpu, why))
+    const descriptors *d = dnn_ready(gpu, why) ? described(gpu, c, why) : NULL;
+    if (!d)
         return false;
-    bool good = describe(gpu, c, &d, why);
-    if (good && k->which == CUDA_FORWARD)
-        good = DNN(cudnnConvolutionForward, gpu->dnn, a, d.images, k->images, d.filters, k->filters, d.conv, (cudnnConvolutionFwdAlgo_t)k->algorithm,
-                   k->workspace, k->workspace_bytes, b, d.codes, k->codes);
-    else if (good && k->which == CUDA_BACKWARD_DATA)
-        good = DNN(cudnnConvolutionBackwardData, gpu->dnn, a, d.filters, k->filters, d.codes, k->codes, d.conv,
-                   (cudnnConvolutionBwdDataAlgo_t)k->algorithm, k->workspace, k->workspace_bytes, b, d.images, k->images);
-    else if (good)
-        good = DNN(cudnnConvolutionBackwardFilter, gpu->dnn, a, d.images, k->images, d.codes, k->codes, d.conv,
-                   (cudnnConvolutionBwdFilterAlgo_t)k->algorithm, k->workspace, k->workspace_bytes, b, d.filters, k->filters);
-    describe_free(&d);
-    return good;
+    switch (k->which) {
+    case CUDA_FORWARD:
+        return DNN(cudnnConvolutionForward, gpu->dnn, a, d->images, k->images, d->filters, k->filters, d->conv,
+                   (cudnnConvolutionFwdAlgo_t)k->algorithm, k->workspace, k->workspace_bytes, b, d->codes, k->codes);
+    case CUDA_BACKWARD_DATA:
+        return DNN(cudnnConvolutionBackwardData, gpu->dnn, a, d->filters, k->filters, d->codes, k->codes, d->conv,
+                   (cudnnConvolutionBwdDataAlgo_t)k->algorithm, k->workspace, k->workspace_bytes, b, d->images, k->images);
+    default:
+        return DNN(cudnnConvolutionBackwardFilter, gpu->dnn, a, d->images, k->images, d->codes, k->codes, d->conv,
+                   (cudnnConvolutionBwdFilterAlgo_t)k->algorithm, k->workspace, k->workspace_bytes, b, d->filters, k->filters);
+    }
 }
 
 /* ------------------------------------------------------------------ graphs */
