@@ -97,6 +97,7 @@ loss:    { name = "least_squares"; };
 train:   { epochs = 2; batch = 4; learning_rate = 1e-3; optimizer = "momentum"; normalize = true; };
 EOF
 same conv "$work/conv.cfg"
+same maps "$work/conv.cfg" --set prox.learn=atom --set model.gradient=truncated --set model.truncate=2 --set train.optimizer=adam
 
 # ---- plugins without device source
 sed 's/prox:.*/prox: { name = "tv1d"; lambda = 0.1; };/' "$work/run.cfg" >"$work/tv.cfg"
@@ -122,6 +123,15 @@ fails_with "sync 1"
 refuses 1 "the last operations queued were" "an error at sync names what was queued"
 fails_with "sync 30" --set backend.synchronous=true
 refuses 1 ": sync: a failure on demand" "with synchronous = true it names the operation"
+fails_with "replay 2"
+refuses 1 "unroll: replay: a failure on demand" "so is a failed replay of all layers"
+PUDLE_FAKE_FAIL="end 1"
+export PUDLE_FAKE_FAIL
+same unrecorded "$work/run.cfg"
+run "$PUDLE" train "$work/run.cfg" --out "$work/unrecorded"
+unset PUDLE_FAKE_FAIL
+[ "$status" -eq 0 ] && grep -q "cannot be recorded and are launched one by one" "$work/err"
+ok $? "layers that cannot be recorded are launched one by one, and that is said"
 fails_with "alloc 4"
 refuses 1 "out of memory for" "memory that is not there is asked for in MiB"
 fails_with "compile 1" --set loss.name=huber

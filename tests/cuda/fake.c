@@ -586,14 +586,14 @@ static bool fake_record_begin(cuda_gpu *gpu, cuda_fault *why)
 
 static bool fake_record_end(cuda_gpu *gpu, cuda_graph **graph, cuda_fault *why)
 {
-    (void)why;
+    const bool kept = good("end", why);
     gpu->recording = false;
-    if (graph)
+    if (graph && kept)
         *graph = gpu->graph;
     else
         graph_free(gpu->graph);
     gpu->graph = NULL;
-    return true;
+    return kept;
 }
 
 static bool fake_replay(cuda_gpu *gpu, cuda_graph *graph, cuda_fault *why)

@@ -85,6 +85,7 @@ static pudle_status convolve(cuda_exec *e, const char *op, const cuda_conv *shap
     cuda_algorithm algorithm = { 0, 0, false, false };
     cuda_fault why;
     pudle_status s = choose(e, op, shape, call->which, &algorithm);
+    e->workspace_moved += !s && algorithm.workspace > e->workspace.bytes;
     if (!s)
         s = cuda_room(e, op, &e->workspace, algorithm.workspace);
     if (s)

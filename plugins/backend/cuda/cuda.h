@@ -53,6 +53,7 @@ typedef struct cuda_exec {
     cuda_module *module;
     cuda_kernel *kernel[2][CUDA_KERNELS], *sum_rows;
     cuda_buffer partial, packed[2], workspace;
+    int64_t workspace_moved; /* how often: what was recorded with the old one is void */
     double *result;         /* pinned: what reductions leave */
     double *device_result;
     cuda_plugin *plugins;

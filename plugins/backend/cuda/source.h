@@ -15,8 +15,8 @@
  *                                                          itself on the device, or NULL
  *    pudle_prox_layer_SUFFIX(options, step, levels, q, c, z, v, shape)            v <- z + step (c - q), z <- prox(v); q NULL: z was 0, v NULL:
  *                                                          it is not kept
- *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, u, up, us, zs, w, shape)
- *                                                          up <- u - step[1] q, u <- J' up, us <- step u, w += us, zs <- prox(past) with the
+ *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, scaled, u, up, us, zs, w, shape)
+ *                                                          up <- u - step[1] q (scaled: u - q), u <- J' up, us <- step u, w += us, zs <- prox(past) with the
  *                                                          levels and step before; q, past, up may be NULL
  *    pudle_loss_grad_SUFFIX(options, eta, x, g, n)
  *    pudle_loss_hvp_SUFFIX(options, eta, x, u, hu, n)

@@ -1,9 +1,11 @@
-/* All layers of a dense encoder and their adjoint at once (pudle/unroll.h), for least squares inside and an elementwise prox. In Gram
- * form, G = D'D and c = D'x, a layer is one product and one kernel:
+/* All layers of an encoder and their adjoint at once (pudle/unroll.h), for least squares inside and an elementwise prox. With
+ * G = D'D and c = D'x a layer is
  *   v_t = z + step_t (c - G z),  z = prox_t(v_t),
- * and so is a layer of the adjoint, u <- u - step G u. The outer products of all layers are sums of small ones,
- *   sum over t of step ((D z - x) u' + (D u) z') = D (P + P') - x w',   P = sum step z u',   w = sum step u,
- * with D taken out once a batch. The tape keeps v_t alone; codes are had again from it.
+ * and a layer of the adjoint u <- u - step G u. The outer products of all layers are
+ *   sum over t of step ((D z - x) u' + (D u) z'),   and those with x are x w',   w = sum step u.
+ * Dense: G is a matrix, so a layer is one product and one kernel; and the sum is D (P + P') - x w', P = sum step z u', with D
+ * taken out once a batch. Filters: G z is a convolution and its adjoint, the D z of the layers are on the tape, and the gradients of the
+ * filters of many layers are one call. The tape keeps v_t; codes are had again from it.
  *
  * The launches of a block are recorded once for its shape and then replayed, so that a batch of one sample does not wait for
  * the host. What changes between batches (D, levels, steps, x) is read from memory whose place is fixed. The first block of a shape is
@@ -14,6 +16,7 @@
 #include <string.h>
 
 enum { CHUNK_ROWS = 512, GRAPHS = 12 };
+static const double chunk_bytes = 134217728; /* of a stack of codes, for filters */
 enum { FORWARD, FORWARD_TAPE, ADJOINT, ADJOINT_LEVELS };
 
 /* Launches of one kind on one number of rows. */
@@ -21,6 +24,7 @@ typedef struct recording {
     int kind;
     int64_t rows;
     bool ready;          /* run once, and not yet recorded otherwise */
+    int64_t moved;       /* workspace_moved when it was recorded */
     cuda_graph *graph;
 } recording;
 
@@ -31,8 +35,11 @@ struct pudle_unroll {
     cuda_kernel *layer, *back, *level_sums;
     int64_t slots, chunk;   /* of the tape; layers whose outer products are one product */
     int64_t level_cols[CUDA_LEVELS];
+    pudle_conv conv;        /* atoms 0: dense */
+    int64_t atoms, inner, weights; /* of a code: atoms, entries of each; entries of D */
     void *gram, *x, *c, *q, *z, *tape;      /* (p, p); (rows, m); (rows, p) three times; (slots, rows, p) */
-    void *u, *up, *w, *us, *zs, *outer;     /* (rows, p) three times; (chunk rows, p) twice; (p, p) */
+    void *u, *up, *w, *us, *zs, *outer;     /* (rows, p) three times; (chunk rows, p) twice; (p, p) or like D */
+    void *image, *images, *hs;              /* for filters: (rows, m); (depth, rows, m): D z_{t-1}, the last layer first; (chunk rows, m) */
     double *step, *level_sum[CUDA_LEVELS], *partial; /* (T); (T, cols); for sums of levels */
     recording recording[GRAPHS];
     int recordings, next;
@@ -60,9 +67,67 @@ static pudle_status product(const pudle_unroll *u, bool ta, bool tb, double a, c
 static pudle_view dictionary(const pudle_unroll *u)
 {
     const pudle_cview *d = &u->spec.dictionary;
-    pudle_view v = matrix((void *)(uintptr_t)d->data, d->dtype, d->shape[0], d->shape[1]);
+    pudle_view v = matrix((void *)(uintptr_t)d->data, d->dtype, d->shape[0], d->shape[1]); /* of filters: not used */
     v.stride[0] = d->shape[0] > 1 ? d->stride[0] : d->shape[1];
     return v;
+}
+
+/* ---------------------------------------------------------------- operator */
+
+static bool dense(const pudle_unroll *u)
+{
+    return u->conv.atoms == 0;
+}
+
+/* image = D z;  code = D' image + b code;  gradient += a image' code */
+static pudle_status synthesis(const pudle_unroll *u, const pudle_cview *z, const pudle_view *image)
+{
+    const pudle_view d = dictionary(u);
+    const pudle_cview cd = pudle_const(&d);
+    return dense(u) ? cuda_gemm_run(&u->e->base, false, true, 1, z, &cd, 0, image)
+                    : cuda_conv_apply(&u->e->base, &u->conv, &u->spec.dictionary, z, image);
+}
+
+static pudle_status analysis(const pudle_unroll *u, const pudle_cview *image, double b, const pudle_view *code)
+{
+    const pudle_view d = dictionary(u);
+    const pudle_cview cd = pudle_const(&d);
+    return dense(u) ? cuda_gemm_run(&u->e->base, false, false, 1, image, &cd, b, code)
+                    : cuda_conv_adjoint(&u->e->base, &u->conv, &u->spec.dictionary, 1, image, b, code);
+}
+
+static pudle_status outer_product(const pudle_unroll *u, double a, const pudle_cview *image, const pudle_cview *code, const pudle_view *gradient)
+{
+    return dense(u) ? cuda_gemm_run(&u->e->base, true, false, a, image, code, 1, gradient)
+                    : cuda_conv_gradient(&u->e->base, &u->conv, a, image, code, gradient);
+}
+
+static pudle_view codes(const pudle_unroll *u, void *data, int64_t rows)
+{
+    return matrix(data, u->spec.dtype, rows, u->spec.atoms);
+}
+
+static pudle_view pictures(const pudle_unroll *u, void *data, int64_t rows)
+{
+    return matrix(data, u->spec.dtype, rows, u->spec.features);
+}
+
+/* Where the gradient of the filters is gathered. */
+static pudle_view own_gradient(const pudle_unroll *u)
+{
+    return (pudle_view){ .data = u->outer, .dtype = u->spec.dtype, .rank = 1, .shape = { u->weights }, .stride = { 1 } };
+}
+
+/* q <- D'D z; for filters D z goes by way of `image`. */
+static pudle_status gram_of(const pudle_unroll *u, const pudle_view *z, const pudle_view *image, const pudle_view *q)
+{
+    const pudle_cview cz = pudle_const(z), ci = image ? pudle_const(image) : cz;
+    if (dense(u)) {
+        const pudle_view g = matrix(u->gram, u->spec.dtype, u->spec.atoms, u->spec.atoms);
+        return product(u, false, false, 1, z, &g, 0, q);
+    }
+    const pudle_status s = synthesis(u, &cz, image);
+    return s ? s : analysis(u, &ci, 0, q);
 }
 
 /* ------------------------------------------------------------------ layers */
@@ -84,20 +149,34 @@ static void *slot(const pudle_unroll *u, int64_t t, int64_t rows)
     return t < 1 || kept < 0 ? NULL : (char *)u->tape + (size_t)(kept * rows * u->spec.atoms) * width_of(u);
 }
 
+/* The tape's place for D z_{t-1}. */
+static void *image_slot(const pudle_unroll *u, int64_t t, int64_t rows)
+{
+    const int64_t kept = u->spec.layers - t;
+    return kept >= u->spec.depth ? NULL : (char *)u->images + (size_t)(kept * rows * u->spec.features) * width_of(u);
+}
+
+static cuda_code code_of(const pudle_unroll *u, int64_t rows)
+{
+    return (cuda_code){ u->atoms, u->inner, rows * u->spec.atoms };
+}
+
 static pudle_status forward_layers(pudle_unroll *u, int64_t rows, bool tape)
 {
-    const int64_t p = u->spec.atoms, m = u->spec.features;
-    const pudle_view x = matrix(u->x, u->spec.dtype, rows, m), c = matrix(u->c, u->spec.dtype, rows, p), z = matrix(u->z, u->spec.dtype, rows, p),
-                     q = matrix(u->q, u->spec.dtype, rows, p), g = matrix(u->gram, u->spec.dtype, p, p), d = dictionary(u);
+    const pudle_view x = pictures(u, u->x, rows), c = codes(u, u->c, rows), z = codes(u, u->z, rows), q = codes(u, u->q, rows);
+    const pudle_cview cx = pudle_const(&x);
     double options[CUDA_OPTIONS_ROOM];
-    cuda_code code = { p, 1, rows * p };
-    pudle_status s = product(u, false, false, 1, &x, &d, 0, &c);
+    cuda_code code = code_of(u, rows);
+    pudle_status s = analysis(u, &cx, 0, &c);
     for (int64_t t = 1; t <= u->spec.layers && !s; t++) {
         const double *step = u->step + t - 1;
         cuda_levels levels = levels_at(u, t);
-        void *keep = tape ? slot(u, t, rows) : NULL, *gz = t > 1 ? u->q : NULL;
+        void *keep = tape ? slot(u, t, rows) : NULL, *gz = t > 1 ? u->q : NULL, *kept = tape && !dense(u) ? image_slot(u, t, rows) : NULL;
+        const pudle_view image = pictures(u, kept ? kept : u->image, rows);
         if (t > 1)
-            s = product(u, false, false, 1, &z, &g, 0, &q);
+            s = gram_of(u, &z, &image, &q);
+        else if (kept)
+            s = cuda_fill(&u->e->base, 0, &image);
         void *arguments[] = { cuda_options_of(&u->spec.prox, options), &step, &levels, &gz, &u->c, &u->z, &keep, &code };
         if (!s)
             s = cuda_start(u->e, "unroll", u->layer, cuda_blocks(code.count), arguments);
@@ -108,7 +187,7 @@ static pudle_status forward_layers(pudle_unroll *u, int64_t rows, bool tape)
 /* Sums for the levels of layer t, over up and v_t, to their place in level_sum. */
 static pudle_status level_layer(pudle_unroll *u, int64_t t, int64_t rows, cuda_levels *levels, void *options)
 {
-    cuda_code code = { u->spec.atoms, 1, rows * u->spec.atoms };
+    cuda_code code = code_of(u, rows);
     long long chunks = cuda_chunks(&code);
     const int64_t each = code.atoms * chunks;
     const double *step = u->step + t - 1;
@@ -124,42 +203,70 @@ static pudle_status level_layer(pudle_unroll *u, int64_t t, int64_t rows, cuda_l
     return s;
 }
 
+/* Layer t of the adjoint; `place` is its own in the stacks of the chunk. For filters D'D u is had of step u, whose D u the
+ * gradient wants as well, right after the layer; for dense ones of u, right before. */
 static pudle_status back_layer(pudle_unroll *u, int64_t t, int64_t rows, int64_t place, bool sums)
 {
-    const int64_t p = u->spec.atoms;
-    const pudle_view uv = matrix(u->u, u->spec.dtype, rows, p), q = matrix(u->q, u->spec.dtype, rows, p), g = matrix(u->gram, u->spec.dtype, p, p);
-    const size_t at = (size_t)(place * rows * p) * width_of(u);
+    const int64_t first = u->spec.layers - u->spec.depth + 1;
+    const size_t at = (size_t)(place * rows) * width_of(u);
     double options[CUDA_OPTIONS_ROOM];
-    cuda_code code = { p, 1, rows * p };
+    cuda_code code = code_of(u, rows);
     cuda_levels levels = levels_at(u, t), before = levels_at(u, t - 1);
     const double *step = u->step + t - 1;
-    void *v = slot(u, t, rows), *past = slot(u, t - 1, rows), *up = sums ? u->up : NULL, *us = (char *)u->us + at, *zs = (char *)u->zs + at;
+    void *v = slot(u, t, rows), *past = slot(u, t - 1, rows), *up = sums ? u->up : NULL;
+    void *us = (char *)u->us + at * (size_t)u->spec.atoms, *zs = (char *)u->zs + at * (size_t)u->spec.atoms;
     void *gu = t < u->spec.layers ? u->q : NULL, *set = cuda_options_of(&u->spec.prox, options);
-    pudle_status s = gu ? product(u, false, false, 1, &uv, &g, 0, &q) : PUDLE_OK;
-    void *arguments[] = { set, &step, &levels, &before, &v, &past, &gu, &u->u, &up, &us, &zs, &u->w, &code };
+    int scaled = !dense(u);
+    const pudle_view uv = codes(u, u->u, rows), q = codes(u, u->q, rows), su = codes(u, us, rows);
+    pudle_status s = gu && dense(u) ? gram_of(u, &uv, NULL, &q) : PUDLE_OK;
+    void *arguments[] = { set, &step, &levels, &before, &v, &past, &gu, &scaled, &u->u, &up, &us, &zs, &u->w, &code };
     if (!s)
         s = cuda_start(u->e, "unroll", u->back, cuda_blocks(code.count), arguments);
-    return s || !sums ? s : level_layer(u, t, rows, &levels, set);
+    if (!s && sums)
+        s = level_layer(u, t, rows, &levels, set);
+    if (s || dense(u))
+        return s;
+    const pudle_view h = pictures(u, (char *)u->hs + at * (size_t)u->spec.features, rows);
+    const pudle_cview cs = pudle_const(&su);
+    return t > first ? gram_of(u, &su, &h, &q) : synthesis(u, &cs, &h);
+}
+
+/* The outer products of n layers, of which the last is t. */
+static pudle_status gather(pudle_unroll *u, int64_t t, int64_t n, int64_t rows)
+{
+    const pudle_view us = codes(u, u->us, n * rows), zs = codes(u, u->zs, n * rows);
+    const pudle_cview cu = pudle_const(&us), cz = pudle_const(&zs);
+    if (dense(u)) {
+        const pudle_view outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms);
+        return product(u, true, false, 1, &zs, &us, 1, &outer);
+    }
+    const pudle_view dz = pictures(u, image_slot(u, t, rows), n * rows), h = pictures(u, u->hs, n * rows), gradient = own_gradient(u);
+    const pudle_cview cd = pudle_const(&dz), ch = pudle_const(&h);
+    const pudle_status s = outer_product(u, -1, &cd, &cu, &gradient);
+    return s ? s : outer_product(u, -1, &ch, &cz, &gradient);
 }
 
 static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums)
 {
-    const int64_t T = u->spec.layers, first = T - u->spec.depth + 1, p = u->spec.atoms;
-    const pudle_view w = matrix(u->w, u->spec.dtype, rows, p), outer = matrix(u->outer, u->spec.dtype, p, p);
+    const int64_t T = u->spec.layers, first = T - u->spec.depth + 1;
+    const pudle_view w = codes(u, u->w, rows), gradient = own_gradient(u), x = pictures(u, u->x, rows);
+    const pudle_cview cw = pudle_const(&w), cx = pudle_const(&x);
     pudle_status s = cuda_fill(&u->e->base, 0, &w);
+    if (!s && !dense(u))
+        s = cuda_fill(&u->e->base, 0, &gradient);
     for (int k = 0; k < u->spec.levels && sums && !s; k++) {
         const pudle_view all = matrix(u->level_sum[k], PUDLE_F64, T, u->level_cols[k]);
         s = cuda_fill(&u->e->base, 0, &all);
     }
     for (int64_t t = T; t >= first && !s;) {
+        const int64_t last = t;
         int64_t n = 0;
         for (; n < u->chunk && t >= first && !s; n++, t--)
             s = back_layer(u, t, rows, n, sums);
-        const pudle_view us = matrix(u->us, u->spec.dtype, n * rows, p), zs = matrix(u->zs, u->spec.dtype, n * rows, p);
         if (!s)
-            s = product(u, true, false, 1, &zs, &us, 1, &outer);
+            s = gather(u, last, n, rows);
     }
-    return s;
+    return s || dense(u) ? s : outer_product(u, 1, &cx, &cw, &gradient);
 }
 
 /* -------------------------------------------------------------- recordings */
@@ -172,8 +279,14 @@ static pudle_status launch(pudle_unroll *u, int kind, int64_t rows)
 static recording *recording_of(pudle_unroll *u, int kind, int64_t rows)
 {
     for (int i = 0; i < u->recordings; i++)
-        if (u->recording[i].kind == kind && u->recording[i].rows == rows)
-            return &u->recording[i];
+        if (u->recording[i].kind == kind && u->recording[i].rows == rows) {
+            recording *r = &u->recording[i];
+            if (r->graph && r->moved != u->e->workspace_moved) { /* it writes where the workspace was */
+                cuda.forget(u->e->gpu, r->graph);
+                r->graph = NULL;
+            }
+            return r;
+        }
     recording *r = &u->recording[u->recordings < GRAPHS ? u->recordings++ : u->next++ % GRAPHS];
     cuda.forget(u->e->gpu, r->graph);
     *r = (recording){ .kind = kind, .rows = rows };
@@ -187,6 +300,7 @@ static pudle_status record(pudle_unroll *u, recording *r)
     cuda_fault why;
     if (!cuda.record_begin(u->e->gpu, &why))
         return cuda_failed(u->e, "unroll", &why);
+    r->moved = u->e->workspace_moved;
     const pudle_status s = launch(u, r->kind, r->rows);
     if (cuda.record_end(u->e->gpu, s ? NULL : &r->graph, &why) && !s)
         return PUDLE_OK;
@@ -220,7 +334,8 @@ static void unroll_destroy(pudle_unroll *u)
 {
     if (!u)
         return;
-    void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->us, u->zs, u->outer, u->step, u->partial };
+    void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->us, u->zs, u->outer, u->step, u->partial,
+                          u->image, u->images, u->hs };
     const pudle_host *host = u->e->base.host;
     cuda_fault why;
     (void)cuda.bind(u->e->gpu, &why);
@@ -250,20 +365,32 @@ static pudle_status take(pudle_unroll *u, void *to, int64_t count, size_t width)
 static pudle_status take_all(pudle_unroll *u)
 {
     const pudle_unroll_spec *n = &u->spec;
-    const size_t w = width_of(u);
-    const int64_t code = n->rows * n->atoms, square = n->atoms * n->atoms;
-    const cuda_code shape = { n->atoms, 1, code };
-    const struct { void *to; int64_t count; size_t width; } wanted[] = {
-        { &u->gram, square, w },           { &u->x, n->rows * n->features, w },  { &u->c, code, w },
-        { &u->q, code, w },                { &u->z, code, w },                   { &u->step, n->layers, sizeof(double) },
-        { &u->tape, u->slots * code, w },  { &u->u, code, w },                   { &u->w, code, w },
-        { &u->us, u->chunk * code, w },    { &u->zs, u->chunk * code, w },       { &u->outer, square, w },
-        { &u->up, code, w },               { &u->partial, n->levels * n->atoms * cuda_chunks(&shape), sizeof(double) },
+    const size_t w = width_of(u), back = n->depth ? w : 0, filters = dense(u) ? 0 : w;
+    const int64_t code = n->rows * n->atoms, image = n->rows * n->features, square = n->atoms * n->atoms;
+    const cuda_code shape = code_of(u, n->rows);
+    const struct { void *to; int64_t count; size_t width; } wanted[] = { /* width 0: not wanted */
+        { &u->gram, square, w - filters },
+        { &u->x, image, w },
+        { &u->c, code, w },
+        { &u->q, code, w },
+        { &u->z, code, w },
+        { &u->step, n->layers, sizeof(double) },
+        { &u->image, image, filters },
+        { &u->tape, u->slots * code, back },
+        { &u->u, code, back },
+        { &u->w, code, back },
+        { &u->us, u->chunk * code, back },
+        { &u->zs, u->chunk * code, back },
+        { &u->outer, dense(u) ? square : u->weights, back },
+        { &u->up, code, back },
+        { &u->partial, n->levels * u->atoms * cuda_chunks(&shape), back ? sizeof(double) : 0 },
+        { &u->images, n->depth * image, back && filters ? w : 0 },
+        { &u->hs, u->chunk * image, back && filters ? w : 0 },
     };
-    const size_t forward_only = 6, count = n->depth ? sizeof wanted / sizeof *wanted : forward_only;
     pudle_status s = PUDLE_OK;
-    for (size_t i = 0; i < count && !s; i++)
-        s = take(u, wanted[i].to, wanted[i].count, wanted[i].width);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
+        if (wanted[i].width)
+            s = take(u, wanted[i].to, wanted[i].count, wanted[i].width);
     for (int k = 0; k < n->levels && n->depth && !s; k++)
         s = take(u, &u->level_sum[k], n->layers * u->level_cols[k], sizeof(double));
     return s;
@@ -272,7 +399,7 @@ static pudle_status take_all(pudle_unroll *u)
 /* A product with G costs p^2, two with D cost 2 m p; but up to a few thousand atoms launches cost more than either. */
 static bool pays(const pudle_unroll_spec *spec)
 {
-    return spec->atoms <= 2 * spec->features || spec->atoms <= 2048;
+    return spec->conv || spec->atoms <= 2 * spec->features || spec->atoms <= 2048;
 }
 
 static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
@@ -297,7 +424,13 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
     u->prox = prox;
     u->held = sizeof *u;
     u->slots = spec->depth < spec->layers ? spec->depth + 1 : spec->depth; /* z_{T-K} is wanted as well, unless it is 0 */
-    u->chunk = (CHUNK_ROWS + spec->rows - 1) / spec->rows;
+    u->atoms = spec->conv ? spec->conv->atoms : spec->atoms;
+    u->inner = spec->atoms / u->atoms;
+    u->weights = pudle_count(&spec->dictionary);
+    if (spec->conv)
+        u->conv = *spec->conv;
+    const double most = chunk_bytes / ((double)(spec->rows * spec->atoms) * (double)width_of(u));
+    u->chunk = !spec->conv ? (CHUNK_ROWS + spec->rows - 1) / spec->rows : most < 1 ? 1 : most > (double)spec->depth ? spec->depth : (int64_t)most;
     if (u->chunk > spec->depth)
         u->chunk = spec->depth;
     for (int k = 0; k < spec->levels; k++)
@@ -328,7 +461,7 @@ static pudle_status unroll_refresh(pudle_unroll *u, int64_t samples)
     u->gathered = false;
     if (!s && !cuda.upload(e->gpu, u->step, u->spec.step, (size_t)u->spec.layers * sizeof(double), &why))
         s = cuda_failed(e, "unroll", &why);
-    return s ? s : product(u, true, false, 1, &d, &d, 0, &g);
+    return s || !dense(u) ? s : product(u, true, false, 1, &d, &d, 0, &g);
 }
 
 static pudle_status unroll_forward(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
@@ -343,42 +476,51 @@ static pudle_status unroll_forward(pudle_unroll *u, pudle_exec *lane, int64_t in
     return s ? s : cuda_copy(lane, &cz, z);
 }
 
-/* The decoder's product stays a product: codes are dense here. */
+/* The decoder's product stays a product: codes are not sparse here. */
 static pudle_status unroll_decode(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *estimate)
 {
-    const pudle_view z = matrix(u->z, u->spec.dtype, estimate->shape[0], u->spec.atoms), d = dictionary(u);
+    const pudle_view z = codes(u, u->z, estimate->shape[0]);
+    const pudle_cview cz = pudle_const(&z);
     (void)lane, (void)index;
-    return product(u, false, true, 1, &z, &d, 0, estimate);
+    return synthesis(u, &cz, estimate);
+}
+
+/* What replayed launches have left, to its places: x w' and the gradient of the filters, and the sums for the levels. */
+static pudle_status hand_over(pudle_unroll *u, int64_t rows, const pudle_view *gradient, const pudle_view *gtheta)
+{
+    const pudle_view w = codes(u, u->w, rows), x = pictures(u, u->x, rows);
+    const pudle_cview cw = pudle_const(&w), cx = pudle_const(&x);
+    pudle_cview own = pudle_const(gradient);
+    own.data = u->outer;
+    pudle_status s = dense(u) ? outer_product(u, 1, &cx, &cw, gradient) : cuda_axpby(&u->e->base, 1, &own, 1, gradient);
+    for (int k = 0; k < u->spec.levels && gtheta && !s; k++) {
+        const pudle_view all = matrix(u->level_sum[k], PUDLE_F64, u->spec.layers, u->level_cols[k]);
+        const pudle_cview part = pudle_const(&all);
+        s = cuda_axpby(&u->e->base, 1, &part, 1, &gtheta[k]);
+    }
+    return s;
 }
 
 static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *residual, const pudle_view *direct,
                                    const pudle_view *gradient, const pudle_view *gtheta)
 {
-    const int64_t rows = direct->shape[0], p = u->spec.atoms;
-    const pudle_view own = matrix(u->u, u->spec.dtype, rows, p), outer = matrix(u->outer, u->spec.dtype, p, p), w = matrix(u->w, u->spec.dtype, rows, p),
-                     x = matrix(u->x, u->spec.dtype, rows, u->spec.features), z = matrix(u->z, u->spec.dtype, rows, p), d = dictionary(u);
-    const pudle_cview given = pudle_const(direct), cz = pudle_const(&z), cd = pudle_const(&d);
+    const int64_t rows = direct->shape[0];
+    const pudle_view own = codes(u, u->u, rows), z = codes(u, u->z, rows), outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms);
+    const pudle_cview given = pudle_const(direct), cz = pudle_const(&z);
     const bool sums = gtheta && u->spec.levels;
     (void)index;
     pudle_status s = cuda_copy(lane, &given, &own);
     if (!s)
-        s = cuda_gemm_run(lane, false, false, 1, residual, &cd, 1, &own);
+        s = analysis(u, residual, 1, &own);
     if (!s)
-        s = cuda_gemm_run(lane, true, false, 1, residual, &cz, 1, gradient);
-    if (!s && !u->gathered)
+        s = outer_product(u, 1, residual, &cz, gradient);
+    if (!s && dense(u) && !u->gathered)
         s = cuda_fill(lane, 0, &outer);
     if (s || !rows)
         return s;
     u->gathered = true;
     s = play(u, sums ? ADJOINT_LEVELS : ADJOINT, rows);
-    if (!s)
-        s = product(u, true, false, 1, &x, &w, 1, gradient);
-    for (int k = 0; k < u->spec.levels && sums && !s; k++) {
-        const pudle_view all = matrix(u->level_sum[k], PUDLE_F64, u->spec.layers, u->level_cols[k]);
-        const pudle_cview part = pudle_const(&all);
-        s = cuda_axpby(lane, 1, &part, 1, &gtheta[k]);
-    }
-    return s;
+    return s ? s : hand_over(u, rows, gradient, sums ? gtheta : NULL);
 }
 
 /* gradient -= scale D (P + P') */
@@ -386,7 +528,7 @@ static pudle_status unroll_finish(pudle_unroll *u, double scale, const pudle_vie
 {
     const pudle_view outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms), d = dictionary(u);
     pudle_status s = PUDLE_OK;
-    if (!u->gathered)
+    if (!u->gathered || !dense(u))
         return s;
     s = product(u, false, false, -scale, &d, &outer, 1, gradient);
     return s ? s : product(u, false, true, -scale, &d, &outer, 1, gradient);
@@ -399,6 +541,7 @@ static size_t unroll_bytes(const pudle_unroll *u)
 
 const pudle_unroll_ops cuda_unroll_ops = {
     .size = sizeof(pudle_unroll_ops),
+    .flags = PUDLE_UNROLL_CONV,
     .create = unroll_create,
     .destroy = unroll_destroy,
     .refresh = unroll_refresh,
