@@ -41,6 +41,7 @@ struct pudle_unroll {
     void *u, *up, *w, *us, *zs, *outer;     /* (rows, p) three times; (chunk rows, p) twice; (p, p) or like D */
     void *image, *images, *hs;              /* for filters: (rows, m); (depth, rows, m): D z_{t-1}, the last layer first; (chunk rows, m) */
     double *step, *level_sum[CUDA_LEVELS], *partial; /* (T); (T, cols); for sums of levels */
+    double *host_step;      /* what `step` holds; NULL: nothing yet */
     recording recording[GRAPHS];
     int recordings, next;
     bool gathered, direct;  /* outer holds something; recording has failed: launch one by one */
@@ -347,6 +348,8 @@ static void unroll_destroy(pudle_unroll *u)
     for (int k = 0; k < CUDA_LEVELS; k++)
         if (u->level_sum[k])
             cuda.free(u->e->gpu, u->level_sum[k]);
+    if (u->host_step)
+        host->free(host->ctx, u->host_step);
     host->free(host->ctx, u);
 }
 
@@ -451,16 +454,32 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
 
 /* --------------------------------------------------------------- operation */
 
+/* Only where they have changed, for the host waits until they are there. */
+static pudle_status send_steps(pudle_unroll *u)
+{
+    const pudle_host *host = u->e->base.host;
+    const size_t bytes = (size_t)u->spec.layers * sizeof(double);
+    cuda_fault why;
+    if (u->host_step && !memcmp(u->host_step, u->spec.step, bytes))
+        return PUDLE_OK;
+    if (!u->host_step && !(u->host_step = host->alloc(host->ctx, bytes)))
+        return FAIL(&u->e->base, PUDLE_ERR_NOMEM, "unroll: out of memory for %lld layers", (long long)u->spec.layers);
+    memset(u->host_step, 0xff, bytes); /* NaN: equal to no steps */
+    if (!cuda.upload(u->e->gpu, u->step, u->spec.step, bytes, &why))
+        return cuda_failed(u->e, "unroll", &why);
+    memcpy(u->host_step, u->spec.step, bytes);
+    return PUDLE_OK;
+}
+
 static pudle_status unroll_refresh(pudle_unroll *u, int64_t samples)
 {
     cuda_exec *e = u->e;
-    cuda_fault why;
     const pudle_view g = matrix(u->gram, u->spec.dtype, u->spec.atoms, u->spec.atoms), d = dictionary(u);
     pudle_status s = cuda_begin(e, "unroll");
     (void)samples;
     u->gathered = false;
-    if (!s && !cuda.upload(e->gpu, u->step, u->spec.step, (size_t)u->spec.layers * sizeof(double), &why))
-        s = cuda_failed(e, "unroll", &why);
+    if (!s)
+        s = send_steps(u);
     return s || !dense(u) ? s : product(u, true, false, 1, &d, &d, 0, &g);
 }
 
