@@ -213,11 +213,53 @@ static void libraries(void **state)
     }
 }
 
+/* cuDNN's own idea of a shape, which needs no device: the codes of a valid correlation with stride are as large as pudle_conv says. */
+static void descriptors(void **state)
+{
+    int (*tensor)(void **), (*filter)(void **), (*conv)(void **), (*set_tensor)(void *, int, int, int, int, int, int),
+        (*set_filter)(void *, int, int, int, int, int, int), (*set_conv)(void *, int, int, int, int, int, int, int, int),
+        (*output)(void *, void *, void *, int *, int *, int *, int *);
+    const struct { const char *name; void *to; } wanted[] = {
+        { "cudnnCreateTensorDescriptor", &tensor },          { "cudnnCreateFilterDescriptor", &filter },
+        { "cudnnCreateConvolutionDescriptor", &conv },       { "cudnnSetTensor4dDescriptor", &set_tensor },
+        { "cudnnSetFilter4dDescriptor", &set_filter },       { "cudnnSetConvolution2dDescriptor", &set_conv },
+        { "cudnnGetConvolution2dForwardOutputDim", &output },
+    };
+    (void)state;
+    if (access(PD_CUDA_LIB "/libcudnn.so", R_OK)) {
+        print_message("# SKIP libcudnn.so is not installed\n");
+        skip();
+    }
+    void *lib = dlopen(PD_CUDA_LIB "/libcudnn.so", RTLD_LAZY | RTLD_LOCAL);
+    if (!lib)
+        fail_msg("%s", dlerror());
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        void *at = dlsym(lib, wanted[i].name);
+        assert_non_null(at);
+        memcpy(wanted[i].to, &at, sizeof at);
+    }
+    for (int kernel = 1; kernel < 6; kernel++)
+        for (int stride = 1; stride < 4; stride++)
+            for (int size = kernel; size < 20; size += 3) {
+                void *x = NULL, *w = NULL, *c = NULL;
+                int n = 0, k = 0, p = 0, q = 0;
+                assert_int_equal(tensor(&x), 0);
+                assert_int_equal(filter(&w), 0);
+                assert_int_equal(conv(&c), 0);
+                assert_int_equal(set_tensor(x, 0, 0, 3, 2, 1 + (size - 1) / 2 + kernel, size), 0); /* NCHW, float */
+                assert_int_equal(set_filter(w, 0, 0, 5, 2, 1, kernel), 0);
+                assert_int_equal(set_conv(c, 0, 0, 1, stride, 1, 1, 1, 0), 0); /* cross-correlation, float */
+                assert_int_equal(output(c, x, w, &n, &k, &p, &q), 0);
+                assert_true(n == 3 && k == 5 && p == 1 + (size - 1) / 2 + kernel && q == (size - kernel) / stride + 1);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets), cmocka_unit_test(cache),      cmocka_unit_test(cut),       cmocka_unit_test(grids),
         cmocka_unit_test(products), cmocka_unit_test(algorithms), cmocka_unit_test(libraries),
+        cmocka_unit_test(descriptors),
     };
     return cmocka_run_group_tests_name("cuda", tests, NULL, NULL);
 }

@@ -492,6 +492,18 @@ static bool dnn_ready(cuda_gpu *gpu, cuda_fault *why)
     return gpu->dnn || (open_dnn(why) && DNN(cudnnCreate, &gpu->dnn) && DNN(cudnnSetStream, gpu->dnn, gpu->stream));
 }
 
+/* Winograd's products of small filters lose digits that float has; who wants speed for digits sets tf32. */
+static bool exact(int which, int algorithm)
+{
+    switch (which) {
+    case CUDA_FORWARD: return algorithm != CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD && algorithm != CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED;
+    case CUDA_BACKWARD_DATA:
+        return algorithm != CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD && algorithm != CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED;
+    default:
+        return algorithm != CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD && algorithm != CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED;
+    }
+}
+
 #define PERF_LIST(TYPE, CALL, ...)                                                                                       \
     {                                                                                                                    \
         TYPE perf[16];                                                                                                   \
@@ -499,7 +511,7 @@ static bool dnn_ready(cuda_gpu *gpu, cuda_fault *why)
         good = DNN(CALL, gpu->dnn, __VA_ARGS__, 16, &got, perf);                                                         \
         for (int i = 0; good && i < got && *count < room; i++)                                                           \
             list[(*count)++] = (cuda_algorithm){ (int)perf[i].algo, perf[i].memory, perf[i].status == CUDNN_STATUS_SUCCESS && \
-                                                 (gpu->tf32 || perf[i].mathType != CUDNN_TENSOR_OP_MATH),                \
+                                                 (gpu->tf32 || (perf[i].mathType != CUDNN_TENSOR_OP_MATH && exact(which, (int)perf[i].algo))), \
                                                  perf[i].determinism == CUDNN_DETERMINISTIC };                           \
     }
 
