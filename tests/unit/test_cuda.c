@@ -216,14 +216,15 @@ static void libraries(void **state)
 /* cuDNN's own idea of a shape, which needs no device: the codes of a valid correlation with stride are as large as pudle_conv says. */
 static void descriptors(void **state)
 {
-    int (*tensor)(void **), (*filter)(void **), (*conv)(void **), (*set_tensor)(void *, int, int, int, int, int, int),
+    int (*tensor)(void **), (*filter)(void **), (*conv)(void **), (*no_tensor)(void *), (*no_filter)(void *), (*no_conv)(void *), (*set_tensor)(void *, int, int, int, int, int, int),
         (*set_filter)(void *, int, int, int, int, int, int), (*set_conv)(void *, int, int, int, int, int, int, int, int),
         (*output)(void *, void *, void *, int *, int *, int *, int *);
     const struct { const char *name; void *to; } wanted[] = {
         { "cudnnCreateTensorDescriptor", &tensor },          { "cudnnCreateFilterDescriptor", &filter },
         { "cudnnCreateConvolutionDescriptor", &conv },       { "cudnnSetTensor4dDescriptor", &set_tensor },
         { "cudnnSetFilter4dDescriptor", &set_filter },       { "cudnnSetConvolution2dDescriptor", &set_conv },
-        { "cudnnGetConvolution2dForwardOutputDim", &output },
+        { "cudnnGetConvolution2dForwardOutputDim", &output }, { "cudnnDestroyTensorDescriptor", &no_tensor },
+        { "cudnnDestroyFilterDescriptor", &no_filter },      { "cudnnDestroyConvolutionDescriptor", &no_conv },
     };
     (void)state;
     if (access(PD_CUDA_LIB "/libcudnn.so", R_OK)) {
@@ -251,6 +252,9 @@ static void descriptors(void **state)
                 assert_int_equal(set_conv(c, 0, 0, 1, stride, 1, 1, 1, 0), 0); /* cross-correlation, float */
                 assert_int_equal(output(c, x, w, &n, &k, &p, &q), 0);
                 assert_true(n == 3 && k == 5 && p == 1 + (size - 1) / 2 + kernel && q == (size - kernel) / stride + 1);
+                assert_int_equal(no_tensor(x), 0);
+                assert_int_equal(no_filter(w), 0);
+                assert_int_equal(no_conv(c), 0);
             }
 }
 
