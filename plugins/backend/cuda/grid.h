@@ -33,9 +33,11 @@ typedef long long int64_t;
 #else
 #include <math.h>
 #include <stdint.h>
+#ifndef PUDLE_DIRECT
 #include <stdlib.h>
 #include <new>
 #include <tuple>
+#endif
 static long long pudle_grid = 1;
 static int pudle_width = 1;
 #define PUDLE_DEVICE static inline
@@ -48,6 +50,9 @@ static int pudle_width = 1;
 #define PUDLE_SHARED
 #define PUDLE_SYNC (void)0
 #define PUDLE_OPTIONS const pudle_options &
+#ifdef PUDLE_DIRECT /* called as they are: less to compile */
+#define PUDLE_CALLABLE(name)
+#else
 template <typename... A> struct pudle_bound {
     void (*f)(A...);
     std::tuple<typename std::decay<A>::type...> a;
@@ -60,6 +65,7 @@ template <typename... A> static inline void pudle_again(void (*)(A...), void *bo
     extern "C" void *name##_bind(void **a) { return pudle_bind(name, a); } \
     extern "C" void name##_again(long long grid, int width, void *bound) { pudle_grid = grid; pudle_width = width; pudle_again(name, bound); } \
     extern "C" void name##_call(long long grid, int width, void **a) { void *b = name##_bind(a); name##_again(grid, width, b); free(b); }
+#endif
 #endif
 /* The sum over the block of part[0 .. width), left in part[0]. In a fixed order, whatever runs first. */
 #define PUDLE_TREE(part) for (int half = PUDLE_WIDTH / 2; half > 0; half /= 2) { PUDLE_THREADS(t, n) { if (t < half && n) part[t] += part[t + half]; } PUDLE_SYNC; }
