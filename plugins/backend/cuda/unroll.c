@@ -560,7 +560,6 @@ static size_t unroll_bytes(const pudle_unroll *u)
 
 const pudle_unroll_ops cuda_unroll_ops = {
     .size = sizeof(pudle_unroll_ops),
-    .flags = PUDLE_UNROLL_CONV,
     .create = unroll_create,
     .destroy = unroll_destroy,
     .refresh = unroll_refresh,
