@@ -510,9 +510,15 @@ static bool errors(pd_trial *t)
         mixed = { .what = COPY, .x = pudle_const(&x.view), .out = &w.view },
         dot = { .what = DOT, .x = pudle_const(&x.view), .y = pudle_const(&y.view) },
         axis = { .what = NORMALIZE, .axis = 7, .a = 1, .out = &x.view };
-    return complains(t, &b, &inner, "gemm of (3, 5) and (4, 5), not transposed") && complains(t, &b, &copy, "copy of (3, 5) to (4, 5)") &&
-           complains(t, &b, &mixed, "copy of f64 to f32") && complains(t, &b, &dot, "dot of (3, 5) and (4, 5)") &&
-           complains(t, &b, &axis, "normalize along axis 7") && (pd_bench_close(&b), true);
+    if (!complains(t, &b, &inner, "gemm of (3, 5) and (4, 5), not transposed") || !complains(t, &b, &copy, "copy of (3, 5) to (4, 5)") ||
+        !complains(t, &b, &mixed, "copy of f64 to f32") || !complains(t, &b, &dot, "dot of (3, 5) and (4, 5)") ||
+        !complains(t, &b, &axis, "normalize along axis 7"))
+        return false;
+    matrix *all[] = { &x, &y, &z, &w };
+    for (int i = 0; i < 4; i++)
+        matrix_free(&b, all[i]);
+    pd_bench_close(&b);
+    return true;
 }
 
 const pd_test pd_backend_tests[] = {

@@ -330,19 +330,44 @@ static pudle_status check_group(pudle_exec *exec, const char *op, const char *na
     return PUDLE_OK;
 }
 
-pudle_status host_prox_apply(pudle_exec *exec, const pudle_instance *prox, double tau, const pudle_cview *theta,
-                             const pudle_cview *v, const pudle_view *p)
+pudle_status host_check_prox_apply(pudle_exec *exec, const pudle_instance *prox, const pudle_cview *v, const pudle_view *p,
+                                   const pudle_prox_kernel **kernel)
 {
-    const pudle_prox_kernel *kernel = NULL;
     pudle_cview cp;
-    pudle_status s = prox_kernel(exec, "prox_apply", prox, &kernel);
+    pudle_status s = prox_kernel(exec, "prox_apply", prox, kernel);
     if (!s && (!v || !p))
         s = FAIL(exec, PUDLE_ERR_ARG, "prox_apply: v and p must both be given");
     if (!s)
         s = check_group(exec, "prox_apply", "v|p", (const pudle_cview *const[]){ v, host_const(p, &cp) }, 2);
-    if (!s && !kernel->apply)
+    if (!s && !(*kernel)->apply)
         s = no_kernel(exec, "prox_apply", prox);
+    return s;
+}
+
+pudle_status host_prox_apply(pudle_exec *exec, const pudle_instance *prox, double tau, const pudle_cview *theta,
+                             const pudle_cview *v, const pudle_view *p)
+{
+    const pudle_prox_kernel *kernel = NULL;
+    const pudle_status s = host_check_prox_apply(exec, prox, v, p, &kernel);
     return s ? s : kernel->apply(prox->self, exec, tau, theta, v, p);
+}
+
+pudle_status host_check_prox_vjp(pudle_exec *exec, const pudle_instance *prox, const pudle_cview *v, const pudle_cview *p,
+                                 const pudle_cview *g, const pudle_view *gv, const pudle_prox_kernel **kernel)
+{
+    pudle_cview cgv;
+    const pudle_status s = prox_kernel(exec, "prox_vjp", prox, kernel);
+    if (s)
+        return s;
+    const int32_t needs = ((const pudle_prox_ops *)prox->desc->ops)->vjp_needs;
+    if (!(*kernel)->vjp || needs == PUDLE_VJP_NONE)
+        return FAIL(exec, PUDLE_ERR_UNSUPPORTED,
+                    "prox_vjp: '%s' has no derivative; choose a gradient that does not go through it",
+                    prox->desc->name);
+    if (!g || !gv || (!v && (needs & PUDLE_VJP_INPUT)) || (!p && (needs & PUDLE_VJP_OUTPUT)))
+        return FAIL(exec, PUDLE_ERR_ARG, "prox_vjp: '%s' needs g, gv%s%s", prox->desc->name,
+                    needs & PUDLE_VJP_INPUT ? ", v" : "", needs & PUDLE_VJP_OUTPUT ? ", p" : "");
+    return check_group(exec, "prox_vjp", "v|p|g|gv", (const pudle_cview *const[]){ v, p, g, host_const(gv, &cgv) }, 4);
 }
 
 pudle_status host_prox_vjp(pudle_exec *exec, const pudle_instance *prox, double tau, const pudle_cview *theta,
@@ -350,19 +375,7 @@ pudle_status host_prox_vjp(pudle_exec *exec, const pudle_instance *prox, double 
                            const pudle_view *gtheta)
 {
     const pudle_prox_kernel *kernel = NULL;
-    pudle_cview cgv;
-    pudle_status s = prox_kernel(exec, "prox_vjp", prox, &kernel);
-    if (s)
-        return s;
-    const int32_t needs = ((const pudle_prox_ops *)prox->desc->ops)->vjp_needs;
-    if (!kernel->vjp || needs == PUDLE_VJP_NONE)
-        return FAIL(exec, PUDLE_ERR_UNSUPPORTED,
-                    "prox_vjp: '%s' has no derivative; choose a gradient that does not go through it",
-                    prox->desc->name);
-    if (!g || !gv || (!v && (needs & PUDLE_VJP_INPUT)) || (!p && (needs & PUDLE_VJP_OUTPUT)))
-        return FAIL(exec, PUDLE_ERR_ARG, "prox_vjp: '%s' needs g, gv%s%s", prox->desc->name,
-                    needs & PUDLE_VJP_INPUT ? ", v" : "", needs & PUDLE_VJP_OUTPUT ? ", p" : "");
-    s = check_group(exec, "prox_vjp", "v|p|g|gv", (const pudle_cview *const[]){ v, p, g, host_const(gv, &cgv) }, 4);
+    const pudle_status s = host_check_prox_vjp(exec, prox, v, p, g, gv, &kernel);
     return s ? s : kernel->vjp(prox->self, exec, tau, theta, v, p, g, gv, gtheta);
 }
 
@@ -377,63 +390,116 @@ static pudle_status check_loss(pudle_exec *exec, const char *op, const pudle_cvi
     return s;
 }
 
-pudle_status host_loss_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred,
-                             const pudle_cview *target, double *sum)
+pudle_status host_check_loss_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target, double *sum,
+                                   const pudle_loss_kernel **kernel)
 {
-    const pudle_loss_kernel *kernel = NULL;
-    pudle_status s = loss_kernel(exec, "loss_value", loss, &kernel);
+    pudle_status s = loss_kernel(exec, "loss_value", loss, kernel);
     if (!s)
         s = check_loss(exec, "loss_value", pred, target);
     if (!s && !sum)
         s = FAIL(exec, PUDLE_ERR_ARG, "loss_value: no place for the result");
-    if (!s && !kernel->value)
+    if (!s && !(*kernel)->value)
         s = no_kernel(exec, "loss_value", loss);
+    return s;
+}
+
+pudle_status host_loss_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred,
+                             const pudle_cview *target, double *sum)
+{
+    const pudle_loss_kernel *kernel = NULL;
+    const pudle_status s = host_check_loss_value(exec, loss, pred, target, sum, &kernel);
     return s ? s : kernel->value(loss->self, exec, pred, target, sum);
 }
 
-pudle_status host_loss_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
-                            const pudle_view *g)
+pudle_status host_check_loss_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target, const pudle_view *g,
+                                  const pudle_loss_kernel **kernel)
 {
-    const pudle_loss_kernel *kernel = NULL;
     pudle_cview cg;
-    pudle_status s = loss_kernel(exec, "loss_grad", loss, &kernel);
+    pudle_status s = loss_kernel(exec, "loss_grad", loss, kernel);
     if (!s)
         s = check_loss(exec, "loss_grad", pred, target);
     if (!s && !g)
         s = FAIL(exec, PUDLE_ERR_ARG, "loss_grad: g is missing");
     if (!s)
         s = check_group(exec, "loss_grad", "pred|g", (const pudle_cview *const[]){ pred, host_const(g, &cg) }, 2);
-    if (!s && !kernel->grad)
+    if (!s && !(*kernel)->grad)
         s = no_kernel(exec, "loss_grad", loss);
+    return s;
+}
+
+pudle_status host_loss_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
+                            const pudle_view *g)
+{
+    const pudle_loss_kernel *kernel = NULL;
+    const pudle_status s = host_check_loss_grad(exec, loss, pred, target, g, &kernel);
     return s ? s : kernel->grad(loss->self, exec, pred, target, g);
 }
 
-pudle_status host_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
-                           const pudle_cview *u, const pudle_view *hu)
+pudle_status host_check_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
+                                 const pudle_cview *u, const pudle_view *hu, const pudle_loss_kernel **kernel)
 {
-    const pudle_loss_kernel *kernel = NULL;
     pudle_cview chu;
-    pudle_status s = loss_kernel(exec, "loss_hvp", loss, &kernel);
+    pudle_status s = loss_kernel(exec, "loss_hvp", loss, kernel);
     if (!s)
         s = check_loss(exec, "loss_hvp", pred, target);
     if (!s && (!u || !hu))
         s = FAIL(exec, PUDLE_ERR_ARG, "loss_hvp: u and hu must both be given");
     if (!s)
         s = check_group(exec, "loss_hvp", "pred|u|hu", (const pudle_cview *const[]){ pred, u, host_const(hu, &chu) }, 3);
-    if (!s && !kernel->hvp)
+    if (!s && !(*kernel)->hvp)
         s = no_kernel(exec, "loss_hvp", loss);
+    return s;
+}
+
+pudle_status host_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
+                           const pudle_cview *u, const pudle_view *hu)
+{
+    const pudle_loss_kernel *kernel = NULL;
+    const pudle_status s = host_check_loss_hvp(exec, loss, pred, target, u, hu, &kernel);
     return s ? s : kernel->hvp(loss->self, exec, pred, target, u, hu);
+}
+
+bool host_identity_hessian(pudle_exec *exec, const pudle_instance *loss, int32_t dtype)
+{
+    enum { N = 32 };
+    const uint64_t needed = PUDLE_LOSS_QUADRATIC | PUDLE_LOSS_SEPARABLE;
+    double probe[2][N], zeros[N] = { 0 }, gaps[N];
+    if ((loss->desc->caps & needed) != needed)
+        return false;
+    for (int i = 0; i < N; i++) {
+        const double value = (i % 2 ? 1 : -1) * (0.375 + 0.0625 * i), gap = i % 3 ? value : NAN;
+        if (dtype == PUDLE_F64) {
+            probe[0][i] = value;
+            gaps[i] = gap; /* a loss that passes over gaps in the data is not plain least squares */
+        } else {
+            ((float *)probe[0])[i] = (float)value;
+            ((float *)gaps)[i] = (float)gap;
+        }
+    }
+    pudle_view h = { .data = probe[1], .dtype = dtype, .rank = 2, .shape = { 1, N }, .stride = { N, 1 } };
+    pudle_cview pred = pudle_const(&h), x = pred, v = pred;
+    pred.data = zeros;
+    x.data = gaps;
+    v.data = probe[0];
+    return !host_loss_hvp(exec, loss, &pred, &x, &v, &h) && !memcmp(probe[0], probe[1], N * pudle_dtype_size(dtype));
+}
+
+pudle_status host_check_loss_mean(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m,
+                                  const pudle_loss_kernel **kernel)
+{
+    pudle_cview cm;
+    pudle_status s = loss_kernel(exec, "loss_mean", loss, kernel);
+    if (!s && (!pred || !m))
+        s = FAIL(exec, PUDLE_ERR_ARG, "loss_mean: pred and m must both be given");
+    if (!s)
+        s = check_group(exec, "loss_mean", "pred|m", (const pudle_cview *const[]){ pred, host_const(m, &cm) }, 2);
+    return s;
 }
 
 pudle_status host_loss_mean(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m)
 {
     const pudle_loss_kernel *kernel = NULL;
-    pudle_cview cm;
-    pudle_status s = loss_kernel(exec, "loss_mean", loss, &kernel);
-    if (!s && (!pred || !m))
-        s = FAIL(exec, PUDLE_ERR_ARG, "loss_mean: pred and m must both be given");
-    if (!s)
-        s = check_group(exec, "loss_mean", "pred|m", (const pudle_cview *const[]){ pred, host_const(m, &cm) }, 2);
+    const pudle_status s = host_check_loss_mean(exec, loss, pred, m, &kernel);
     if (s)
         return s;
     if (PUDLE_HAS(kernel, pudle_loss_kernel, mean) && kernel->mean)
@@ -443,14 +509,21 @@ pudle_status host_loss_mean(pudle_exec *exec, const pudle_instance *loss, const 
     return PUDLE_OK;
 }
 
-pudle_status host_code_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, double *sum)
+pudle_status host_check_code_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, double *sum,
+                                   const pudle_loss_kernel **kernel)
 {
-    const pudle_loss_kernel *kernel = NULL;
-    pudle_status s = loss_kernel(exec, "code_value", loss, &kernel);
+    pudle_status s = loss_kernel(exec, "code_value", loss, kernel);
     if (!s)
         s = check_plain(exec, "code_value", "z", z);
     if (!s && !sum)
         s = FAIL(exec, PUDLE_ERR_ARG, "code_value: no place for the result");
+    return s;
+}
+
+pudle_status host_code_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, double *sum)
+{
+    const pudle_loss_kernel *kernel = NULL;
+    const pudle_status s = host_check_code_value(exec, loss, z, sum, &kernel);
     if (s)
         return s;
     if (PUDLE_HAS(kernel, pudle_loss_kernel, code_value) && kernel->code_value)
@@ -459,15 +532,22 @@ pudle_status host_code_value(pudle_exec *exec, const pudle_instance *loss, const
     return PUDLE_OK;
 }
 
-pudle_status host_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g)
+pudle_status host_check_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g,
+                                  const pudle_loss_kernel **kernel)
 {
-    const pudle_loss_kernel *kernel = NULL;
     pudle_cview cg;
-    pudle_status s = loss_kernel(exec, "code_grad", loss, &kernel);
+    pudle_status s = loss_kernel(exec, "code_grad", loss, kernel);
     if (!s && (!z || !g))
         s = FAIL(exec, PUDLE_ERR_ARG, "code_grad: z and g must both be given");
     if (!s)
         s = check_group(exec, "code_grad", "z|g", (const pudle_cview *const[]){ z, host_const(g, &cg) }, 2);
+    return s;
+}
+
+pudle_status host_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g)
+{
+    const pudle_loss_kernel *kernel = NULL;
+    const pudle_status s = host_check_code_grad(exec, loss, z, g, &kernel);
     if (s)
         return s;
     if (PUDLE_HAS(kernel, pudle_loss_kernel, code_grad) && kernel->code_grad)

@@ -40,6 +40,29 @@ pudle_status host_check_conv(pudle_exec *exec, const char *op, const pudle_conv 
                              const pudle_cview *image);
 pudle_status host_check_work(pudle_exec *exec, const pudle_work *work);
 
+/* What a prox or a loss is called with, and its "host" kernel, which has the function asked for. The memory itself is not looked
+ * at: a backend elsewhere may ask too. */
+pudle_status host_check_prox_apply(pudle_exec *exec, const pudle_instance *prox, const pudle_cview *v, const pudle_view *p,
+                                   const pudle_prox_kernel **kernel);
+pudle_status host_check_prox_vjp(pudle_exec *exec, const pudle_instance *prox, const pudle_cview *v, const pudle_cview *p,
+                                 const pudle_cview *g, const pudle_view *gv, const pudle_prox_kernel **kernel);
+pudle_status host_check_loss_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target, double *sum,
+                                   const pudle_loss_kernel **kernel);
+pudle_status host_check_loss_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
+                                  const pudle_view *g, const pudle_loss_kernel **kernel);
+pudle_status host_check_loss_hvp(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target,
+                                 const pudle_cview *u, const pudle_view *hu, const pudle_loss_kernel **kernel);
+/* mean, code_value and code_grad are optional: the kernel may lack them. */
+pudle_status host_check_loss_mean(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m,
+                                  const pudle_loss_kernel **kernel);
+pudle_status host_check_code_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, double *sum,
+                                   const pudle_loss_kernel **kernel);
+pudle_status host_check_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g,
+                                  const pudle_loss_kernel **kernel);
+
+/** Is the Hessian of a loss the identity, so that its gradient is pred - target? Asked of the loss itself. */
+bool host_identity_hessian(pudle_exec *exec, const pudle_instance *loss, int32_t dtype);
+
 /** The read-only view; NULL stays NULL. */
 static inline const pudle_cview *host_const(const pudle_view *v, pudle_cview *store)
 {

@@ -44,6 +44,7 @@ typedef struct nvrtc {
     int (*log_size)(void *, size_t *);
     int (*log)(void *, char *);
     int (*cubin_size)(void *, size_t *);
+    int (*ptx_size)(void *, size_t *);
     int (*destroy)(void **);
 } nvrtc;
 
@@ -65,27 +66,38 @@ static bool find_compiler(void)
         lib = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
     return lib && find(lib, "nvrtcCreateProgram", &rtc.create) && find(lib, "nvrtcCompileProgram", &rtc.compile) &&
            find(lib, "nvrtcGetProgramLogSize", &rtc.log_size) && find(lib, "nvrtcGetProgramLog", &rtc.log) &&
-           find(lib, "nvrtcGetCUBINSize", &rtc.cubin_size) && find(lib, "nvrtcDestroyProgram", &rtc.destroy);
+           find(lib, "nvrtcGetCUBINSize", &rtc.cubin_size) &&
+           find(lib, "nvrtcGetPTXSize", &rtc.ptx_size) && find(lib, "nvrtcDestroyProgram", &rtc.destroy);
 }
 
-static void compile_for_device(const pudle_desc *desc)
+static void compile_for(const char *text, const char *name, const char *arch)
 {
-    static const char *const options[] = { "--gpu-architecture=sm_90", "--std=c++17" };
-    char *text = NULL;
+    const char *const options[] = { arch, "--std=c++17" };
     void *program = NULL;
     size_t size = 0;
-    assert_int_equal(cuda_source(desc, &text), PUDLE_OK);
-    assert_int_equal(rtc.create(&program, text, desc->name, 0, NULL, NULL), 0);
+    assert_int_equal(rtc.create(&program, text, name, 0, NULL, NULL), 0);
     if (rtc.compile(program, 2, options)) {
         rtc.log_size(program, &size);
         char *log = calloc(size + 1, 1);
         rtc.log(program, log);
         print_error("%s\n", log);
-        fail_msg("%s does not compile for a device: %s", desc->name, log);
+        fail_msg("%s does not compile for a device, %s: %s", name, arch, log);
     }
-    assert_int_equal(rtc.cubin_size(program, &size), 0);
+    assert_int_equal(strstr(arch, "=sm_") ? rtc.cubin_size(program, &size) : rtc.ptx_size(program, &size), 0);
     assert_true(size > 0);
     rtc.destroy(&program);
+}
+
+/* To PTX, for one architecture. PUDLE_TEST_ARCHES=all: to the code of each that nvcc is asked for as well, which takes minutes. */
+static void compile_for_device(const pudle_desc *desc)
+{
+    static const char *const arches[] = { "--gpu-architecture=compute_90", "--gpu-architecture=sm_75", "--gpu-architecture=sm_80",
+                                          "--gpu-architecture=sm_90", "--gpu-architecture=sm_100", "--gpu-architecture=sm_120" };
+    const size_t count = getenv("PUDLE_TEST_ARCHES") ? sizeof arches / sizeof *arches : 1;
+    char *text = NULL;
+    assert_int_equal(cuda_source(desc, &text), PUDLE_OK);
+    for (size_t i = 0; i < count; i++)
+        compile_for(text, desc->name, arches[i]);
     free(text);
 }
 
@@ -108,7 +120,7 @@ static void *compile_for_host(const pudle_desc *desc)
     assert_non_null(mkdtemp(folder));
     snprintf(source, sizeof source, "%s/source.cpp", folder);
     snprintf(object, sizeof object, "%s/source.so", folder);
-    snprintf(command, sizeof command, "%s -std=c++17 -O1 -ffp-contract=off -Wall -Wextra -Wno-unused-function -shared -fPIC -o %s %s",
+    snprintf(command, sizeof command, "%s -std=c++17 -O1 -ffp-contract=off -DPUDLE_DIRECT -Wall -Wextra -Wno-unused-function -shared -fPIC -o %s %s",
              compiler && *compiler ? compiler : "c++", object, source);
     assert_int_equal(cuda_source(desc, &text), PUDLE_OK);
     FILE *file = fopen(source, "w");
@@ -139,8 +151,10 @@ static void expect_same(const pudle_desc *desc, const char *what, const pudle_vi
 
 typedef void prox_apply_f32(const void *, float, cuda_levels, const float *, float *, cuda_code);
 typedef void prox_apply_f64(const void *, double, cuda_levels, const double *, double *, cuda_code);
-typedef void prox_vjp_f32(const void *, float, cuda_levels, const float *, const float *, float *, cuda_level_sums, cuda_code);
-typedef void prox_vjp_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_level_sums, cuda_code);
+typedef void prox_vjp_f32(const void *, float, cuda_levels, const float *, const float *, float *, cuda_code);
+typedef void prox_vjp_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code);
+typedef void prox_levels_f32(const void *, float, cuda_levels, const float *, const float *, double *, cuda_code, long long, const double *);
+typedef void prox_levels_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code, long long, const double *);
 
 static int thresholds(const pudle_desc *desc)
 {
@@ -150,17 +164,17 @@ static int thresholds(const pudle_desc *desc)
     return count;
 }
 
-static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_atom)
+static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_atom, int64_t inner)
 {
-    enum { BATCH = 7, ATOMS = 13, INNER = 6 };
+    enum { BATCH = 7, ATOMS = 13, CHUNKS = 3 };
     const pudle_prox_ops *ops = desc->ops;
     const int levels = cuda_source_of(desc)->levels;
-    const int64_t shape[] = { BATCH, ATOMS, INNER }, extent = per_atom ? ATOMS : 1;
-    pudle_view v = fake_view(dtype, 3, shape), g = fake_view(dtype, 3, shape), p[2], gv[2], theta[CUDA_LEVELS], gtheta[CUDA_LEVELS], sums[CUDA_LEVELS];
+    const int64_t shape[] = { BATCH, ATOMS, inner }, extent = per_atom ? ATOMS : 1;
+    double partial[CUDA_LEVELS * ATOMS * CHUNKS];
+    pudle_view v = fake_view(dtype, 3, shape), g = fake_view(dtype, 3, shape), p[2], gv[2], theta[CUDA_LEVELS], gtheta[CUDA_LEVELS];
     pudle_cview ctheta[CUDA_LEVELS];
     cuda_levels at = { { NULL }, { 0 } };
-    cuda_level_sums to = { { NULL } };
-    const cuda_code code = { ATOMS, INNER, BATCH * ATOMS * INNER };
+    const cuda_code code = { ATOMS, inner, BATCH * ATOMS * inner };
     void *params = fake_params(desc, SETTINGS(NULL));
     const double tau = 0.3;
     assert_int_equal(levels, thresholds(desc));
@@ -169,15 +183,11 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
         for (int64_t i = 0; i < extent; i++)
             set(&theta[k], i, 0.1 + 0.5 * (k + pudle_random_uniform(fake_random())));
         gtheta[k] = fake_view(PUDLE_F64, 1, &extent);
-        sums[k] = fake_view(PUDLE_F64, 1, &extent);
-        for (int64_t i = 0; i < extent; i++) {
+        for (int64_t i = 0; i < extent; i++)
             set(&gtheta[k], i, 0);
-            set(&sums[k], i, 0);
-        }
         ctheta[k] = pudle_const(&theta[k]);
         at.theta[k] = theta[k].data;
         at.step[k] = per_atom;
-        to.sum[k] = sums[k].data;
     }
     for (int64_t i = 0; i < code.count; i++) {
         set(&v, i, i == 5 ? NAN : i == 9 ? 0 : 2 * normal());
@@ -193,28 +203,36 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
     if (dtype == PUDLE_F64) {
         prox_apply_f64 *apply = NULL;
         prox_vjp_f64 *vjp = NULL;
+        prox_levels_f64 *level_sums = NULL;
         assert_true(find(lib, "pudle_prox_apply_f64", &apply));
         assert_true(find(lib, "pudle_prox_vjp_f64", &vjp));
+        assert_true(find(lib, "pudle_prox_levels_f64", &level_sums));
         apply(params, tau, at, v.data, p[0].data, code);
-        vjp(params, tau, at, v.data, g.data, gv[0].data, to, code);
+        vjp(params, tau, at, v.data, g.data, gv[0].data, code);
+        level_sums(params, tau, at, v.data, g.data, partial, code, CHUNKS, NULL);
     } else {
         prox_apply_f32 *apply = NULL;
         prox_vjp_f32 *vjp = NULL;
+        prox_levels_f32 *level_sums = NULL;
         assert_true(find(lib, "pudle_prox_apply_f32", &apply));
         assert_true(find(lib, "pudle_prox_vjp_f32", &vjp));
+        assert_true(find(lib, "pudle_prox_levels_f32", &level_sums));
         apply(params, (float)tau, at, v.data, p[0].data, code);
-        vjp(params, (float)tau, at, v.data, g.data, gv[0].data, to, code);
+        vjp(params, (float)tau, at, v.data, g.data, gv[0].data, code);
+        level_sums(params, (float)tau, at, v.data, g.data, partial, code, CHUNKS, NULL);
     }
     expect_same(desc, "prox", &p[0], &p[1]);
     expect_same(desc, "derivative", &gv[0], &gv[1]);
     for (int k = 0; k < levels; k++) { /* sums over many entries, in f64 */
         for (int64_t i = 0; i < extent; i++) {
-            const double a = get(&sums[k], i), b = get(&gtheta[k], i), tolerance = dtype == PUDLE_F64 ? 1e-11 : 1e-3;
+            const double b = get(&gtheta[k], i), tolerance = dtype == PUDLE_F64 ? 1e-11 : 1e-3;
+            double a = 0;
+            for (int j = per_atom ? (int)i * CHUNKS : 0; j < (per_atom ? (int)(i + 1) : ATOMS) * CHUNKS; j++)
+                a += partial[k * ATOMS * CHUNKS + j];
             assert_true((isnan(a) && isnan(b)) || fabs(a - b) <= tolerance * (1 + fabs(b)));
         }
         free(theta[k].data);
         free(gtheta[k].data);
-        free(sums[k].data);
     }
     for (int i = 0; i < 2; i++) {
         free(p[i].data);
@@ -243,9 +261,9 @@ static void run_loss(const pudle_desc *desc, void *lib, int32_t dtype)
     enum { N = 77 };
     const pudle_loss_kernel *host = ((const pudle_loss_ops *)desc->ops)->kernels[0];
     const int64_t n = N;
-    pudle_view eta = fake_view(dtype, 1, &n), x = fake_view(dtype, 1, &n), u = fake_view(dtype, 1, &n), out[2], each = fake_view(PUDLE_F64, 1, &n);
+    pudle_view eta = fake_view(dtype, 1, &n), x = fake_view(dtype, 1, &n), u = fake_view(dtype, 1, &n), out[2];
     void *params = fake_params(desc, SETTINGS(NULL)), *at;
-    double total = 0, sum = 0;
+    double total = 0, sum = 0; /* one block, one sum */
     for (int i = 0; i < 2; i++)
         out[i] = fake_view(dtype, 1, &n);
     for (int64_t i = 0; i < n; i++) {
@@ -263,9 +281,7 @@ static void run_loss(const pudle_desc *desc, void *lib, int32_t dtype)
     at = kernel(lib, "pudle_loss_value", dtype);
     loss_entry *entry;
     memcpy(&entry, &at, sizeof at);
-    entry(params, eta.data, x.data, each.data, n);
-    for (int64_t i = 0; i < n; i++)
-        sum += get(&each, i);
+    entry(params, eta.data, x.data, &sum, n);
     assert_true(fabs(sum - total) <= 1e-12 * (1 + fabs(total)));
     at = kernel(lib, "pudle_loss_grad", dtype);
     memcpy(&entry, &at, sizeof at);
@@ -291,7 +307,6 @@ static void run_loss(const pudle_desc *desc, void *lib, int32_t dtype)
     free(eta.data);
     free(x.data);
     free(u.data);
-    free(each.data);
     free(params);
 }
 
@@ -303,8 +318,8 @@ static void run_on_host(const pudle_desc *desc)
         if (desc->kind == PUDLE_KIND_LOSS) {
             run_loss(desc, lib, dtypes[i]);
         } else {
-            run_prox(desc, lib, dtypes[i], false);
-            run_prox(desc, lib, dtypes[i], true);
+            for (int c = 0; c < 4; c++) /* one level for all or one an atom; dense codes or maps */
+                run_prox(desc, lib, dtypes[i], c % 2, c / 2 ? 1 : 6);
         }
     }
     dlclose(lib);

@@ -19,6 +19,7 @@
 static pd_context *ctx;
 static char config_path[] = "/tmp/pudle-network-XXXXXX";
 static pudle_random random_state;
+static const char *other = "cpu"; /* the backend compared with the reference; PUDLE_TEST_BACKEND names another */
 
 static int64_t between(int64_t low, int64_t high)
 {
@@ -241,7 +242,7 @@ static void matches_slow_reference(void **state)
     for (int round = 0; round < 60; round++) {
         setup s = random_setup();
         for (int b = 0; b < 2; b++) {
-            s.backend = b ? "cpu" : "ref";
+            s.backend = b ? other : "ref";
             if (!backend_found(s.backend))
                 continue;
             s.precision = "f64";
@@ -304,7 +305,7 @@ static setup large_setup(int round)
     s.truncate = between(1, s.layers);
     s.step = 0.3 / (1 + sqrt((double)s.p / (double)s.m)) / (1 + sqrt((double)s.p / (double)s.m));
     s.lambda = s.hard ? 0.02 * pow(30, pudle_random_uniform(&random_state)) : 0.02 * pow(200, pudle_random_uniform(&random_state));
-    s.backend = "cpu";
+    s.backend = other;
     return s;
 }
 
@@ -365,7 +366,7 @@ static void compare_ways(const setup *s, int round, double bound, outcome *fast)
 static void unrolled_matches_primitives(void **state)
 {
     (void)state;
-    if (!backend_found("cpu"))
+    if (!backend_found(other))
         skip();
     int compared = 0, sparse = 0, dense = 0;
     for (int round = 0; round < 60; round++) {
@@ -571,7 +572,7 @@ static void encoders_begin_as_the_tied_one(void **state)
         for (int b = 0; b < 2; b++) {
             setup s = encoder_setup(), tied = s;
             opened o, t;
-            s.backend = tied.backend = b ? "cpu" : "ref";
+            s.backend = tied.backend = b ? other : "ref";
             if (!backend_found(s.backend))
                 continue;
             tied.encoder = tied.learn_step = NULL;
@@ -690,7 +691,7 @@ static void single_precision_is_close(void **state)
     for (int round = 0; round < 10; round++)
         for (int b = 0; b < 2; b++) {
             setup s = random_setup();
-            s.backend = b ? "cpu" : "ref";
+            s.backend = b ? other : "ref";
             if (!backend_found(s.backend))
                 continue;
             s.hard = false; /* a hard threshold jumps: one rounding may change a support */
@@ -702,12 +703,12 @@ static void single_precision_is_close(void **state)
 static void same_bits_for_any_threads(void **state)
 {
     (void)state;
-    if (!backend_found("cpu"))
+    if (!backend_found(other))
         skip();
     for (int round = 0; round < 6; round++) {
         setup s = round > 2 ? large_setup(round) : random_setup();
         pd_array d[2] = { { { 0 } } };
-        s.backend = "cpu";
+        s.backend = other;
         s.precision = round % 2 ? "f32" : "f64";
         s.n = between(100, 700);
         for (int k = 0; k < 2; k++) {
@@ -790,7 +791,9 @@ static void divergence_names_the_layer(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *given = getenv("PUDLE_TEST_SEED");
+    const char *given = getenv("PUDLE_TEST_SEED"), *named = getenv("PUDLE_TEST_BACKEND");
+    if (named)
+        other = named;
     const int fd = mkstemp(config_path);
     uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u;
     print_message("# seed %llu (set PUDLE_TEST_SEED to repeat)\n", (unsigned long long)seed);

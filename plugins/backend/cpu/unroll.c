@@ -517,30 +517,6 @@ static pudle_status lane_of(pudle_unroll *u, const pudle_exec *exec, lane **out)
     return s;
 }
 
-/* Is the Hessian of the inner loss the identity, so that its gradient is D z - x? Asked of the loss itself. */
-static bool identity_hessian(pudle_exec *exec, const pudle_instance *inner, int32_t dtype)
-{
-    enum { N = 32 };
-    const uint64_t needed = PUDLE_LOSS_QUADRATIC | PUDLE_LOSS_SEPARABLE;
-    double probe[2][N], zeros[N] = { 0 }, gaps[N];
-    if ((inner->desc->caps & needed) != needed)
-        return false;
-    for (int i = 0; i < N; i++) {
-        const double value = (i % 2 ? 1 : -1) * (0.375 + 0.0625 * i);
-        if (dtype == PUDLE_F64)
-            probe[0][i] = value;
-        else
-            ((float *)probe[0])[i] = (float)value;
-        if (dtype == PUDLE_F64) /* a loss that passes over gaps in the data is not plain least squares */
-            gaps[i] = i % 3 ? value : NAN;
-        else
-            ((float *)gaps)[i] = i % 3 ? (float)value : NAN;
-    }
-    const pudle_cview pred = vector_of(zeros, dtype, N), x = vector_of(gaps, dtype, N), v = vector_of(probe[0], dtype, N);
-    const pudle_view h = matrix_of(probe[1], dtype, 1, N, N);
-    return !host_loss_hvp(exec, inner, &pred, &x, &v, &h) && !memcmp(probe[0], probe[1], N * pudle_dtype_size(dtype));
-}
-
 /* Half-width of the dead zone at layer t for an atom; rounded down to what the dtype holds. */
 static double dead_zone(const pudle_unroll *u, int64_t t, int64_t atom)
 {
@@ -584,7 +560,7 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
         along = along || spec->theta[i].shape[1] > 1;
     /* a stand-in derivative may be nonzero where the value is 0: such entries are not on this tape */
     if ((spec->prox.desc->caps & (PUDLE_PROX_SEPARABLE | PUDLE_PROX_SURROGATE)) != PUDLE_PROX_SEPARABLE || !ops->dead_zone ||
-        spec->levels > UNROLL_LEVELS || spec->atoms > INT32_MAX / 4 || !identity_hessian(exec, &spec->inner, spec->dtype))
+        spec->levels > UNROLL_LEVELS || spec->atoms > INT32_MAX / 4 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;
     pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);

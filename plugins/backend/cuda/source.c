@@ -40,37 +40,10 @@ static PUDLE_PRINTF(2, 3) void put(text *t, const char *format, ...)
 
 /* ---------------------------------------------------------------- prelude */
 
-/* Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them.
- * PUDLE_ENTRIES is a loop over all entries: the grid's on a device, a plain one on the host. Without a header of its own the
- * run-time compiler knows the functions of math.h, but not these types. */
-static const char prelude[] =
-    "#ifdef __CUDACC__\n"
-    "#define PUDLE_DEVICE static __device__ __forceinline__\n"
-    "#define PUDLE_KERNEL extern \"C\" __global__ void\n"
-    "#define PUDLE_ENTRIES(i, n) for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += (long long)gridDim.x * blockDim.x)\n"
-    "#define PUDLE_ADD(to, x) atomicAdd(to, x)\n"
-    "#define PUDLE_OPTIONS pudle_options\n"
-    "#ifndef INFINITY\n"
-    "#define INFINITY __int_as_float(0x7f800000)\n"
-    "#endif\n"
-    "#ifndef NAN\n"
-    "#define NAN __int_as_float(0x7fffffff)\n"
-    "#endif\n"
-    "#ifdef __CUDACC_RTC__\n"
-    "typedef int int32_t;\n"
-    "typedef long long int64_t;\n"
-    "#else\n"
-    "#include <stdint.h>\n"
-    "#endif\n"
-    "#else\n"
-    "#include <math.h>\n"
-    "#include <stdint.h>\n"
-    "#define PUDLE_DEVICE static inline\n"
-    "#define PUDLE_KERNEL extern \"C\" void\n"
-    "#define PUDLE_ENTRIES(i, n) for (long long i = 0; i < (n); i++)\n"
-    "#define PUDLE_ADD(to, x) (*(to) += (x))\n"
-    "#define PUDLE_OPTIONS const pudle_options &\n"
-    "#endif\n";
+/* The vocabulary of kernels, which those of kernels.cu share. The build makes lines of text out of grid.h. */
+static const char *const prelude[] = {
+#include "grid_text.h"
+};
 
 /* name, float function, double function; the same vocabulary as pudle/elementwise.h. */
 static const char *const unary[][3] = {
@@ -161,9 +134,10 @@ static void put_options(text *t, const pudle_desc *desc)
 
 static const char prox_types[] =
     "struct pudle_levels { const void *theta[8]; long long step[8]; };\n"
-    "struct pudle_level_sums { double *sum[8]; };\n"
     "struct pudle_code { long long atoms, inner, count; };\n";
 
+/* Sums for levels: each thread takes every chunks-th entry of one atom, so the order of additions is a matter of the shape alone.
+ * Neighbouring threads read neighbouring entries: along the atoms of a dense code, along the positions of a map. */
 static const char prox_kernels[] =
     "PUDLE_KERNEL pudle_prox_apply_SUFFIX(PUDLE_OPTIONS o, TYPE tau, pudle_levels levels, const TYPE *v, TYPE *p, pudle_code c)\n"
     "{\n"
@@ -176,33 +150,108 @@ static const char prox_kernels[] =
     "        p[i] = x;\n"
     "    }\n"
     "}\n"
-    "PUDLE_KERNEL pudle_prox_vjp_SUFFIX(PUDLE_OPTIONS o, TYPE tau, pudle_levels levels, const TYPE *v, const TYPE *g, TYPE *gv,\n"
-    "                                   pudle_level_sums gtheta, pudle_code c)\n"
+    "PUDLE_CALLABLE(pudle_prox_apply_SUFFIX)\n"
+    "PUDLE_KERNEL pudle_prox_vjp_SUFFIX(PUDLE_OPTIONS o, TYPE tau, pudle_levels levels, const TYPE *v, const TYPE *g, TYPE *gv, pudle_code c)\n"
     "{\n"
     "    PUDLE_ENTRIES(i, c.count) {\n"
     "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x, dv;\n"
     "        const long long atom = i / c.inner % c.atoms;\n"
-    "        const TYPE up = g[i];\n"
     "        for (int k = 0; k < LEVELS; k++)\n"
     "            t[k] = ((const TYPE *)levels.theta[k])[atom * levels.step[k]];\n"
     "        pudle_prox_entry<TYPE>(&o, tau, v[i], t, &x, &dv, dt);\n"
-    "        gv[i] = dv * up;\n"
-    "        for (int k = 0; k < LEVELS; k++)\n"
-    "            if (gtheta.sum[k])\n"
-    "                PUDLE_ADD(&gtheta.sum[k][atom * levels.step[k]], (double)dt[k] * (double)up);\n"
-    "    }\n"
-    "}\n";
-
-static const char loss_kernels[] =
-    "PUDLE_KERNEL pudle_loss_value_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, double *each, long long n)\n"
-    "{\n"
-    "    PUDLE_ENTRIES(i, n) {\n"
-    "        double f, df, ddf, mean;\n"
-    "        bool ok;\n"
-    "        pudle_loss_entry<double>(&o, (double)eta[i], (double)x[i], &f, &df, &ddf, &mean, &ok);\n"
-    "        each[i] = f;\n"
+    "        gv[i] = dv * g[i];\n"
     "    }\n"
     "}\n"
+    "PUDLE_CALLABLE(pudle_prox_vjp_SUFFIX)\n"
+    "PUDLE_KERNEL pudle_prox_levels_SUFFIX(PUDLE_OPTIONS o, TYPE given, pudle_levels levels, const TYPE *v, const TYPE *g, double *partial,\n"
+    "                                      pudle_code c, long long chunks, const double *steps)\n"
+    "{\n"
+    "    const TYPE tau = steps ? (TYPE)*steps : given;\n"
+    "    const long long each = c.count / c.atoms, all = c.atoms * chunks;\n"
+    "    PUDLE_ENTRIES(q, all) {\n"
+    "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x, dv;\n"
+    "        double sum[LEVELS + 1];\n"
+    "        const long long atom = c.inner > 1 ? q / chunks : q % c.atoms, chunk = c.inner > 1 ? q % chunks : q / c.atoms;\n"
+    "        for (int k = 0; k < LEVELS; k++) {\n"
+    "            t[k] = ((const TYPE *)levels.theta[k])[atom * levels.step[k]];\n"
+    "            sum[k] = 0;\n"
+    "        }\n"
+    "        for (long long e = chunk; e < each; e += chunks) {\n"
+    "            const long long i = (e / c.inner * c.atoms + atom) * c.inner + e % c.inner;\n"
+    "            pudle_prox_entry<TYPE>(&o, tau, v[i], t, &x, &dv, dt);\n"
+    "            for (int k = 0; k < LEVELS; k++)\n"
+    "                sum[k] += (double)dt[k] * (double)g[i];\n"
+    "        }\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            partial[(k * c.atoms + atom) * chunks + chunk] = sum[k];\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_prox_levels_SUFFIX)\n";
+
+/* Layers of the unrolled encoder in Gram form (unroll.c). Steps are read on the device, for they change while a recording lasts. */
+static const char layer_kernels[] =
+    "PUDLE_KERNEL pudle_prox_layer_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, const TYPE *q, const TYPE *c, TYPE *z, TYPE *v,\n"
+    "                                     pudle_code code)\n"
+    "{\n"
+    "    const TYPE tau = (TYPE)*step;\n"
+    "    PUDLE_ENTRIES(i, code.count) {\n"
+    "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x, dv;\n"
+    "        const TYPE in = q ? z[i] + tau * (c[i] - q[i]) : tau * c[i];\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            t[k] = ((const TYPE *)levels.theta[k])[i / code.inner % code.atoms * levels.step[k]];\n"
+    "        pudle_prox_entry<TYPE>(&o, tau, in, t, &x, &dv, dt);\n"
+    "        z[i] = x;\n"
+    "        if (v)\n"
+    "            v[i] = in;\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_prox_layer_SUFFIX)\n"
+    "PUDLE_KERNEL pudle_prox_back_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_levels before, const TYPE *v, const TYPE *past,\n"
+    "                                    const TYPE *q, int scaled, TYPE *u, TYPE *up, TYPE *us, TYPE *zs, TYPE *w, pudle_code code)\n"
+    "{\n"
+    "    const TYPE tau = (TYPE)*step;\n"
+    "    PUDLE_ENTRIES(i, code.count) {\n"
+    "        TYPE t[LEVELS + 1], dt[LEVELS + 1], x = 0, dv, unused;\n"
+    "        const TYPE g = !q ? u[i] : scaled ? u[i] - q[i] : u[i] - (TYPE)step[1] * q[i];\n"
+    "        const long long atom = i / code.inner % code.atoms;\n"
+    "        if (past) {\n"
+    "            for (int k = 0; k < LEVELS; k++)\n"
+    "                t[k] = ((const TYPE *)before.theta[k])[atom * before.step[k]];\n"
+    "            pudle_prox_entry<TYPE>(&o, (TYPE)step[-1], past[i], t, &x, &unused, dt);\n"
+    "        }\n"
+    "        zs[i] = x;\n"
+    "        for (int k = 0; k < LEVELS; k++)\n"
+    "            t[k] = ((const TYPE *)levels.theta[k])[atom * levels.step[k]];\n"
+    "        pudle_prox_entry<TYPE>(&o, tau, v[i], t, &x, &dv, dt);\n"
+    "        if (up)\n"
+    "            up[i] = g;\n"
+    "        u[i] = dv * g;\n"
+    "        us[i] = tau * (dv * g);\n"
+    "        w[i] += tau * (dv * g);\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_prox_back_SUFFIX)\n";
+
+static const char loss_kernels[] =
+    "PUDLE_KERNEL pudle_loss_value_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, double *partial, long long n)\n"
+    "{\n"
+    "    PUDLE_BLOCKS(b) {\n"
+    "        PUDLE_SHARED double part[PUDLE_BLOCK];\n"
+    "        PUDLE_THREADS(t, width) {\n"
+    "            double f, df, ddf, mean, sum = 0;\n"
+    "            bool ok;\n"
+    "            for (long long i = b * width + t; i < n; i += PUDLE_GRID * width) {\n"
+    "                pudle_loss_entry<double>(&o, (double)eta[i], (double)x[i], &f, &df, &ddf, &mean, &ok);\n"
+    "                sum += f;\n"
+    "            }\n"
+    "            part[t] = sum;\n"
+    "        }\n"
+    "        PUDLE_SYNC;\n"
+    "        PUDLE_TREE(part)\n"
+    "        PUDLE_THREADS(t, width) if (t < 1 && width) partial[b] = part[0];\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_loss_value_SUFFIX)\n"
     "PUDLE_KERNEL pudle_loss_grad_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, TYPE *g, long long n)\n"
     "{\n"
     "    PUDLE_ENTRIES(i, n) {\n"
@@ -212,6 +261,7 @@ static const char loss_kernels[] =
     "        g[i] = df;\n"
     "    }\n"
     "}\n"
+    "PUDLE_CALLABLE(pudle_loss_grad_SUFFIX)\n"
     "PUDLE_KERNEL pudle_loss_hvp_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, const TYPE *u, TYPE *hu, long long n)\n"
     "{\n"
     "    PUDLE_ENTRIES(i, n) {\n"
@@ -221,6 +271,7 @@ static const char loss_kernels[] =
     "        hu[i] = ddf * u[i];\n"
     "    }\n"
     "}\n"
+    "PUDLE_CALLABLE(pudle_loss_hvp_SUFFIX)\n"
     "PUDLE_KERNEL pudle_loss_mean_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, TYPE *m, long long n)\n"
     "{\n"
     "    PUDLE_ENTRIES(i, n) {\n"
@@ -229,7 +280,8 @@ static const char loss_kernels[] =
     "        pudle_loss_entry<TYPE>(&o, eta[i], (TYPE)0, &f, &df, &ddf, &mean, &ok);\n"
     "        m[i] = mean;\n"
     "    }\n"
-    "}\n";
+    "}\n"
+    "PUDLE_CALLABLE(pudle_loss_mean_SUFFIX)\n";
 
 /* A template with TYPE, SUFFIX and LEVELS replaced. */
 static void put_kernels(text *t, const char *kernels, const char *type, const char *suffix, int levels)
@@ -284,7 +336,8 @@ pudle_status cuda_source(const pudle_desc *desc, char **out)
         return PUDLE_ERR_UNSUPPORTED;
     if (source->levels < 0 || source->levels > CUDA_LEVELS)
         return PUDLE_ERR_ARG;
-    put(&t, "%s", prelude);
+    for (size_t i = 0; i < sizeof prelude / sizeof *prelude; i++)
+        put(&t, "%s", prelude[i]);
     put_functions(&t, "float", 1);
     put_functions(&t, "double", 2);
     put_options(&t, desc);
@@ -293,6 +346,8 @@ pudle_status cuda_source(const pudle_desc *desc, char **out)
     put_entry(&t, desc, source);
     put_kernels(&t, prox ? prox_kernels : loss_kernels, "float", "f32", source->levels);
     put_kernels(&t, prox ? prox_kernels : loss_kernels, "double", "f64", source->levels);
+    put_kernels(&t, prox ? layer_kernels : "", "float", "f32", source->levels);
+    put_kernels(&t, prox ? layer_kernels : "", "double", "f64", source->levels);
     if (t.lost) {
         free(t.at);
         return PUDLE_ERR_NOMEM;

@@ -9,18 +9,25 @@
 
 /** Names of the kernels that a text defines, for SUFFIX f32 and f64:
  *    pudle_prox_apply_SUFFIX(options, tau, levels, v, p, shape)
- *    pudle_prox_vjp_SUFFIX(options, tau, levels, v, g, gv, gtheta, shape)      gtheta: f64, added to; its pointers may be NULL
+ *    pudle_prox_vjp_SUFFIX(options, tau, levels, v, g, gv, shape)
+ *    pudle_prox_levels_SUFFIX(options, tau, levels, v, g, partial, shape, chunks, step)
+ *                                                          partial: f64 (levels, atoms, chunks), whose sums are gtheta; step: f64, tau
+ *                                                          itself on the device, or NULL
+ *    pudle_prox_layer_SUFFIX(options, step, levels, q, c, z, v, shape)            v <- z + step (c - q), z <- prox(v); q NULL: z was 0, v NULL:
+ *                                                          it is not kept
+ *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, scaled, u, up, us, zs, w, shape)
+ *                                                          up <- u - step[1] q (scaled: u - q), u <- J' up, us <- step u, w += us, zs <- prox(past) with the
+ *                                                          levels and step before; q, past, up may be NULL
  *    pudle_loss_grad_SUFFIX(options, eta, x, g, n)
  *    pudle_loss_hvp_SUFFIX(options, eta, x, u, hu, n)
  *    pudle_loss_mean_SUFFIX(options, eta, mean, n)
- *    pudle_loss_value_SUFFIX(options, eta, x, each, n)                         each: f64, the loss of every entry
+ *    pudle_loss_value_SUFFIX(options, eta, x, partial, n)                          partial: f64, one sum a block
  *  `options` is the plugin's params struct, by value on a device and by address on the host. The structs below go by value. */
 enum { CUDA_LEVELS = 8 };
 typedef struct cuda_levels {
     const void *theta[CUDA_LEVELS]; /* on the device */
     int64_t step[CUDA_LEVELS];      /* 0: one value, 1: one per atom */
 } cuda_levels;
-typedef struct cuda_level_sums { double *sum[CUDA_LEVELS]; } cuda_level_sums;
 typedef struct cuda_code { int64_t atoms, inner, count; } cuda_code; /* entry i belongs to atom i / inner % atoms */
 
 /** The text for a prox or a loss that has a source, from malloc.

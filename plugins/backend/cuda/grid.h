@@ -1,0 +1,71 @@
+/* How a kernel is written once: for a device, or as plain C++ for the host, where the grid's blocks and threads are loops.
+ * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
+ *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
+ * where nothing but shared memory goes from one PUDLE_THREADS to the next. PUDLE_CALLABLE(kernel) lets the host version be
+ * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses. Options go by value to a device, and to the host by
+ * reference, so that a C program can call a kernel without knowing them. */
+#define PUDLE_BLOCK 256 /* threads of a block, at most; a power of two */
+#ifdef __CUDACC__
+#define PUDLE_DEVICE static __device__ __forceinline__
+#define PUDLE_KERNEL extern "C" __global__ void
+#define PUDLE_ENTRIES(i, n) for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += (long long)gridDim.x * blockDim.x)
+#define PUDLE_BLOCKS(b) for (long long b = blockIdx.x, b##_once = 1; b##_once; b##_once = 0)
+#define PUDLE_THREADS(t, count) for (int t = threadIdx.x, t##_once = 1, count = blockDim.x; t##_once; t##_once = 0)
+#define PUDLE_GRID ((long long)gridDim.x)
+#define PUDLE_WIDTH ((int)blockDim.x)
+#define PUDLE_SHARED __shared__
+#define PUDLE_SYNC __syncthreads()
+#define PUDLE_OPTIONS pudle_options
+#define PUDLE_CALLABLE(name)
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+#ifndef NAN
+#define NAN __int_as_float(0x7fffffff)
+#endif
+#ifdef __CUDACC_RTC__
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+#else
+#include <stdint.h>
+#endif
+#else
+#include <math.h>
+#include <stdint.h>
+#ifndef PUDLE_DIRECT
+#include <stdlib.h>
+#include <new>
+#include <tuple>
+#endif
+static long long pudle_grid = 1;
+static int pudle_width = 1;
+#define PUDLE_DEVICE static inline
+#define PUDLE_KERNEL extern "C" void
+#define PUDLE_ENTRIES(i, n) for (long long i##_at = 0, i##_all = pudle_grid * pudle_width; i##_at < i##_all; i##_at++) for (long long i = i##_at; i < (n); i += i##_all)
+#define PUDLE_BLOCKS(b) for (long long b = 0; b < pudle_grid; b++)
+#define PUDLE_THREADS(t, count) for (int t = 0, count = pudle_width; t < count; t++)
+#define PUDLE_GRID pudle_grid
+#define PUDLE_WIDTH pudle_width
+#define PUDLE_SHARED
+#define PUDLE_SYNC (void)0
+#define PUDLE_OPTIONS const pudle_options &
+#ifdef PUDLE_DIRECT /* called as they are: less to compile */
+#define PUDLE_CALLABLE(name)
+#else
+template <typename... A> struct pudle_bound {
+    void (*f)(A...);
+    std::tuple<typename std::decay<A>::type...> a;
+};
+template <typename... A, size_t... I> static inline pudle_bound<A...> *pudle_bind(void (*f)(A...), void **a, std::index_sequence<I...>) { return new (malloc(sizeof(pudle_bound<A...>))) pudle_bound<A...>{ f, { *(typename std::decay<A>::type *)a[I]... } }; }
+template <typename... A> static inline pudle_bound<A...> *pudle_bind(void (*f)(A...), void **a) { return pudle_bind(f, a, std::index_sequence_for<A...>()); }
+template <typename... A> static inline void pudle_again(void (*)(A...), void *bound) { std::apply(((pudle_bound<A...> *)bound)->f, ((pudle_bound<A...> *)bound)->a); }
+#define PUDLE_CALLABLE(name) PUDLE_CALLABLE_OF(name)
+#define PUDLE_CALLABLE_OF(name) \
+    extern "C" void *name##_bind(void **a) { return pudle_bind(name, a); } \
+    extern "C" void name##_again(long long grid, int width, void *bound) { pudle_grid = grid; pudle_width = width; pudle_again(name, bound); } \
+    extern "C" void name##_call(long long grid, int width, void **a) { void *b = name##_bind(a); name##_again(grid, width, b); free(b); }
+#endif
+#endif
+/* The sum over the block of part[0 .. width), left in part[0]. In a fixed order, whatever runs first. */
+#define PUDLE_TREE(part) for (int half = PUDLE_WIDTH / 2; half > 0; half /= 2) { PUDLE_THREADS(t, n) { if (t < half && n) part[t] += part[t + half]; } PUDLE_SYNC; }

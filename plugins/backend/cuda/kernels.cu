@@ -1,0 +1,35 @@
+/* The kernels that do not depend on a plugin, for nvcc. A C++ compiler takes the same text as host code (grid.h). */
+#include "grid.h"
+
+/* Place of entry i of rows of `cols` entries, `stride` apart; cols 0: no gaps. */
+PUDLE_DEVICE long long pudle_at(long long i, long long cols, long long stride)
+{
+    return cols ? i / cols * stride + i % cols : i;
+}
+
+/* out[row] <- the sum of partial[row, 0 .. cols), or that added to it. A block for each row. */
+PUDLE_KERNEL pudle_sum_rows(const double *partial, long long cols, double *out, int add)
+{
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED double part[PUDLE_BLOCK];
+        PUDLE_THREADS(t, width) {
+            double sum = 0;
+            for (long long i = t; i < cols; i += width)
+                sum += partial[b * cols + i];
+            part[t] = sum;
+        }
+        PUDLE_SYNC;
+        PUDLE_TREE(part)
+        PUDLE_THREADS(t, width) if (t < 1 && width) out[b] = add ? out[b] + part[0] : part[0];
+    }
+}
+PUDLE_CALLABLE(pudle_sum_rows)
+
+#define REAL float
+#define K(name) pudle_##name##_f32
+#include "kernels.h"
+#undef REAL
+#undef K
+#define REAL double
+#define K(name) pudle_##name##_f64
+#include "kernels.h"

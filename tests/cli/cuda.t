@@ -1,0 +1,151 @@
+#!/bin/sh
+# The cuda backend on machines without a GPU: nothing else depends on CUDA's libraries, and who asks for a device hears why there is
+# none. Then the backend's own code on a fake device (tests/cuda): the conformance suite, whole trainings, and failures on demand.
+. "$top_srcdir/tests/cli/tap.sh"
+
+# ---- dependencies
+bad=
+for f in "$top_builddir/.libs/pudle" "$PUDLE" $(find "$top_builddir/abi1" -name '*.so'); do
+    case $f in */backend/cuda.so) continue ;; esac
+    ldd "$f" 2>/dev/null | grep -E 'lib(cuda|cudart|cublas|cublasLt|cudnn|nvrtc|nvJitLink)[_.a-zA-Z]*\.so' >/dev/null && bad="$bad $f"
+done
+[ -z "$bad" ]
+ok $? "nothing depends on the libraries of CUDA but the backend"
+[ -z "$bad" ] || echo "#$bad"
+
+cat >"$work/run.cfg" <<'EOF'
+precision = "f64";
+backend: { name = "cuda"; threads = 2; };
+data:    { name = "synthetic"; samples = 120; features = 20; atoms = 30; sparsity = 3; };
+model:   { dictionary: { atoms = 30; init = "truth"; noise = 0.1; }; layers = 8; step = 0.2; gradient = "ae"; };
+prox:    { name = "soft_threshold"; lambda = 0.2; };
+loss:    { name = "least_squares"; };
+train:   { epochs = 3; batch = 40; learning_rate = 1e-3; };
+EOF
+
+# ---- no device
+if [ -e "$top_builddir/abi1/backend/cuda.so" ]; then
+    CUDA_VISIBLE_DEVICES=
+    export CUDA_VISIBLE_DEVICES
+    run "$PUDLE" train "$work/run.cfg" --out "$work/none"
+    refuses 1 "device 0 cannot be used:" "without a device training is refused with exit code 1"
+    grep -q "backend.name=cpu" "$work/err"
+    ok $? "and the message says what to do"
+    run "$PUDLE" doctor
+    [ "$status" -eq 0 ] && grep -A1 "^backend cuda" "$work/out" | grep -q "cannot be used: "
+    ok $? "doctor says why the device cannot be used"
+    unset CUDA_VISIBLE_DEVICES
+else
+    ok 0 "without a device # SKIP built without the cuda backend"
+fi
+
+# ---- the fake device
+fake=$work/fake
+if ! command -v "${CXX:-c++}" >/dev/null || ! sh "$top_srcdir/tests/cuda/build.sh" "$fake" >"$work/err" 2>&1; then
+    command -v "${CXX:-c++}" >/dev/null
+    [ $? -ne 0 ]
+    ok $? "a fake device # SKIP there is no C++ compiler"
+    diag "$work/err"
+    done_testing
+    exit 0
+fi
+PUDLE_PLUGIN_PATH=$fake:$PUDLE_PLUGIN_PATH
+PUDLE_FAKE_KERNELS=$fake/kernels.so
+XDG_CACHE_HOME=$work/cache
+export PUDLE_PLUGIN_PATH PUDLE_FAKE_KERNELS XDG_CACHE_HOME
+
+run "$PUDLE" doctor
+grep -q "compute capability: 9.0" "$work/out" && grep -q "compiled kernels: $work/cache/pudle/cuda" "$work/out"
+ok $? "doctor describes a device"
+run "$PUDLE" plugins check "$fake/backend/cuda.so" --set device=0 --timeout 120
+is_success "the conformance suite passes"
+[ "$status" -eq 0 ] || diag "$work/out"
+for plugin in soft_threshold tv1d poisson; do
+    run "$PUDLE" plugins check $plugin --backend cuda --timeout 120
+    is_success "$plugin passes through the backend"
+    [ "$status" -eq 0 ] || diag "$work/out"
+done
+
+# same NAME CONFIG SETTING...: both backends learn the same dictionary
+same() {
+    name=$1 config=$2
+    shift 2
+    for backend in cuda ref; do
+        run "$PUDLE" train "$config" --out "$work/${name}_$backend" --quiet --set backend.name=$backend "$@"
+        [ "$status" -eq 0 ] || { ok 1 "$name trains on $backend"; diag "$work/err"; return; }
+    done
+    run "$PUDLE" compare "$work/${name}_cuda/dictionary.npy" "$work/${name}_ref/dictionary.npy" --rtol 1e-9
+    is_success "$name: cuda and ref learn the same"
+    [ "$status" -eq 0 ] || diag "$work/out"
+}
+same dense "$work/run.cfg"
+CXX=false # what has been compiled is kept
+export CXX
+same cached "$work/run.cfg"
+unset CXX
+for f in "$work"/cache/pudle/cuda/*; do printf x | dd of="$f" bs=1 seek=200 conv=notrunc 2>/dev/null; done
+same damaged "$work/run.cfg"
+sed 's/prox:.*/prox: { name = "jumprelu"; threshold = 0.1; learn = "atom"; };/' "$work/run.cfg" >"$work/levels.cfg"
+same levels "$work/levels.cfg" --set train.optimizer=adam
+cat >"$work/conv.cfg" <<EOF
+precision = "f64";
+backend: { name = "cuda"; };
+data:    { name = "npy"; path = "$work/dense_ref/dictionary.npy"; shape = [1, 5, 6]; };
+model:   { dictionary: { kind = "conv"; atoms = 3; size = [3, 2]; stride = [2, 2]; init = "random"; }; layers = 4; step = 0.2; gradient = "ae"; };
+prox:    { name = "soft_threshold"; lambda = 0.02; };
+loss:    { name = "least_squares"; };
+train:   { epochs = 2; batch = 4; learning_rate = 1e-3; optimizer = "momentum"; normalize = true; };
+EOF
+same conv "$work/conv.cfg"
+same maps "$work/conv.cfg" --set prox.learn=atom --set model.gradient=truncated --set model.truncate=2 --set train.optimizer=adam
+
+# ---- plugins without device source
+sed 's/prox:.*/prox: { name = "tv1d"; lambda = 0.1; };/' "$work/run.cfg" >"$work/tv.cfg"
+same staged "$work/tv.cfg"
+run "$PUDLE" train "$work/tv.cfg" --out "$work/told"
+[ "$(grep -c "the prox 'tv1d' has no source for devices" "$work/err")" -eq 1 ]
+ok $? "a prox without device source is said to run on the host, once"
+run "$PUDLE" train "$work/tv.cfg" --out "$work/strict" --set backend.placement=strict
+refuses 1 "backend.placement = \"strict\" refuses to run it on the host" "and is refused under placement = strict"
+
+# ---- failures
+fails_with() {
+    PUDLE_FAKE_FAIL=$1
+    export PUDLE_FAKE_FAIL
+    shift
+    run "$PUDLE" train "$work/run.cfg" --out "$work/failed" "$@"
+    unset PUDLE_FAKE_FAIL
+    rm -rf "$work/failed"
+}
+fails_with "gemm 7"
+refuses 1 "gemm: gemm: a failure on demand" "a failed product is named"
+fails_with "sync 1"
+refuses 1 "the last operations queued were" "an error at sync names what was queued"
+fails_with "sync 30" --set backend.synchronous=true
+refuses 1 ": sync: a failure on demand" "with synchronous = true it names the operation"
+fails_with "replay 2"
+refuses 1 "unroll: replay: a failure on demand" "so is a failed replay of all layers"
+PUDLE_FAKE_FAIL="end 1"
+export PUDLE_FAKE_FAIL
+same unrecorded "$work/run.cfg"
+run "$PUDLE" train "$work/run.cfg" --out "$work/unrecorded"
+unset PUDLE_FAKE_FAIL
+[ "$status" -eq 0 ] && grep -q "cannot be recorded and are launched one by one" "$work/err"
+ok $? "layers that cannot be recorded are launched one by one, and that is said"
+fails_with "alloc 4"
+refuses 1 "out of memory for" "memory that is not there is asked for in MiB"
+fails_with "compile 1" --set loss.name=huber
+refuses 1 "compile: a failure on demand" "a compiler that fails is quoted"
+run "$PUDLE" train "$work/run.cfg" --out "$work/failed" --set backend.device=3
+refuses 1 "device 3 cannot be used: fakeGetDeviceCount finds 1" "a device that is not there is refused"
+
+# ---- the network's own tests, on this backend
+PUDLE_TEST_BACKEND=cuda
+export PUDLE_TEST_BACKEND
+for test in test_network test_fixtures; do
+    [ -x "$top_builddir/tests/unit/$test" ] || { ok 0 "$test # SKIP not built, cmocka is missing"; continue; }
+    run "$top_builddir/tests/unit/$test"
+    is_success "$test passes with the backend in place of cpu"
+    [ "$status" -eq 0 ] || diag "$work/out"
+done
+done_testing

@@ -1,0 +1,269 @@
+/* What the cuda backend decides on the host: targets, the cache on disk, the cut of the work, the mapping of products, the choice
+ * of algorithms. And, where the toolkit is installed, that its libraries have all that device.c will look for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../plugins/backend/cuda/cuda.h"
+
+#include <dlfcn.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void targets(void **state)
+{
+    static const int list[] = { 75, 80, 86, 90, 100 };
+    char arch[32];
+    (void)state;
+    assert_true(cuda_arch(90, list, 5, arch, sizeof arch));
+    assert_string_equal(arch, "sm_90");
+    assert_true(cuda_arch(89, list, 5, arch, sizeof arch)); /* the driver finishes what is between two */
+    assert_string_equal(arch, "compute_86");
+    assert_true(cuda_arch(120, list, 5, arch, sizeof arch));
+    assert_string_equal(arch, "compute_100");
+    assert_false(cuda_arch(70, list, 5, arch, sizeof arch));
+}
+
+/* ------------------------------------------------------------------- cache */
+
+static char folder[] = "/tmp/pudle-cuda-XXXXXX";
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)type, (void)walk;
+    return remove(path);
+}
+
+static char found[4096];
+static int files;
+
+static int note_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)walk;
+    if (type == FTW_F) {
+        snprintf(found, sizeof found, "%s", path);
+        files++;
+    }
+    return 0;
+}
+
+static void put_byte(long at, int change)
+{
+    FILE *f = fopen(found, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+    const int was = fgetc(f);
+    assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+    assert_int_not_equal(fputc(was ^ change, f), EOF);
+    assert_int_equal(fclose(f), 0);
+}
+
+static bool has(const char *text, const char *arch, const char *compiler, const char *wanted)
+{
+    void *image = NULL;
+    size_t bytes = 0;
+    if (!cuda_cache_get(text, arch, compiler, &image, &bytes))
+        return false;
+    const bool same = bytes == strlen(wanted) && !memcmp(image, wanted, bytes);
+    free(image);
+    return same;
+}
+
+static void cache(void **state)
+{
+    char reason[5000], path[4096];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(setenv("XDG_CACHE_HOME", folder, 1), 0);
+    assert_true(cuda_cache_folder(path, sizeof path));
+    assert_memory_equal(path, folder, strlen(folder));
+    assert_false(has("text", "sm_90", "NVRTC 13.0", "image"));
+    assert_true(cuda_cache_put("text", "sm_90", "NVRTC 13.0", "image", 5, reason, sizeof reason));
+    assert_true(has("text", "sm_90", "NVRTC 13.0", "image"));
+    assert_false(has("text ", "sm_90", "NVRTC 13.0", "image"));
+    assert_false(has("text", "sm_80", "NVRTC 13.0", "image"));
+    assert_false(has("text", "sm_90", "NVRTC 13.1", "image"));
+    assert_true(cuda_cache_put("text", "sm_90", "NVRTC 13.0", "another", 7, reason, sizeof reason));
+    assert_true(has("text", "sm_90", "NVRTC 13.0", "another"));
+    files = 0;
+    assert_int_equal(nftw(folder, note_one, 8, FTW_PHYS), 0);
+    assert_int_equal(files, 1); /* and no temporary file is left */
+    for (long at = -1; at >= -12; at--) { /* in the image, in the key */
+        put_byte(at, 1);
+        assert_false(has("text", "sm_90", "NVRTC 13.0", "another"));
+        put_byte(at, 1);
+    }
+    for (long at = 0; at < 32; at++) { /* in the header */
+        put_byte(at, 64);
+        assert_false(has("text", "sm_90", "NVRTC 13.0", "another"));
+        put_byte(at, 64);
+    }
+    assert_true(has("text", "sm_90", "NVRTC 13.0", "another"));
+    assert_int_equal(truncate(found, 40), 0);
+    assert_false(has("text", "sm_90", "NVRTC 13.0", "another"));
+    snprintf(path, sizeof path, "%s/file", folder);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(setenv("XDG_CACHE_HOME", path, 1), 0); /* no folder can be made there */
+    assert_false(cuda_cache_put("text", "sm_90", "NVRTC 13.0", "image", 5, reason, sizeof reason));
+    assert_non_null(strstr(reason, path));
+    assert_int_equal(setenv("XDG_CACHE_HOME", "relative", 1), 0); /* as its specification says, such a value is passed over */
+    assert_int_equal(setenv("HOME", "/home/of", 1), 0);
+    assert_true(cuda_cache_folder(path, sizeof path));
+    assert_string_equal(path, "/home/of/.cache/pudle/cuda");
+    assert_int_equal(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* --------------------------------------------------------------- decisions */
+
+static void cut(void **state)
+{
+    pudle_work w = { .size = sizeof w, .dtype = PUDLE_F32, .samples = 50, .features = 1000, .code = 1500, .layers = 100 };
+    int64_t rows = 0, lanes = 0;
+    (void)state;
+    cuda_cut(&w, &rows, &lanes);
+    assert_int_equal(rows, 50); /* the paper's batches are one block */
+    assert_int_equal(lanes, 1);
+    w.samples = 100000;
+    cuda_cut(&w, &rows, &lanes);
+    assert_true(rows < 100000 && (double)rows * 4 * 104 * 4000 <= 2147483648.0 * 1.001);
+    const int64_t blocks = (100000 + rows - 1) / rows;
+    assert_true((blocks - 1) * rows < 100000 && blocks * rows - 100000 < blocks); /* equal ones */
+    w.whole = 1;
+    cuda_cut(&w, &rows, &lanes);
+    assert_int_equal(rows, 100000);
+    w = (pudle_work){ .size = sizeof w, .dtype = PUDLE_F64, .samples = 3, .features = 100000000, .code = 1000000000, .layers = 40 };
+    cuda_cut(&w, &rows, &lanes);
+    assert_int_equal(rows, 1);
+    w.samples = 0;
+    cuda_cut(&w, &rows, &lanes);
+    assert_true(rows >= 1 && lanes >= 1);
+}
+
+static void grids(void **state)
+{
+    (void)state;
+    for (int64_t n = 1; n < 100000000; n += n / 3 + 1) {
+        assert_in_range(cuda_blocks(n), 1, 65536);
+        assert_in_range(cuda_reduction(n), 1, 1024);
+    }
+    for (int64_t atoms = 1; atoms < 5000; atoms += atoms / 2 + 1)
+        for (int64_t inner = 1; inner < 5000; inner += inner / 2 + 1) {
+            const cuda_code code = { atoms, inner, 3 * atoms * inner };
+            const int64_t chunks = cuda_chunks(&code);
+            assert_true(chunks >= 1 && chunks <= 3 * inner);
+        }
+}
+
+/* Row-major C = op(A) op(B) read as column-major C' = op(B)' op(A)'. */
+static void products(void **state)
+{
+    const host_gemm sizes = { .rows = 2, .cols = 3, .inner = 4, .lda = 5, .ldb = 6, .ldc = 7 };
+    cuda_gemm call = { 0 };
+    (void)state;
+    cuda_gemm_of(&sizes, true, false, &call);
+    assert_true(!call.trans_a && call.trans_b);
+    assert_true(call.m == 3 && call.n == 2 && call.k == 4 && call.lda == 6 && call.ldb == 5 && call.ldc == 7);
+}
+
+static void algorithms(void **state)
+{
+    const cuda_algorithm list[] = { { 0, 1000, true, false }, { 1, 0, false, true }, { 2, 5000, true, true }, { 3, 100, true, true } };
+    (void)state;
+    assert_int_equal(cuda_choose(list, 4, 1000)->id, 3);
+    assert_int_equal(cuda_choose(list, 4, 5000)->id, 2);  /* the one thought faster */
+    assert_int_equal(cuda_choose(list, 4, 10)->id, 2);    /* more memory rather than other digits */
+    assert_int_equal(cuda_choose(list, 2, 10)->id, 0);
+    assert_null(cuda_choose(list + 1, 1, 10));
+    assert_null(cuda_choose(list, 0, 10));
+}
+
+/* --------------------------------------------------------------- libraries */
+
+static void libraries(void **state)
+{
+    static const struct { const char *file; const char *names[12]; } all[] = {
+        { "libcublas.so", { "cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasGetVersion_v2",
+                            "cublasGemmEx_64", "cublasGetStatusString" } },
+        { "libcudnn.so", { "cudnnCreate", "cudnnGetConvolutionForwardAlgorithm_v7", "cudnnGetConvolutionBackwardDataAlgorithm_v7",
+                           "cudnnGetConvolutionBackwardFilterAlgorithm_v7", "cudnnConvolutionForward", "cudnnConvolutionBackwardData",
+                           "cudnnConvolutionBackwardFilter", "cudnnSetConvolutionMathType", "cudnnGetErrorString" } },
+        { "libnvrtc.so", { "nvrtcGetSupportedArchs", "nvrtcCompileProgram", "nvrtcGetCUBIN", "nvrtcGetPTX" } },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", PD_CUDA_LIB, all[i].file);
+        if (access(path, R_OK)) {
+            print_message("# SKIP %s is not installed\n", all[i].file);
+            skip();
+        }
+        void *lib = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+        if (!lib)
+            fail_msg("%s", dlerror());
+        for (int k = 0; k < 12 && all[i].names[k]; k++)
+            if (!dlsym(lib, all[i].names[k]))
+                fail_msg("%s has no %s", path, all[i].names[k]);
+    }
+}
+
+/* cuDNN's own idea of a shape, which needs no device: the codes of a valid correlation with stride are as large as pudle_conv says. */
+static void descriptors(void **state)
+{
+    int (*tensor)(void **), (*filter)(void **), (*conv)(void **), (*no_tensor)(void *), (*no_filter)(void *), (*no_conv)(void *), (*set_tensor)(void *, int, int, int, int, int, int),
+        (*set_filter)(void *, int, int, int, int, int, int), (*set_conv)(void *, int, int, int, int, int, int, int, int),
+        (*output)(void *, void *, void *, int *, int *, int *, int *);
+    const struct { const char *name; void *to; } wanted[] = {
+        { "cudnnCreateTensorDescriptor", &tensor },          { "cudnnCreateFilterDescriptor", &filter },
+        { "cudnnCreateConvolutionDescriptor", &conv },       { "cudnnSetTensor4dDescriptor", &set_tensor },
+        { "cudnnSetFilter4dDescriptor", &set_filter },       { "cudnnSetConvolution2dDescriptor", &set_conv },
+        { "cudnnGetConvolution2dForwardOutputDim", &output }, { "cudnnDestroyTensorDescriptor", &no_tensor },
+        { "cudnnDestroyFilterDescriptor", &no_filter },      { "cudnnDestroyConvolutionDescriptor", &no_conv },
+    };
+    (void)state;
+    if (access(PD_CUDA_LIB "/libcudnn.so", R_OK)) {
+        print_message("# SKIP libcudnn.so is not installed\n");
+        skip();
+    }
+    void *lib = dlopen(PD_CUDA_LIB "/libcudnn.so", RTLD_LAZY | RTLD_LOCAL);
+    if (!lib)
+        fail_msg("%s", dlerror());
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        void *at = dlsym(lib, wanted[i].name);
+        assert_non_null(at);
+        memcpy(wanted[i].to, &at, sizeof at);
+    }
+    for (int kernel = 1; kernel < 6; kernel++)
+        for (int stride = 1; stride < 4; stride++)
+            for (int size = kernel; size < 20; size += 3) {
+                void *x = NULL, *w = NULL, *c = NULL;
+                int n = 0, k = 0, p = 0, q = 0;
+                assert_int_equal(tensor(&x), 0);
+                assert_int_equal(filter(&w), 0);
+                assert_int_equal(conv(&c), 0);
+                assert_int_equal(set_tensor(x, 0, 0, 3, 2, 1 + (size - 1) / 2 + kernel, size), 0); /* NCHW, float */
+                assert_int_equal(set_filter(w, 0, 0, 5, 2, 1, kernel), 0);
+                assert_int_equal(set_conv(c, 0, 0, 1, stride, 1, 1, 1, 0), 0); /* cross-correlation, float */
+                assert_int_equal(output(c, x, w, &n, &k, &p, &q), 0);
+                assert_true(n == 3 && k == 5 && p == 1 + (size - 1) / 2 + kernel && q == (size - kernel) / stride + 1);
+                assert_int_equal(no_tensor(x), 0);
+                assert_int_equal(no_filter(w), 0);
+                assert_int_equal(no_conv(c), 0);
+            }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(targets), cmocka_unit_test(cache),      cmocka_unit_test(cut),       cmocka_unit_test(grids),
+        cmocka_unit_test(products), cmocka_unit_test(algorithms), cmocka_unit_test(libraries),
+        cmocka_unit_test(descriptors),
+    };
+    return cmocka_run_group_tests_name("cuda", tests, NULL, NULL);
+}
