@@ -910,7 +910,9 @@ static void test_plan(void **state)
             assert_true(rows[i] >= 1 && lanes[i] >= 1 && lanes[i] <= 16);
             if (work.whole)
                 assert_true(rows[i] == work.samples && lanes[i] == 1);
-            if (!work.whole && work.samples >= 48)
+            const double dictionary = (double)(work.dtype == PUDLE_F64 ? 8 : 4) * (double)work.features * (double)work.code;
+            const bool one = work.samples <= 256 && dictionary > 1048576; /* few rows would each bring all of it through the cache */
+            if (!work.whole && work.samples >= 48 && !one)
                 assert_true(lanes[i] >= 2 && rows[i] < work.samples && rows[i] <= 256);
             if (i > CPU1)
                 assert_true(rows[i] == rows[CPU1] && lanes[i] == lanes[CPU1]);
@@ -929,7 +931,7 @@ static void test_plan(void **state)
     images.features = 16641;
     images.code = 61504;
     assert_int_equal(be[CPU1].ops->plan(be[CPU1].exec, &wide, &rows, &lanes), PUDLE_OK);
-    assert_true(rows >= 13 && rows <= 25 && lanes >= 2);
+    assert_true(rows == 50 && lanes == 1);
     assert_int_equal(be[CPU1].ops->plan(be[CPU1].exec, &many, &rows, &lanes), PUDLE_OK);
     assert_true(rows >= 128 && rows <= 256 && lanes == 16);
     assert_int_equal(be[CPU1].ops->plan(be[CPU1].exec, &images, &rows, &lanes), PUDLE_OK);
