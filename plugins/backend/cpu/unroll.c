@@ -50,7 +50,7 @@ typedef struct buffer {
 /* Layers of one row: one that all atoms took part in, with the entries outside the dead zone; or a stretch of several, with all
  * entries of a few atoms. The numbers are places in the row's arenas; -1: none. */
 typedef struct piece {
-    bool local;
+    bool local, kept;      /* a stretch; and its layers are on the tape, not only the last */
     int32_t first, last;   /* layers */
     int32_t count, width;  /* entries of a layer; padded, of a stretch */
     int64_t index, z, v;   /* a stretch: z of the code before it, then z (and v beside it, where it is kept) of each layer */
@@ -91,7 +91,9 @@ typedef struct sample {
     const void *target;
     buffer ints, reals, pieces, shares, trail, atoms, active, four, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
     int64_t nints, nreals, npieces, nshares;
+    int64_t tape_ints, tape_reals; /* where the tape ends in the arenas */
     int64_t cursor;              /* on the way back: the piece it is at, -1: done */
+    bool failed;                 /* the last time */
     bool open;                   /* the last piece is a stretch that may go on */
     int64_t ints_before, reals_before; /* of it */
     void *memory;                /* what the fixed arrays lie in */
@@ -103,6 +105,7 @@ typedef struct sample {
 
 /* A thread's workspace: the rows of the block it is at. */
 typedef struct lane {
+    bool ready;
     sample *row, **pending;
     void *base, *corr;        /* (rows, ld): c; correlations of pending rows */
     void *target, *residual;  /* (rows, ldm): the inner gradient at D z = 0, which is -x for least squares */
@@ -127,6 +130,7 @@ struct pudle_unroll {
     buffer gram_memory;
     void *gram;       /* (p, ld), the padding 0; NULL: this batch goes without */
     bool pairs;       /* the gradient is made of shares */
+    bool keep;        /* residuals stay on the tape for them */
     void *atoms;      /* (p, ldm): D', the padding 0 */
     void *dead;       /* half-widths of the dead zone: (T), or (T, ld) if dead_along */
     double *quiet;    /* (T): the smallest of a layer, over its step */
@@ -188,9 +192,9 @@ static size_t width_of(const pudle_unroll *u)
 /* At least `bytes`; what it held is lost. */
 static pudle_status want(pudle_unroll *u, buffer *b, size_t bytes)
 {
-    if (bytes <= b->bytes)
+    if (b->at && bytes <= b->bytes)
         return PUDLE_OK;
-    const size_t more = bytes + bytes / 2;
+    const size_t more = bytes + bytes / 2 + 64; /* never nothing */
     void *at = NULL;
     const pudle_status s = host_alloc(u->root, more, &at);
     if (s)
@@ -204,7 +208,7 @@ static pudle_status want(pudle_unroll *u, buffer *b, size_t bytes)
 /* The same, and the first `used` bytes stay. */
 static pudle_status extend(pudle_unroll *u, buffer *b, size_t used, size_t bytes)
 {
-    if (bytes <= b->bytes)
+    if (b->at && bytes <= b->bytes)
         return PUDLE_OK;
     buffer old = *b;
     *b = (buffer){ NULL, 0 };
@@ -270,8 +274,12 @@ static pudle_status new_share(pudle_unroll *u, sample *r, share **out)
     return PUDLE_OK;
 }
 
-static void reset_row(sample *r)
+static void reset_row(const pudle_unroll *u, sample *r)
 {
+    if (r->failed) /* its marks may have stayed */
+        for (int64_t j = 0; j < u->ld; j++)
+            r->mark[j] = -1;
+    r->failed = false;
     r->t = r->now = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
     r->caution = 1;
     r->open = false;
@@ -495,8 +503,10 @@ static pudle_status row_make(pudle_unroll *u, sample *r, int64_t number)
 static pudle_status lane_of(pudle_unroll *u, const pudle_exec *exec, lane **out)
 {
     lane *l = *out = &u->lane[exec == u->root ? u->root->threads : exec - u->root->lane];
-    if (l->row)
+    if (l->ready)
         return PUDLE_OK;
+    lane_free(u, l); /* what an attempt without enough memory has left */
+    *l = (lane){ .ready = false };
     const int64_t rows = u->spec.rows;
     const size_t w = width_of(u);
     pudle_status s = take(u, &l->base, rows * u->ld, w);
@@ -514,6 +524,7 @@ static pudle_status lane_of(pudle_unroll *u, const pudle_exec *exec, lane **out)
         s = row_make(u, &l->row[i], i);
         l->row[i].target = (const char *)l->target + (size_t)(i * u->ldm) * w;
     }
+    l->ready = !s;
     return s;
 }
 
@@ -660,7 +671,9 @@ static pudle_status choose_ways(pudle_unroll *u, int64_t samples)
     const double p = (double)u->spec.atoms, T = (double)u->spec.layers, n = (double)samples;
     const size_t bytes = (size_t)(u->spec.atoms * u->ld) * width_of(u);
     const bool gram = p / 2 <= (T < 12 ? T : 12) * n && bytes <= (size_t)1 << 30;
-    u->pairs = !gram || 300 * n * (T < 30 ? T : 30) < p * p;
+    u->keep = (double)u->spec.depth * (double)u->spec.rows * (double)u->ldm * (double)width_of(u) <= KEEP_BYTES;
+    u->pairs = !gram || 300 * n * (T < 30 ? T : 30) < p * p ||
+               (double)bytes * (double)u->spec.lanes > 1073741824.0;
     u->gram = NULL;
     if (!gram)
         return PUDLE_OK;
@@ -812,7 +825,7 @@ static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_
     if (!s)
         s = u->spec.dtype == PUDLE_F64 ? back_f64(&w, gradient) : back_f32(&w, gradient);
     if (!s)
-        s = !u->pairs ? add_decoder(u, exec, l, gradient) : u->spec.dtype == PUDLE_F64 ? add_shares_f64(u, exec, l, l->rows, gradient) : add_shares_f32(u, exec, l, l->rows, gradient);
+        s = u->pairs ? PUDLE_OK : add_decoder(u, exec, l, gradient);
     return s || !w.sums ? s : add_sums(u, exec, &w, gradient);
 }
 

@@ -478,43 +478,6 @@ static pudle_status NAME(find_dense)(pudle_unroll *u, lane *l)
     return PUDLE_OK;
 }
 
-/* All rows of the block back. */
-static pudle_status NAME(back)(back_work *w, const pudle_view *gradient)
-{
-    pudle_unroll *u = w->u;
-    lane *l = w->l;
-    pudle_status s = NAME(find_dense)(u, l);
-    w->pending = l->pending;
-    w->begin = true;
-    w->count = l->rows;
-    for (int64_t i = 0; i < l->rows; i++)
-        w->pending[i] = &l->row[i];
-    while (!s && w->count) {
-        /* rows go side by side only where they do not add to the same sums */
-        if (u->pairs && !w->gtheta)
-            cpu_parts(w->exec, w->count, NAME(back_part), w);
-        else
-            for (int64_t i = 0; i < w->count; i++)
-                NAME(back_part)(w, i);
-        for (int64_t i = 0; i < w->count && !s; i++)
-            s = w->pending[i]->status;
-        w->begin = false;
-        int32_t t = 0;
-        for (int64_t i = 0; i < l->rows && !s; i++) {
-            const sample *r = &l->row[i];
-            const int32_t at = r->cursor < 0 ? 0 : ((piece *)r->pieces.at)[r->cursor].first;
-            t = at > t ? at : t;
-        }
-        w->count = 0;
-        for (int64_t i = 0; i < l->rows && t && !s; i++)
-            if (l->row[i].cursor >= 0 && ((piece *)l->row[i].pieces.at)[l->row[i].cursor].first == t)
-                w->pending[w->count++] = &l->row[i];
-        if (w->count)
-            s = NAME(dense_layer)(w, gradient);
-    }
-    return s;
-}
-
 /* ---------------------------------------------------------------- the gradient of shares */
 
 /* Columns [first, first + GRADIENT_ATOMS) of the gradient: for each atom the sum of its shares, a chunk of features at a time so that
@@ -584,4 +547,78 @@ static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l,
     w.coef = coef;
     cpu_parts(exec, (p + GRADIENT_ATOMS - 1) / GRADIENT_ATOMS, NAME(gradient_part), &w);
     return PUDLE_OK;
+}
+
+/* ---------------------------------------------------------------- a block */
+
+/* Shares into the gradient, and their memory free again. */
+static pudle_status NAME(flush_shares)(back_work *w, const pudle_view *gradient)
+{
+    const pudle_status s = NAME(add_shares)(w->u, w->exec, w->l, w->l->rows, gradient);
+    for (int64_t i = 0; i < w->l->rows; i++) {
+        sample *r = &w->l->row[i];
+        r->nshares = 0;
+        r->nints = r->tape_ints;
+        r->nreals = r->tape_reals;
+    }
+    return s;
+}
+
+/* The rows that are pending by themselves, side by side only where they do not add to the same sums; some at a time, so that the
+ * dense rows of their shares do not outgrow KEEP_BYTES. */
+static pudle_status NAME(back_some)(back_work *w, const pudle_view *gradient)
+{
+    const pudle_unroll *u = w->u;
+    const double each = 2 * (double)u->spec.depth * (double)u->ldm * (double)sizeof(REAL), fit = KEEP_BYTES / each;
+    const int64_t group = !u->pairs || fit >= (double)w->count ? w->count : fit < 1 ? 1 : (int64_t)fit;
+    pudle_status s = PUDLE_OK;
+    for (int64_t from = 0; from < w->count && !s; from += group) {
+        back_work part = *w;
+        part.pending += from;
+        part.count = w->count - from < group ? w->count - from : group;
+        if (u->pairs && !w->gtheta)
+            cpu_parts(w->exec, part.count, NAME(back_part), &part);
+        else
+            for (int64_t i = 0; i < part.count; i++)
+                NAME(back_part)(&part, i);
+        for (int64_t i = 0; i < part.count && !s; i++)
+            s = part.pending[i]->status;
+        if (!s && group < w->count)
+            s = NAME(flush_shares)(w, gradient);
+    }
+    return s;
+}
+
+/* All rows of the block back. */
+static pudle_status NAME(back)(back_work *w, const pudle_view *gradient)
+{
+    lane *l = w->l;
+    pudle_status s = NAME(find_dense)(w->u, l);
+    w->pending = l->pending;
+    w->begin = true;
+    w->count = l->rows;
+    for (int64_t i = 0; i < l->rows; i++) {
+        sample *r = w->pending[i] = &l->row[i];
+        r->tape_ints = r->nints;
+        r->tape_reals = r->nreals;
+    }
+    while (!s && w->count) {
+        s = NAME(back_some)(w, gradient);
+        w->begin = false;
+        int32_t t = 0;
+        for (int64_t i = 0; i < l->rows && !s; i++) {
+            const sample *r = &l->row[i];
+            const int32_t at = r->cursor < 0 ? 0 : ((piece *)r->pieces.at)[r->cursor].first;
+            t = at > t ? at : t;
+        }
+        w->count = 0;
+        for (int64_t i = 0; i < l->rows && t && !s; i++)
+            if (l->row[i].cursor >= 0 && ((piece *)l->row[i].pieces.at)[l->row[i].cursor].first == t)
+                w->pending[w->count++] = &l->row[i];
+        if (w->count)
+            s = NAME(dense_layer)(w, gradient);
+    }
+    for (int64_t i = 0; i < l->rows && s; i++)
+        l->row[i].failed = true;
+    return s || !w->u->pairs ? s : NAME(flush_shares)(w, gradient);
 }

@@ -89,7 +89,7 @@ static pudle_status NAME(advance)(pudle_unroll *u, pudle_exec *exec, sample *r, 
     r->now = NAME(collect)(v, p, dead, u->dead_along, r->index, value);
     pudle_status s = NAME(shrink)(u, exec, r, t, r->index, r->now, value, z);
     if (!s && tape && t >= u->spec.layers - u->spec.depth)
-        s = NAME(record)(u, r, t, value, u->pairs && t > u->spec.layers - u->spec.depth ? residual : NULL);
+        s = NAME(record)(u, r, t, value, u->keep && t > u->spec.layers - u->spec.depth ? residual : NULL);
     return s;
 }
 
@@ -106,7 +106,8 @@ static double NAME(reach)(const pudle_unroll *u, const sample *r)
         moved += (double)((const REAL *)b->z)[k] * (double)(ca[b->index[k]] - cb[b->index[k]]);
     for (int64_t k = 0; k < a->count; k++)
         moved -= (double)((const REAL *)a->z)[k] * (double)(ca[a->index[k]] - cb[a->index[k]]);
-    return u->longest * sqrt(moved > 0 ? moved : 0) * (r->between > 2 ? 2.0 / (double)r->between : 1);
+    /* a NaN stays one, and allows nothing */
+    return u->longest * sqrt(moved < 0 ? 0 : moved) * (r->between > 2 ? 2.0 / (double)r->between : 1);
 }
 
 /* Which atoms a row may go on with alone: those of the present code and of the two last evaluations, and those whose correlations
@@ -119,8 +120,9 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     const double quiet = t < u->spec.layers ? u->quiet[t] : 0;
     const reference *b = &r->ref[0], *a = &r->ref[1];
     REAL *score = r->v;
-    const int64_t most = u->gram ? (int64_t)sqrt((double)((r->now + 8) * u->ld)) : (int64_t)(4 * sqrt((double)p));
-    if (r->refs < 2 || !(quiet > 0) || r->now > most || b->count > most || a->count > most)
+    /* where layers are cheap a stretch must be narrow to pay, and rows of G for it cost memory */
+    const int64_t most = u->gram ? (int64_t)sqrt(0.2 * (double)((r->now + 8) * u->ld)) + r->now : (int64_t)(4 * sqrt((double)p));
+    if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE * (double)p || r->now > most || b->count > most || a->count > most)
         return 0;
     const double reach = NAME(reach)(u, r) * r->caution;
     if (!(reach < 0.5 * quiet))
@@ -147,6 +149,8 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
         else if ((double)score[j] > highest)
             highest = (double)score[j];
     }
+    if (count == 0) /* a code of zeros may go on as well */
+        r->mark[0] = (int32_t)count++;
     *clear = highest;
     return count;
 }
@@ -254,7 +258,8 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
     if (s)
         return s;
     *p = (piece){ .local = true, .first = (int32_t)r->t + 1, .last = (int32_t)r->t, .count = (int32_t)count, .width = (int32_t)width, .clear = clear,
-                  .slots = tape ? 16 : 2 };
+                  .kept = tape && r->t >= u->spec.layers - u->spec.depth };
+    p->slots = p->kept ? 16 : 2;
     s = take_ints(u, r, count, &p->index);
     if (!s)
         s = take_ints(u, r, count, &p->active);
@@ -287,17 +292,18 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
 static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r, bool tape)
 {
     piece *const p = (piece *)r->pieces.at + r->npieces - 1;
-    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, begun = r->t;
+    const bool kept = p->kept;
+    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, begun = r->t, T = u->spec.layers, until = tape && !kept ? T - u->spec.depth : T;
     NAME(stretch) s;
     NAME(lay_out)(r, p, &s);
     NAME(anchor)(r, &s);
     NAME(activate)(u, r, &s, s.zb);
-    NAME(activate)(u, r, &s, REALS(r) + p->z + (tape ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot);
+    NAME(activate)(u, r, &s, REALS(r) + p->z + (kept ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot);
     s.clear = p->clear;
     s.far = r->far;
     pudle_status status = PUDLE_OK;
-    while (r->t < u->spec.layers) {
-        const int64_t t = r->t + 1, done = p->last - p->first + 1, from = tape ? done : done % 2, to = tape ? done + 1 : (done + 1) % 2;
+    while (r->t < until) {
+        const int64_t t = r->t + 1, done = p->last - p->first + 1, from = kept ? done : done % 2, to = kept ? done + 1 : (done + 1) % 2;
         if (to >= p->slots) {
             int64_t more = 0;
             status = take_reals(u, r, p->slots * slot, &more); /* follows on: nothing else has been taken since */
@@ -321,7 +327,7 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
     }
     p->actives = (int32_t)s.actives;
     const int64_t done = p->last - p->first + 1;
-    const REAL *z = REALS(r) + p->z + (tape ? done : done % 2) * slot;
+    const REAL *z = REALS(r) + p->z + (kept ? done : done % 2) * slot;
     r->now = 0;
     for (int64_t k = 0; k < p->count; k++)
         if (z[k] != 0) {
@@ -334,14 +340,14 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
 }
 
 /* The open stretch is over. */
-static void NAME(end_stretch)(const pudle_unroll *u, sample *r, bool tape)
+static void NAME(end_stretch)(const pudle_unroll *u, sample *r)
 {
     const piece *p = (piece *)r->pieces.at + r->npieces - 1;
     const int64_t slot = u->keeps_input ? 2 * p->width : p->width, done = p->last - p->first + 1;
     for (int64_t k = 0; k < p->count; k++) /* marks are clean between stretches */
         r->mark[(INTS(r) + p->index)[k]] = -1;
     r->open = false;
-    if (done > 0 && tape) {
+    if (done > 0 && p->kept) {
         r->nreals = p->z + (done + 1) * slot;
     } else {
         r->npieces--;
@@ -380,17 +386,29 @@ static void NAME(step_row)(void *ctx, int64_t i)
     int64_t count = 0;
     NAME(refer)(u, r, corr);
     if (r->open && !NAME(still_clear)(u, r))
-        NAME(end_stretch)(u, r, w->tape);
-    if (!r->open) {
+        NAME(end_stretch)(u, r);
+    const int64_t before = r->t, end = u->spec.layers - u->spec.depth;
+    if (r->open)
+        r->status = NAME(run_alone)(u, w->exec, r, w->tape);
+    if (!r->status && r->open && r->t == before) /* every evaluation is worth a layer */
+        NAME(end_stretch)(u, r);
+    if (!r->status && !r->open) {
         r->status = NAME(advance)(u, w->exec, r, corr, u->gram ? NULL : (const REAL *)w->l->residual + i * u->ldm, w->tape);
         count = r->status || r->t == u->spec.layers ? 0 : NAME(choose)(u, r, &clear);
         if (count)
             r->status = NAME(begin_stretch)(u, r, count, clear, w->tape);
+        if (count && !r->status)
+            r->status = NAME(run_alone)(u, w->exec, r, w->tape);
     }
-    if (!r->status && r->open)
-        r->status = NAME(run_alone)(u, w->exec, r, w->tape);
-    if (!r->status && r->open && r->t == u->spec.layers)
-        NAME(end_stretch)(u, r, w->tape);
+    if (r->status || !r->open)
+        return;
+    const bool kept = ((piece *)r->pieces.at)[r->npieces - 1].kept;
+    if (r->t == u->spec.layers)
+        NAME(end_stretch)(u, r);
+    else if (w->tape && !kept && r->t == end) { /* the tape begins here */
+        NAME(end_stretch)(u, r);
+        r->status = NAME(record)(u, r, r->t, r->value, NULL);
+    }
 }
 
 /* residual = D z - x of the present code: a sum of few atoms. */
@@ -483,7 +501,7 @@ static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, in
     round_work w = { .u = u, .exec = exec, .l = l, .tape = tape, .pending = l->pending };
     pudle_status s = PUDLE_OK;
     for (int64_t i = 0; i < rows; i++)
-        reset_row(&l->row[i]);
+        reset_row(u, &l->row[i]);
     while (!s) {
         w.count = 0;
         for (int64_t i = 0; i < rows; i++)
@@ -497,5 +515,7 @@ static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, in
         for (int64_t i = 0; i < w.count && !s; i++)
             s = w.pending[i]->status;
     }
+    for (int64_t i = 0; i < rows && s; i++)
+        l->row[i].failed = true;
     return s;
 }
