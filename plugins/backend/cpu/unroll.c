@@ -40,6 +40,7 @@ enum {
 };
 #define DENSE 0.2      /* density of codes from which on a matrix product beats sums of rows, forwards */
 #define DENSE_BACK 0.3 /* and back */
+#define DENSE_ALONE 0.4 /* from which on no row goes on alone */
 
 /* Memory that grows and is kept. */
 typedef struct buffer {
@@ -170,7 +171,8 @@ typedef struct share_work {
     const pudle_view *gradient;
 } share_work;
 
-/* Kernels for whatever the CPU has: "avx2" alone would leave out the fused multiply-add. */
+/* Arithmetic for whatever the CPU has: "avx2", with which kernels of whole numbers are made, would leave out the fused
+ * multiply-add. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && (defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 8)
 #define UNROLL_CLONES __attribute__((target_clones("avx512f", "fma", "default")))
 #else

@@ -122,7 +122,7 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     REAL *score = r->v;
     /* where layers are cheap a stretch must be narrow to pay, and rows of G for it cost memory */
     const int64_t most = u->gram ? (int64_t)sqrt(0.2 * (double)((r->now + 8) * u->ld)) + r->now : (int64_t)(4 * sqrt((double)p));
-    if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE * (double)p || r->now > most || b->count > most || a->count > most)
+    if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE_ALONE * (double)p || r->now > most || b->count > most || a->count > most)
         return 0;
     const double reach = NAME(reach)(u, r) * r->caution;
     if (!(reach < 0.5 * quiet))

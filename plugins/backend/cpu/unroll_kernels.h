@@ -118,7 +118,7 @@ static inline __attribute__((always_inline)) uint32_t NAME(mask_of)(const uint8_
 
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
  * dead: one half-width, or one an entry (along). A stretch of 16 becomes a mask of 16 bits, and its set bits are gone through. */
-UNROLL_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
+PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
 {
     enum { STRETCH = 16 };
     int64_t found = 0;
@@ -143,7 +143,7 @@ UNROLL_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const R
 }
 
 /* Where x is other than 0, among `width` entries. */
-UNROLL_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t *index)
+PUDLE_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t *index)
 {
     int64_t found = 0;
     for (int64_t from = 0; from < width; from += 16) {
@@ -157,7 +157,7 @@ UNROLL_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_
 }
 
 /* score[j] = max(|b_j|, |b_j + far (b_j - a_j)|): the largest that a correlation gets on the way from b on, straight ahead. */
-UNROLL_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REAL *a, REAL far, int64_t count)
+PUDLE_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REAL *a, REAL far, int64_t count)
 {
     for (int64_t j = 0; j < count; j++) {
         const REAL here = b[j] < 0 ? -b[j] : b[j], there = b[j] + far * (b[j] - a[j]), size = there < 0 ? -there : there;
@@ -165,7 +165,7 @@ UNROLL_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REA
     }
 }
 
-UNROLL_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int64_t count)
+PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int64_t count)
 {
     int32_t above = 0;
     for (int64_t j = 0; j < count; j++)
@@ -180,7 +180,7 @@ UNROLL_CLONES static void NAME(add)(REAL *to, const REAL *x, int64_t count)
 }
 
 /* The largest of `count` numbers >= 0; a NaN makes it infinite. */
-UNROLL_CLONES static REAL NAME(largest)(const REAL *x, int64_t count)
+PUDLE_CLONES static REAL NAME(largest)(const REAL *x, int64_t count)
 {
     REAL most = 0;
     int32_t bad = 0;
