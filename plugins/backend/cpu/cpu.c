@@ -112,7 +112,10 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     const double row = width * (2 * m + 3 * p) + 1;
     /* A dictionary of more than 1 GiB is none: codes are maps over an image, and a sample is work enough for a block. */
     const bool maps = width * m * p > 1073741824.0;
-    const int64_t least = clamp(maps ? 262144 / row : 12, 1, 12), most = clamp(524288 / row, maps ? 1 : 32, 256);
+    const int64_t least = clamp(maps ? 262144 / row : 12, 1, 12), few = clamp(524288 / row, maps ? 1 : 32, 256);
+    /* many layers: the tape of a block stays near 16 MiB, half of the entries kept */
+    const double tape = width * p / 2 * (double)(work->layers > 0 ? work->layers : 1);
+    const int64_t fit = clamp(16777216 / tape, maps ? 1 : 32, 256), most = few < fit ? few : fit;
     if (!maps && width * m * p > 1048576 && n <= 256) {
         *rows = n;
         *lanes = 1;
