@@ -20,6 +20,7 @@
  * the bound at every layer, for which it has all it needs; when it fails, the row gets its correlations evaluated again.
  * This is safe screening, for the layers of a network in place of the solution of a problem. */
 #include "cpu.h"
+#include "unroll_parts.h"
 #include "unroll.h"
 
 #include <float.h>
@@ -28,7 +29,6 @@
 #include <string.h>
 
 enum {
-    UNROLL_LEVELS = 8,    /* of a prox */
     UNROLL_PAD = 16,      /* entries that rows are padded to: whole vectors in f32 and f64 */
     UNROLL_FAR = 6,       /* how far ahead a stretch may go along the line, in units of r_b - r_a: where these are a layer or two apart, */
     UNROLL_ON = 2,        /* and where they are several */
@@ -90,7 +90,7 @@ typedef struct sample {
     int32_t *list;               /* (ld) */
     void *v, *u, *coef;          /* (ld) */
     const void *target;
-    buffer ints, reals, pieces, shares, trail, atoms, active, four, levels[UNROLL_LEVELS], level_sum[UNROLL_LEVELS];
+    buffer ints, reals, pieces, shares, trail, atoms, active, four, levels[PARTS_LEVELS], level_sum[PARTS_LEVELS];
     int64_t nints, nreals, npieces, nshares;
     int64_t tape_ints, tape_reals; /* where the tape ends in the arenas */
     int64_t cursor;              /* on the way back: the piece it is at, -1: done */
@@ -430,7 +430,7 @@ static void row_free(pudle_unroll *u, sample *r)
     buffer *const buffers[] = { &r->ints, &r->reals, &r->pieces, &r->shares, &r->trail, &r->atoms, &r->active, &r->four };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         host_free(u->root, buffers[i]->at);
-    for (int i = 0; i < UNROLL_LEVELS; i++) {
+    for (int i = 0; i < PARTS_LEVELS; i++) {
         host_free(u->root, r->levels[i].at);
         host_free(u->root, r->level_sum[i].at);
     }
@@ -530,36 +530,18 @@ static pudle_status lane_of(pudle_unroll *u, const pudle_exec *exec, lane **out)
     return s;
 }
 
-/* Half-width of the dead zone at layer t for an atom; rounded down to what the dtype holds. */
-static double dead_zone(const pudle_unroll *u, int64_t t, int64_t atom)
-{
-    const pudle_prox_ops *ops = u->spec.prox.desc->ops;
-    double level[UNROLL_LEVELS] = { 0 };
-    for (int i = 0; i < u->spec.levels; i++) {
-        const pudle_cview *all = &u->spec.theta[i];
-        level[i] = pudle_entry(all, (t - 1) * all->shape[1] + (all->shape[1] > 1 ? atom : 0));
-    }
-    return ops->dead_zone(u->spec.prox.self, u->spec.step[t - 1], level);
-}
-
-static float round_down(double x)
-{
-    const float f = (float)x;
-    return (double)f > x ? nextafterf(f, -1) : f;
-}
-
 static void find_dead_zones(pudle_unroll *u)
 {
     const int64_t cols = u->dead_along ? u->spec.atoms : 1, stride = u->dead_along ? u->ld : 1;
     for (int64_t t = 1; t <= u->spec.layers; t++) {
         double least = INFINITY;
         for (int64_t k = 0; k < cols; k++) {
-            const double d = dead_zone(u, t, k), half = d > 0 ? d : 0;
+            const double half = parts_dead_zone(&u->spec, t, k);
             least = half < least ? half : least;
             if (u->spec.dtype == PUDLE_F64)
                 ((double *)u->dead)[(t - 1) * stride + k] = half;
             else
-                ((float *)u->dead)[(t - 1) * stride + k] = round_down(half);
+                ((float *)u->dead)[(t - 1) * stride + k] = (float)half;
         }
         u->quiet[t - 1] = u->spec.step[t - 1] > 0 ? least / u->spec.step[t - 1] : 0;
     }
@@ -571,9 +553,7 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     bool along = false;
     for (int i = 0; i < spec->levels; i++)
         along = along || spec->theta[i].shape[1] > 1;
-    /* a stand-in derivative may be nonzero where the value is 0: such entries are not on this tape */
-    if ((spec->prox.desc->caps & (PUDLE_PROX_SEPARABLE | PUDLE_PROX_SURROGATE)) != PUDLE_PROX_SEPARABLE || !ops->dead_zone ||
-        spec->levels > UNROLL_LEVELS || spec->atoms > INT32_MAX / 4 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
+    if (!parts_sparse_prox(spec) || spec->atoms > INT32_MAX / 4 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;
     pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);

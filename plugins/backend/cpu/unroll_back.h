@@ -4,8 +4,8 @@
 static pudle_status NAME(mask)(pudle_unroll *u, pudle_exec *exec, sample *r, int64_t t, const int32_t *index, int64_t count, const REAL *v,
                                const REAL *z, const REAL *g, REAL *gv, const pudle_view *gtheta)
 {
-    pudle_cview theta[UNROLL_LEVELS];
-    pudle_view sums[UNROLL_LEVELS];
+    pudle_cview theta[PARTS_LEVELS];
+    pudle_view sums[PARTS_LEVELS];
     pudle_status s = NAME(levels_of)(u, r, t, index, count, theta);
     if (!s && gtheta)
         s = level_sums(u, r, t, count, gtheta, sums);

@@ -25,7 +25,7 @@ static pudle_status NAME(levels_of)(pudle_unroll *u, sample *r, int64_t t, const
 
 static pudle_status NAME(shrink)(pudle_unroll *u, pudle_exec *exec, sample *r, int64_t t, const int32_t *index, int64_t count, const REAL *v, REAL *z)
 {
-    pudle_cview theta[UNROLL_LEVELS];
+    pudle_cview theta[PARTS_LEVELS];
     const pudle_status s = NAME(levels_of)(u, r, t, index, count, theta);
     if (s || count == 0)
         return s;

@@ -1,4 +1,4 @@
-/* What the unrolls of the cpu backend have in common: memory that is counted and grows, and the questions they ask of a loss and a
+/* What the unrolls of the cpu backend have in common: memory that is counted and grows, and the questions they ask of a
  * prox before they may take over. */
 #ifndef BACKEND_CPU_UNROLL_PARTS_H
 #define BACKEND_CPU_UNROLL_PARTS_H
@@ -77,29 +77,6 @@ static inline pudle_view parts_matrix(const void *data, int32_t dtype, int64_t r
 static inline pudle_cview parts_vector(const void *data, int32_t dtype, int64_t count)
 {
     return (pudle_cview){ .data = data, .dtype = dtype, .rank = 2, .shape = { 1, count }, .stride = { count, 1 } };
-}
-
-/* Is the Hessian of the inner loss the identity, so that its gradient is D z - x? Asked of the loss itself. */
-static inline bool parts_identity_hessian(pudle_exec *exec, const pudle_instance *inner, int32_t dtype)
-{
-    enum { N = 32 };
-    const uint64_t needed = PUDLE_LOSS_QUADRATIC | PUDLE_LOSS_SEPARABLE;
-    double probe[2][N], zeros[N] = { 0 }, gaps[N];
-    if ((inner->desc->caps & needed) != needed)
-        return false;
-    for (int i = 0; i < N; i++) {
-        const double value = (i % 2 ? 1 : -1) * (0.375 + 0.0625 * i), gap = i % 3 ? value : NAN; /* passing over gaps is no plain least squares */
-        if (dtype == PUDLE_F64) {
-            probe[0][i] = value;
-            gaps[i] = gap;
-        } else {
-            ((float *)probe[0])[i] = (float)value;
-            ((float *)gaps)[i] = (float)gap;
-        }
-    }
-    const pudle_cview pred = parts_vector(zeros, dtype, N), x = parts_vector(gaps, dtype, N), v = parts_vector(probe[0], dtype, N);
-    const pudle_view h = parts_matrix(probe[1], dtype, 1, N);
-    return !host_loss_hvp(exec, inner, &pred, &x, &v, &h) && !memcmp(probe[0], probe[1], N * pudle_dtype_size(dtype));
 }
 
 /* Does the prox act on every entry alone, and say where it gives 0? A stand-in derivative may be nonzero where the value is 0: such
