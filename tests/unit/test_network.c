@@ -12,9 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "train/dictionary.h"
 #include "graph/lane.h"
-#include "train/problem.h"
+#include "opened.h"
 
 static pd_context *ctx;
 static char config_path[] = "/tmp/pudle-network-XXXXXX";
@@ -48,8 +47,6 @@ typedef struct setup {
     bool near; /* begin near the dictionary that the data was made of */
 } setup;
 
-typedef struct opened { pd_settings *settings; pd_problem pb; } opened;
-
 static void open_problem(const setup *s, opened *o)
 {
     FILE *f = fopen(config_path, "w");
@@ -79,26 +76,6 @@ static void open_problem(const setup *s, opened *o)
     assert_int_equal(fclose(f), 0);
     if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) || pd_problem_initialise(&o->pb))
         fail_msg("%s", pd_error(ctx));
-}
-
-static void close_problem(opened *o)
-{
-    pd_problem_close(&o->pb);
-    pd_settings_destroy(o->settings);
-}
-
-static double *doubles(pd_problem *pb, const pudle_view *v)
-{
-    pd_array a = { 0 };
-    assert_int_equal(pd_problem_fetch(pb, v, &a), PUDLE_OK);
-    const pudle_cview c = pudle_const(&a.view);
-    const int64_t count = pudle_count(&c);
-    double *out = malloc(sizeof *out * (size_t)count);
-    assert_non_null(out);
-    for (int64_t i = 0; i < count; i++)
-        out[i] = c.dtype == PUDLE_F64 ? ((const double *)c.data)[i] : (double)((const float *)c.data)[i];
-    pd_array_free(&a);
-    return out;
 }
 
 static void run(pd_problem *pb, pd_pass *pass)

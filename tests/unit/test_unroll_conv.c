@@ -14,8 +14,7 @@
 #include <unistd.h>
 
 #include "graph/lane.h"
-#include "train/dictionary.h"
-#include "train/problem.h"
+#include "opened.h"
 
 static pd_context *ctx;
 static char config_path[] = "/tmp/pudle-unroll-conv-XXXXXX";
@@ -77,11 +76,6 @@ static setup random_setup(void)
     return s;
 }
 
-typedef struct opened {
-    pd_settings *settings;
-    pd_problem pb;
-} opened;
-
 static void open_problem(const setup *s, opened *o)
 {
     FILE *f = fopen(config_path, "w");
@@ -107,26 +101,6 @@ static void open_problem(const setup *s, opened *o)
     memcpy(given.target_shape, given.shape, sizeof given.shape);
     if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, &given, &o->pb) || pd_problem_initialise(&o->pb))
         fail_msg("%s", pd_error(ctx));
-}
-
-static void close_problem(opened *o)
-{
-    pd_problem_close(&o->pb);
-    pd_settings_destroy(o->settings);
-}
-
-static double *doubles(pd_problem *pb, const pudle_view *v)
-{
-    pd_array a = { 0 };
-    assert_int_equal(pd_problem_fetch(pb, v, &a), PUDLE_OK);
-    const pudle_cview c = pudle_const(&a.view);
-    const int64_t count = pudle_count(&c);
-    double *out = malloc(sizeof *out * (size_t)(count + 1));
-    assert_non_null(out);
-    for (int64_t i = 0; i < count; i++)
-        out[i] = pudle_entry(&c, i);
-    pd_array_free(&a);
-    return out;
 }
 
 /* Samples that are sparse codes and noise, so that a support is neither empty nor full for long. */

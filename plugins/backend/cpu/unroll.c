@@ -290,11 +290,6 @@ static void reset_row(const pudle_unroll *u, sample *r)
 
 /* ------------------------------------------------------------ views and products */
 
-static pudle_cview vector_of(const void *data, int32_t dtype, int64_t count)
-{
-    return (pudle_cview){ .data = data, .dtype = dtype, .rank = 2, .shape = { 1, count }, .stride = { count, 1 } };
-}
-
 static pudle_view view_of(void *data, int32_t dtype, int64_t count)
 {
     return (pudle_view){ .data = data, .dtype = dtype, .rank = 2, .shape = { 1, count }, .stride = { count, 1 } };

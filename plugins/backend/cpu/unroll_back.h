@@ -11,7 +11,7 @@ static pudle_status NAME(mask)(pudle_unroll *u, pudle_exec *exec, sample *r, int
         s = level_sums(u, r, t, count, gtheta, sums);
     if (s || count == 0)
         return s;
-    const pudle_cview cv = vector_of(v, u->spec.dtype, count), cz = vector_of(z, u->spec.dtype, count), cg = vector_of(g, u->spec.dtype, count);
+    const pudle_cview cv = parts_vector(v, u->spec.dtype, count), cz = parts_vector(z, u->spec.dtype, count), cg = parts_vector(g, u->spec.dtype, count);
     const pudle_view out = view_of(gv, u->spec.dtype, count);
     s = u->kernel->vjp(u->spec.prox.self, exec, u->spec.step[t - 1], theta, u->needs & PUDLE_VJP_INPUT ? &cv : NULL,
                        u->needs & PUDLE_VJP_OUTPUT ? &cz : NULL, &cg, &out, gtheta ? sums : NULL);

@@ -18,7 +18,7 @@ static pudle_status NAME(levels_of)(pudle_unroll *u, sample *r, int64_t t, const
                 to[k] = from[index[k]];
             from = to;
         }
-        theta[i] = vector_of(from, u->spec.dtype, cols > 1 ? count : 1);
+        theta[i] = parts_vector(from, u->spec.dtype, cols > 1 ? count : 1);
     }
     return PUDLE_OK;
 }
@@ -29,7 +29,7 @@ static pudle_status NAME(shrink)(pudle_unroll *u, pudle_exec *exec, sample *r, i
     const pudle_status s = NAME(levels_of)(u, r, t, index, count, theta);
     if (s || count == 0)
         return s;
-    const pudle_cview in = vector_of(v, u->spec.dtype, count);
+    const pudle_cview in = parts_vector(v, u->spec.dtype, count);
     const pudle_view out = view_of(z, u->spec.dtype, count);
     return u->kernel->apply(u->spec.prox.self, exec, u->spec.step[t - 1], theta, &in, &out);
 }
