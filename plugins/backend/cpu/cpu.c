@@ -10,6 +10,7 @@
 typedef struct params {
     int64_t threads;
     const char *arch;
+    int32_t unroll;
 } params;
 
 /* Processors this process may run on. */
@@ -59,7 +60,7 @@ static pudle_status cpu_open(const pudle_host *host, const void *self, pudle_exe
     pudle_exec *made = host->alloc(host->ctx, (size_t)(1 + threads) * sizeof *made);
     if (!made)
         return host->fail(host->ctx, PUDLE_ERR_NOMEM, "out of memory for %d threads", threads);
-    made[0] = (pudle_exec){ .host = host, .threads = threads, .lane = made + 1 };
+    made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .lane = made + 1 };
     for (int i = 1; i <= threads; i++)
         made[i] = (pudle_exec){ .host = host, .threads = 1, .lane = NULL };
     *exec = made;
@@ -113,9 +114,11 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     /* A dictionary of more than 1 GiB is none: codes are maps over an image, and a sample is work enough for a block. */
     const bool maps = width * m * p > 1073741824.0;
     const int64_t least = clamp(maps ? 262144 / row : 12, 1, 12), few = clamp(524288 / row, maps ? 1 : 32, 256);
-    /* many layers: the tape of a block stays near 16 MiB, half of the entries kept */
-    const double tape = width * p / 2 * (double)(work->layers > 0 ? work->layers : 1);
-    const int64_t fit = clamp(16777216 / tape, maps ? 1 : 32, 256), most = few < fit ? few : fit;
+    /* Many layers: the tape of a block stays near 16 MiB, half of the entries kept; or near 4 MiB, in the cache, where an unroll for few
+     * atoms keeps two arrays of code as they are. */
+    const bool atoms_few = p <= UNROLL_FEW_ATOMS;
+    const double tape = width * p * (atoms_few ? 2 : 0.5) * (double)(work->layers > 0 ? work->layers : 1);
+    const int64_t fit = clamp((atoms_few ? 4194304 : 16777216) / tape, maps ? 1 : 32, 256), most = few < fit ? few : fit;
     if (!maps && width * m * p > 1048576 && n <= 256) {
         *rows = n;
         *lanes = 1;
@@ -182,11 +185,16 @@ static const void *cpu_get_ext(pudle_exec *exec, const char *id)
     return id && !strcmp(id, PUDLE_UNROLL) ? &cpu_unroll_ops : NULL;
 }
 
+static const char ways[] = "auto|tiles|rows|none"; /* enum unroll_way */
+
 static const pudle_option options[] = {
     { "threads", PUDLE_INT, 0, offsetof(params, threads), "0", 0, 1024, NULL, "threads",
       "Threads to compute with; 0: as many as there are processors this process may use. Results do not depend on it." },
     { "arch", PUDLE_STRING, 0, offsetof(params, arch), "", 0, 0, NULL, NULL,
       "Kernels of BLIS by name (skx, haswell, zen3 ...); empty: its own choice, or the best where it knows not the CPU." },
+    { "unroll", PUDLE_ENUM, 0, offsetof(params, unroll), "auto", 0, 0, ways, NULL,
+      "How the layers of an encoder are computed together, for comparisons; the result is the same. auto: by cost; tiles: some samples side by side, "
+      "for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }
 };
 

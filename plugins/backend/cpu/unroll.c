@@ -20,6 +20,7 @@
  * the bound at every layer, for which it has all it needs; when it fails, the row gets its correlations evaluated again.
  * This is safe screening, for the layers of a network in place of the solution of a problem. */
 #include "cpu.h"
+#include "unroll_gram.h"
 #include "unroll_parts.h"
 #include "unroll.h"
 
@@ -32,7 +33,6 @@ enum {
     UNROLL_PAD = 16,      /* entries that rows are padded to: whole vectors in f32 and f64 */
     UNROLL_FAR = 6,       /* how far ahead a stretch may go along the line, in units of r_b - r_a: where these are a layer or two apart, */
     UNROLL_ON = 2,        /* and where they are several */
-    GRAM_BLOCK = 256,     /* columns of a block of G */
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     GRADIENT_ATOMS = 32,  /* columns of the gradient that are one part of the work */
     DENSE_ROWS = 8,       /* rows from which on a product is worth its name */
@@ -170,14 +170,6 @@ typedef struct share_work {
     const void *coef;
     const pudle_view *gradient;
 } share_work;
-
-/* Arithmetic for whatever the CPU has: "avx2", with which kernels of whole numbers are made, would leave out the fused
- * multiply-add. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && (defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 8)
-#define UNROLL_CLONES __attribute__((target_clones("avx512f", "fma", "default")))
-#else
-#define UNROLL_CLONES
-#endif
 
 static int64_t padded(int64_t n)
 {
@@ -578,43 +570,6 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     return s;
 }
 
-/* Block (i, j) of G, j >= i, and its mirror image. */
-typedef struct gram_work {
-    pudle_unroll *u;
-    int64_t blocks;
-    pudle_status status;
-} gram_work;
-
-static void gram_block(void *ctx, int64_t part)
-{
-    gram_work *g = ctx;
-    pudle_unroll *u = g->u;
-    int64_t i = 0;
-    for (int64_t row = g->blocks; part >= row; part -= row--)
-        i++;
-    const int64_t j = i + part, p = u->spec.atoms, at = i * GRAM_BLOCK, to = j * GRAM_BLOCK;
-    const int64_t rows = p - at < GRAM_BLOCK ? p - at : GRAM_BLOCK, cols = p - to < GRAM_BLOCK ? p - to : GRAM_BLOCK;
-    const size_t w = width_of(u);
-    const pudle_cview *d = &u->spec.dictionary;
-    const pudle_view a = matrix_of((const char *)d->data + (size_t)at * w, d->dtype, u->spec.features, rows, d->stride[0]);
-    const pudle_view b = matrix_of((const char *)d->data + (size_t)to * w, d->dtype, u->spec.features, cols, d->stride[0]);
-    const pudle_view c = matrix_of((const char *)u->gram + (size_t)(at * u->ld + to) * w, d->dtype, rows, cols, u->ld);
-    const pudle_cview ca = pudle_const(&a), cb = pudle_const(&b);
-    pudle_exec alone = { .host = u->root->host, .threads = 1, .lane = NULL };
-    const pudle_status s = cpu_gemm(&alone, true, false, 1.0, &ca, &cb, 0.0, &c);
-    if (s) {
-        __atomic_store_n(&g->status, s, __ATOMIC_RELAXED);
-        return;
-    }
-    for (int64_t y = 0; y < rows && j > i; y++)
-        for (int64_t x = 0; x < cols; x++) {
-            if (u->spec.dtype == PUDLE_F64)
-                ((double *)u->gram)[(to + x) * u->ld + at + y] = ((double *)u->gram)[(at + y) * u->ld + to + x];
-            else
-                ((float *)u->gram)[(to + x) * u->ld + at + y] = ((float *)u->gram)[(at + y) * u->ld + to + x];
-        }
-}
-
 /* Atoms [first, first + GRADIENT_ATOMS) to rows, and their norms. */
 static void atoms_part(void *ctx, int64_t part)
 {
@@ -640,17 +595,13 @@ static void atoms_part(void *ctx, int64_t part)
     }
 }
 
-/* With G or without: half of a product of D with itself, against a product with D for each sample and evaluation, of which a
- * dozen must be expected. Then the gradient: one product of D with (p, p) against shares, which cost about 300 entries of a
- * feature for a sample and layer. */
+/* With G or without, and the gradient by way of it or by shares. */
 static pudle_status choose_ways(pudle_unroll *u, int64_t samples)
 {
-    const double p = (double)u->spec.atoms, T = (double)u->spec.layers, n = (double)samples;
     const size_t bytes = (size_t)(u->spec.atoms * u->ld) * width_of(u);
-    const bool gram = p / 2 <= (T < 12 ? T : 12) * n && bytes <= (size_t)1 << 30;
+    const bool gram = gram_pays(&u->spec, samples);
     u->keep = (double)u->spec.depth * (double)u->spec.rows * (double)u->ldm * (double)width_of(u) <= KEEP_BYTES;
-    u->pairs = !gram || 300 * n * (T < 30 ? T : 30) < p * p ||
-               (double)bytes * (double)u->spec.lanes > 1073741824.0;
+    u->pairs = !gram_gradient_pays(&u->spec, samples);
     u->gram = NULL;
     if (!gram)
         return PUDLE_OK;
@@ -672,14 +623,13 @@ static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
     for (int64_t j = 0; j < u->spec.atoms; j++)
         if (!(u->norms[j] <= u->longest)) /* a NaN stays, and no bound holds with it */
             u->longest = u->norms[j];
-    gram_work g = { u, (u->spec.atoms + GRAM_BLOCK - 1) / GRAM_BLOCK, PUDLE_OK };
     if (u->gram)
-        cpu_parts(u->root, g.blocks * (g.blocks + 1) / 2, gram_block, &g);
+        s = gram_matrix(u->root, &u->spec.dictionary, u->ld, u->gram);
     find_dead_zones(u);
     for (int64_t i = 0; i < u->spec.lanes; i++)
         u->gathered[i].used = false;
     const size_t zeros = (size_t)(u->spec.rows * u->spec.features) * width_of(u), old = u->zeros.bytes;
-    s = g.status ? g.status : want(u, &u->zeros, zeros);
+    s = s ? s : want(u, &u->zeros, zeros);
     if (!s && old < zeros)
         memset(u->zeros.at, 0, zeros);
     return s;
@@ -806,56 +756,18 @@ static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_
     return s || !w.sums ? s : add_sums(u, exec, &w, gradient);
 }
 
-/* Entries of `sum`: the lanes' outer products, added in lane order, with their mirror images. A tile at a time, because one of the
- * two goes down columns. */
-typedef struct mirror_work {
-    pudle_unroll *u;
-    void *sum;
-    int64_t tiles;
-} mirror_work;
-
-enum { MIRROR_TILE = 64 };
-
-static void mirror_tile(void *ctx, int64_t part)
-{
-    const mirror_work *w = ctx;
-    const pudle_unroll *u = w->u;
-    const int64_t p = u->spec.atoms, top = part / w->tiles * MIRROR_TILE, left = part % w->tiles * MIRROR_TILE;
-    const int64_t bottom = top + MIRROR_TILE < p ? top + MIRROR_TILE : p, right = left + MIRROR_TILE < p ? left + MIRROR_TILE : p;
-    for (int64_t i = top; i < bottom; i++)
-        for (int64_t k = left; k < right; k++) {
-            double both = 0;
-            for (int64_t l = 0; l < u->spec.lanes; l++) {
-                if (!u->gathered[l].used)
-                    continue;
-                const pudle_cview outer = { .data = u->gathered[l].outer.at, .dtype = u->spec.dtype };
-                both += pudle_entry(&outer, i * u->ld + k) + pudle_entry(&outer, k * u->ld + i);
-            }
-            if (u->spec.dtype == PUDLE_F64)
-                ((double *)w->sum)[i * u->ld + k] = both;
-            else
-                ((float *)w->sum)[i * u->ld + k] = (float)both;
-        }
-}
-
 static pudle_status cpu_unroll_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
-    bool used = false;
-    for (int64_t l = 0; l < u->spec.lanes; l++)
-        used = used || u->gathered[l].used;
-    if (!used)
-        return PUDLE_OK;
-    void *sum = NULL;
-    const pudle_status s = host_alloc(u->root, (size_t)(u->spec.atoms * u->ld) * width_of(u), &sum);
+    void *memory = NULL;
+    pudle_status s = host_alloc(u->root, (size_t)u->spec.lanes * sizeof(void *), &memory);
     if (s)
         return s;
-    mirror_work w = { u, sum, (u->spec.atoms + MIRROR_TILE - 1) / MIRROR_TILE };
-    cpu_share(u->root, w.tiles * w.tiles, (double)u->spec.atoms * (double)u->spec.atoms, mirror_tile, &w);
-    const pudle_view v = matrix_of(sum, u->spec.dtype, u->spec.atoms, u->spec.atoms, u->ld);
-    const pudle_cview cv = pudle_const(&v);
-    const pudle_status done = cpu_gemm(u->root, false, false, -scale, &u->spec.dictionary, &cv, 1.0, gradient);
-    host_free(u->root, sum);
-    return done;
+    const void **outer = memory;
+    for (int64_t l = 0; l < u->spec.lanes; l++)
+        outer[l] = u->gathered[l].used ? u->gathered[l].outer.at : NULL;
+    s = gram_gradient(u->root, &u->spec.dictionary, u->ld, outer, u->spec.lanes, scale, gradient);
+    host_free(u->root, memory);
+    return s;
 }
 
 static size_t cpu_unroll_bytes(const pudle_unroll *u)

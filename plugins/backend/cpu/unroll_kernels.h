@@ -102,20 +102,6 @@ UNROLL_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, 
     }
 }
 
-/* Bytes of 0 and 1 to bits: the product brings byte i of a half to bit 56 + i. */
-static inline __attribute__((always_inline)) uint32_t NAME(mask_of)(const uint8_t out[16])
-{
-    uint64_t half[2];
-    memcpy(half, out, sizeof half);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    half[0] = __builtin_bswap64(half[0]);
-    half[1] = __builtin_bswap64(half[1]);
-#endif
-    if (!(half[0] | half[1]))
-        return 0;
-    return (uint32_t)((half[0] * 0x0102040810204080u) >> 56) | (uint32_t)((half[1] * 0x0102040810204080u) >> 56) << 8;
-}
-
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
  * dead: one half-width, or one an entry (along). A stretch of 16 becomes a mask of 16 bits, and its set bits are gone through. */
 PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
@@ -130,7 +116,7 @@ PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const RE
         else
             for (int i = 0; i < STRETCH; i++)
                 out[i] = !((v[from + i] < 0 ? -v[from + i] : v[from + i]) <= dead[0]);
-        uint32_t mask = NAME(mask_of)(out);
+        uint32_t mask = parts_mask(out);
         if (count - from < STRETCH)
             mask &= (1u << (count - from)) - 1;
         for (; mask; mask &= mask - 1) {
@@ -150,7 +136,7 @@ PUDLE_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t
         uint8_t out[16];
         for (int i = 0; i < 16; i++)
             out[i] = x[from + i] != 0;
-        for (uint32_t mask = NAME(mask_of)(out); mask; mask &= mask - 1)
+        for (uint32_t mask = parts_mask(out); mask; mask &= mask - 1)
             index[found++] = (int32_t)from + __builtin_ctz(mask);
     }
     return found;

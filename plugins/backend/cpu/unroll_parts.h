@@ -10,6 +10,28 @@
 
 enum { PARTS_LEVELS = 8 }; /* of a prox */
 
+/* Arithmetic for whatever the CPU has: "avx2", with which kernels of whole numbers are made, would leave out the fused
+ * multiply-add. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && (defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 8)
+#define UNROLL_CLONES __attribute__((target_clones("avx512f", "fma", "default")))
+#else
+#define UNROLL_CLONES
+#endif
+
+/* Bytes of 0 and 1 to bits: the product brings byte i of a half to bit 56 + i. */
+static inline __attribute__((always_inline)) uint32_t parts_mask(const uint8_t out[16])
+{
+    uint64_t half[2];
+    memcpy(half, out, sizeof half);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    half[0] = __builtin_bswap64(half[0]);
+    half[1] = __builtin_bswap64(half[1]);
+#endif
+    if (!(half[0] | half[1]))
+        return 0;
+    return (uint32_t)((half[0] * 0x0102040810204080u) >> 56) | (uint32_t)((half[1] * 0x0102040810204080u) >> 56) << 8;
+}
+
 /* Whose memory it is, and how much of it there is. */
 typedef struct parts_memory {
     pudle_exec *root;

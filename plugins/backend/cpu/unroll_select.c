@@ -1,39 +1,65 @@
-/* What the backend offers as PUDLE_UNROLL: the unroll of the kind of dictionary that is asked for. */
+/* What the backend offers as PUDLE_UNROLL: the unroll of the kind of dictionary that is asked for, and of a dense one the faster for
+ * each batch. */
 #include "unroll.h"
 #include "cpu.h"
 #include "unroll_conv.h"
+#include "unroll_gram.h"
+#include "unroll_small.h"
+
+/* Where there are many layers, most of them can go without most atoms, which pays from fewer atoms on. */
+enum { LONG = 60, FEW_ATOMS_LONG = 256 };
+
+typedef struct one {
+    const pudle_unroll_ops *ops;
+    pudle_unroll *it; /* NULL: this one cannot do it */
+} one;
 
 typedef struct selected {
     pudle_exec *root;
-    const pudle_unroll_ops *ops;
-    pudle_unroll *it;
+    pudle_unroll_spec spec;
+    one usual, small;
+    const one *now;
 } selected;
 
-static const selected *of(const pudle_unroll *u)
+static selected *of(const pudle_unroll *u)
 {
-    return (const selected *)(const void *)u;
+    return (selected *)(uintptr_t)u;
 }
 
 static void select_destroy(pudle_unroll *u)
 {
     if (!u)
         return;
-    of(u)->ops->destroy(of(u)->it);
+    of(u)->usual.ops->destroy(of(u)->usual.it);
+    of(u)->small.ops->destroy(of(u)->small.it);
     host_free(of(u)->root, u);
+}
+
+/* Are tiles the faster way for a batch? */
+static bool tiles_pay(const selected *u, int64_t samples)
+{
+    const int64_t most = u->spec.layers < LONG ? UNROLL_FEW_ATOMS : FEW_ATOMS_LONG;
+    if (u->root->unroll != UNROLL_AUTO)
+        return u->root->unroll == UNROLL_TILES;
+    return u->spec.atoms <= most && (u->spec.depth ? gram_gradient_pays(&u->spec, samples) : gram_pays(&u->spec, samples));
 }
 
 static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
 {
     void *memory = NULL;
     const bool conv = spec->size >= offsetof(pudle_unroll_spec, conv) + sizeof spec->conv && spec->conv;
-    pudle_status s = host_alloc(exec, sizeof(selected), &memory);
+    pudle_status s = exec->unroll == UNROLL_NONE ? PUDLE_ERR_UNSUPPORTED : host_alloc(exec, sizeof(selected), &memory);
     if (s)
         return s;
     selected *u = memory;
-    *u = (selected){ exec, conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL };
-    s = u->ops->create(exec, spec, &u->it);
+    *u = (selected){ exec, *spec, { conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL }, { &cpu_unroll_small_ops, NULL }, NULL };
+    s = u->usual.ops->create(exec, spec, &u->usual.it);
+    if ((!s || s == PUDLE_ERR_UNSUPPORTED) && !conv && tiles_pay(u, spec->rows * spec->lanes)) {
+        const pudle_status other = u->small.ops->create(exec, spec, &u->small.it);
+        s = other == PUDLE_ERR_UNSUPPORTED && u->root->unroll == UNROLL_AUTO ? s : other;
+    }
     if (s)
-        host_free(exec, u);
+        select_destroy((pudle_unroll *)(void *)u);
     else
         *out = (pudle_unroll *)(void *)u;
     return s;
@@ -41,33 +67,36 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
 
 static pudle_status select_refresh(pudle_unroll *u, int64_t samples)
 {
-    return of(u)->ops->refresh(of(u)->it, samples);
+    selected *s = of(u);
+    s->now = s->small.it && (!s->usual.it || tiles_pay(s, samples)) ? &s->small : &s->usual;
+    return s->now->ops->refresh(s->now->it, samples);
 }
 
 static pudle_status select_forward(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
 {
-    return of(u)->ops->forward(of(u)->it, lane, index, x, tape, z);
+    return of(u)->now->ops->forward(of(u)->now->it, lane, index, x, tape, z);
 }
 
 static pudle_status select_decode(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *estimate)
 {
-    return of(u)->ops->decode(of(u)->it, lane, index, estimate);
+    return of(u)->now->ops->decode(of(u)->now->it, lane, index, estimate);
 }
 
 static pudle_status select_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_cview *residual, const pudle_view *direct,
                                    const pudle_view *gradient, const pudle_view *gtheta)
 {
-    return of(u)->ops->adjoint(of(u)->it, lane, index, residual, direct, gradient, gtheta);
+    return of(u)->now->ops->adjoint(of(u)->now->it, lane, index, residual, direct, gradient, gtheta);
 }
 
 static pudle_status select_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
-    return of(u)->ops->finish(of(u)->it, scale, gradient);
+    return of(u)->now->ops->finish(of(u)->now->it, scale, gradient);
 }
 
 static size_t select_bytes(const pudle_unroll *u)
 {
-    return sizeof(selected) + of(u)->ops->bytes(of(u)->it);
+    const selected *s = of(u);
+    return sizeof(selected) + (s->usual.it ? s->usual.ops->bytes(s->usual.it) : 0) + (s->small.it ? s->small.ops->bytes(s->small.it) : 0);
 }
 
 const pudle_unroll_ops cpu_unroll_ops = {

@@ -1,0 +1,21 @@
+/* The Gram matrix of the atoms, G = D'D, and the gradient that unrolls gather by way of it. */
+#ifndef BACKEND_CPU_UNROLL_GRAM_H
+#define BACKEND_CPU_UNROLL_GRAM_H
+
+#include "cpu.h"
+#include <pudle/unroll.h>
+
+/** Does G pay for a batch? Half of a product of D with itself, against a product with D for each sample and evaluation of all
+ *  correlations, of which a dozen must be expected. */
+bool gram_pays(const pudle_unroll_spec *spec, int64_t samples);
+/** And a gradient by way of it? One product of D with (p, p), against outer products in the data's space, which cost about 300
+ *  entries of a feature for a sample and layer. */
+bool gram_gradient_pays(const pudle_unroll_spec *spec, int64_t samples);
+
+/** gram (p, ld) <- D'D for D (m, p) by blocks of its upper half; the padding is left alone. */
+pudle_status gram_matrix(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, void *gram);
+/** gradient -= scale D (P + P'), P the sum of the `lanes` matrices outer[i] (p, ld), added in this order; NULL: 0. */
+pudle_status gram_gradient(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, const void *const *outer, int64_t lanes, double scale,
+                           const pudle_view *gradient);
+
+#endif

@@ -1,0 +1,429 @@
+/* All layers of the encoder and their adjoint (pudle/unroll.h), for least squares inside, a dictionary of few atoms, and any operator
+ * that acts on every entry alone.
+ *
+ * Where G = D'D fits the cache, the cheapest way to G z is to add up its rows for the atoms that z uses: a broadcast and a few fused
+ * multiply-adds that read G as fast as the cache gives it, with the sums in registers. So a tile of rows goes through all layers by
+ * itself, with one call of the prox a layer and no lists. The tape keeps z and v, and a bit for each entry of z that is not 0. The way
+ * back is the same sum for J' u. The outer products of four layers are added to P at a time, a strip of columns after the other.
+ *
+ * With c = D'x, P = sum of step z u' and w = sum of step u over layers and samples (u: after J'), the encoder's part of the gradient
+ * is x w' - D (P + P'); finish adds the second term. */
+#include "unroll_small.h"
+#include "unroll.h"
+#include "unroll_gram.h"
+#include "unroll_parts.h"
+
+enum {
+    TILE = 16,       /* rows that a call of the prox takes, and that read G together */
+    SMALL_PAD = 16,  /* entries behind a tile that are written and never looked at */
+    NEAR_BYTES = 24576 /* of the nearest cache, for a strip of G */
+};
+
+/* A thread's workspace. */
+typedef struct small_lane {
+    parts_buffer zero, target, base; /* (rows, m), (rows, m) the inner gradient at D z = 0, (rows, ld) c */
+    parts_buffer code, adjoint, sums; /* (rows, p): z_T, u, w */
+    parts_buffer tape, bits;
+    parts_buffer room;               /* a tile's u, and J' u of four layers */
+    int64_t rows, slots;             /* of the block on the tape; layers that the tape has room for */
+} small_lane;
+
+/* A lane's P (p, ld). Lanes are added in order, so each has its own, while workspaces belong to threads. */
+typedef struct small_outer {
+    parts_buffer memory;
+    bool used;
+} small_outer;
+
+struct pudle_unroll {
+    parts_memory memory;
+    pudle_unroll_spec spec;
+    const pudle_prox_kernel *kernel;
+    int32_t needs;
+    int64_t ld, bytes;    /* p padded; of a bit an atom */
+    parts_buffer gram, strips; /* (p, ld); the same by strips */
+    small_lane *lane;     /* one a thread, and one for the root */
+    small_outer *outer;   /* one a lane */
+};
+
+/* A code on the tape: what went into the prox, what came out, and where that is not 0. */
+typedef struct slot {
+    void *z, *v;
+    uint8_t *bits;
+} slot;
+
+typedef struct small_work {
+    pudle_unroll *u;
+    pudle_exec *exec;
+    small_lane *l;
+    void *outer;
+    const pudle_view *gtheta;
+    bool tape;
+    pudle_status status;
+} small_work;
+
+static size_t width_of(const pudle_unroll *u)
+{
+    return pudle_dtype_size(u->spec.dtype);
+}
+
+static slot slot_of(const pudle_unroll *u, const small_lane *l, int64_t tile, int64_t k)
+{
+    const int64_t size = TILE * u->spec.atoms + SMALL_PAD, at = tile * l->slots + k;
+    char *z = (char *)l->tape.at + (size_t)(2 * at * size) * width_of(u);
+    return (slot){ z, z + (size_t)size * width_of(u), (uint8_t *)l->bits.at + at * TILE * u->bytes };
+}
+
+/* ------------------------------------------------------------ the prox */
+
+static pudle_view rows_of(const pudle_unroll *u, const void *data, int64_t rows)
+{
+    return parts_matrix(data, u->spec.dtype, rows, u->spec.atoms);
+}
+
+static void levels_of(const pudle_unroll *u, int64_t t, pudle_cview theta[])
+{
+    for (int i = 0; i < u->spec.levels; i++) {
+        const pudle_cview *all = &u->spec.theta[i];
+        const int64_t cols = all->shape[1];
+        theta[i] = parts_vector((const char *)all->data + (size_t)((t - 1) * cols) * width_of(u), u->spec.dtype, cols);
+    }
+}
+
+/* z = prox(v) in layer t. */
+static pudle_status apply(pudle_unroll *u, pudle_exec *exec, int64_t t, int64_t rows, slot at)
+{
+    pudle_cview theta[PARTS_LEVELS];
+    const pudle_view v = rows_of(u, at.v, rows), z = rows_of(u, at.z, rows);
+    const pudle_cview cv = pudle_const(&v);
+    levels_of(u, t, theta);
+    return u->kernel->apply(u->spec.prox.self, exec, u->spec.step[t - 1], theta, &cv, &z);
+}
+
+/* masked = J' adjoint in layer t, and the gradients of its levels. */
+static pudle_status differentiate(pudle_unroll *u, pudle_exec *exec, int64_t t, int64_t rows, slot at, const void *adjoint, void *masked,
+                                  const pudle_view *gtheta)
+{
+    pudle_cview theta[PARTS_LEVELS];
+    pudle_view sums[PARTS_LEVELS];
+    const pudle_view v = rows_of(u, at.v, rows), z = rows_of(u, at.z, rows), g = rows_of(u, adjoint, rows), gv = rows_of(u, masked, rows);
+    const pudle_cview cv = pudle_const(&v), cz = pudle_const(&z), cg = pudle_const(&g);
+    levels_of(u, t, theta);
+    for (int i = 0; gtheta && i < u->spec.levels; i++) {
+        const int64_t cols = gtheta[i].shape[1];
+        sums[i] = (pudle_view){ .data = (double *)gtheta[i].data + (t - 1) * cols, .dtype = PUDLE_F64, .rank = 1, .shape = { cols }, .stride = { 1 } };
+    }
+    return u->kernel->vjp(u->spec.prox.self, exec, u->spec.step[t - 1], theta, u->needs & PUDLE_VJP_INPUT ? &cv : NULL,
+                          u->needs & PUDLE_VJP_OUTPUT ? &cz : NULL, &cg, &gv, gtheta ? sums : NULL);
+}
+
+/* ------------------------------------------------------------ which entries are not 0 */
+
+/* A bit for each entry of x (rows, p) that is other than 0 (a NaN is), `bytes` bytes to a row; x may be read 8 entries further. */
+#define MARK(REAL, BYTE)                                                         \
+    for (int64_t i = 0; i < rows; i++) {                                         \
+        for (int64_t k = 0; k < bytes; k++) {                                    \
+            const REAL *from = x + i * p + 8 * k;                                \
+            bits[i * bytes + k] = (uint8_t)(BYTE);                               \
+        }                                                                        \
+        if (p % 8)                                                               \
+            bits[(i + 1) * bytes - 1] &= (uint8_t)((1 << p % 8) - 1);            \
+    }
+static inline int byte_f32(const float *x)
+{
+    int byte = 0;
+    for (int k = 0; k < 8; k++)
+        byte |= (x[k] != 0) << k;
+    return byte;
+}
+static inline int byte_f64(const double *x)
+{
+    int byte = 0;
+    for (int k = 0; k < 8; k++)
+        byte |= (x[k] != 0) << k;
+    return byte;
+}
+static void mark_plain_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
+{
+    MARK(float, byte_f32(from))
+}
+static void mark_plain_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, int64_t bytes)
+{
+    MARK(double, byte_f64(from))
+}
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+/* No portable way of writing it becomes this one instruction. */
+__attribute__((target("avx"))) static void mark_avx_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
+{
+    MARK(float, _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(from), _mm256_setzero_ps(), _CMP_NEQ_UQ)))
+}
+__attribute__((target("avx"))) static void mark_avx_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, int64_t bytes)
+{
+    MARK(double, _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(from), _mm256_setzero_pd(), _CMP_NEQ_UQ)) |
+                 _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(from + 4), _mm256_setzero_pd(), _CMP_NEQ_UQ)) << 4)
+}
+static void mark_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
+{
+    (__builtin_cpu_supports("avx") ? mark_avx_f32 : mark_plain_f32)(bits, x, rows, p, bytes);
+}
+static void mark_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, int64_t bytes)
+{
+    (__builtin_cpu_supports("avx") ? mark_avx_f64 : mark_plain_f64)(bits, x, rows, p, bytes);
+}
+#else
+#define mark_f32 mark_plain_f32
+#define mark_f64 mark_plain_f64
+#endif
+#undef MARK
+
+/* For every byte, the places of its bits that are set, lowest first. */
+typedef uint16_t eight __attribute__((vector_size(16)));
+typedef uint16_t eight_loose __attribute__((vector_size(16), aligned(2), may_alias));
+static eight places[256];
+
+static void fill_places(void)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        eight these = { 0 };
+        for (int bit = 0, found = 0; bit < 8; bit++)
+            if (byte & 1 << bit)
+                these[found++] = (uint16_t)bit;
+        places[byte] = these;
+    }
+}
+
+/* The set bits of each row as a list, behind which there is room for eight entries more; without a branch that depends on them. */
+PUDLE_CLONES static void list_bits(uint16_t *count, uint16_t *list, int64_t stride, const uint8_t *bits, int64_t rows, int64_t bytes)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        uint16_t *to = list + i * stride;
+        for (int64_t k = 0; k < bytes; k++) {
+            const uint8_t byte = bits[i * bytes + k];
+            *(eight_loose *)(void *)to = places[byte] + (uint16_t)(8 * k);
+            to += __builtin_popcount(byte);
+        }
+        count[i] = (uint16_t)(to - (list + i * stride));
+    }
+}
+
+#define REAL float
+#define NAME(x) x##_f32
+#include "unroll_small_kernels.h"
+#undef REAL
+#undef NAME
+#define REAL double
+#define NAME(x) x##_f64
+#include "unroll_small_kernels.h"
+#undef REAL
+#undef NAME
+
+/* ------------------------------------------------------------ life */
+
+static void small_destroy(pudle_unroll *u)
+{
+    if (!u)
+        return;
+    pudle_exec *root = u->memory.root;
+    for (int64_t i = 0; u->lane && i <= root->threads; i++) {
+        small_lane *l = &u->lane[i];
+        parts_buffer *const buffers[] = { &l->zero, &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room };
+        for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
+            parts_release(&u->memory, buffers[k]);
+    }
+    for (int64_t i = 0; u->outer && i < u->spec.lanes; i++)
+        parts_release(&u->memory, &u->outer[i].memory);
+    parts_release(&u->memory, &u->gram);
+    parts_release(&u->memory, &u->strips);
+    host_free(root, u->lane);
+    host_free(root, u->outer);
+    host_free(root, u);
+}
+
+static pudle_status small_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
+{
+    const pudle_prox_ops *ops = spec->prox.desc->ops;
+    if (!(spec->prox.desc->caps & PUDLE_PROX_SEPARABLE) || spec->levels > PARTS_LEVELS || spec->atoms > UNROLL_FEW_ATOMS ||
+        !host_identity_hessian(exec, &spec->inner, spec->dtype))
+        return PUDLE_ERR_UNSUPPORTED;
+    void *memory = NULL;
+    pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);
+    if (s)
+        return s;
+    pudle_unroll *u = memory;
+    *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
+                         .ld = (spec->atoms + SMALL_PAD - 1) / SMALL_PAD * SMALL_PAD, .bytes = (spec->atoms + 7) / 8 };
+    const size_t lanes = (size_t)(exec->threads + 1) * sizeof *u->lane, outer = (size_t)spec->lanes * sizeof *u->outer;
+    s = host_alloc(exec, lanes, &memory);
+    if (!s) {
+        u->lane = memset(memory, 0, lanes);
+        s = host_alloc(exec, outer, &memory);
+    }
+    if (!s) {
+        u->outer = memset(memory, 0, outer);
+        u->memory.held += lanes + outer;
+        s = parts_want(&u->memory, &u->gram, spec->atoms * u->ld, width_of(u));
+    }
+    if (!s)
+        s = parts_want(&u->memory, &u->strips, spec->atoms * u->ld, width_of(u));
+    fill_places();
+    if (s)
+        small_destroy(u);
+    else
+        *out = u;
+    return s;
+}
+
+static pudle_status small_refresh(pudle_unroll *u, int64_t samples)
+{
+    (void)samples;
+    for (int64_t i = 0; i < u->spec.lanes; i++)
+        u->outer[i].used = false;
+    const pudle_status s = gram_matrix(u->memory.root, &u->spec.dictionary, u->ld, u->gram.at);
+    if (!s && u->spec.dtype == PUDLE_F64)
+        cut_f64(u->strips.at, u->gram.at, u->spec.atoms, u->ld);
+    else if (!s)
+        cut_f32(u->strips.at, u->gram.at, u->spec.atoms, u->ld);
+    return s;
+}
+
+/* Room for a block and for its tape. */
+static pudle_status make_room(pudle_unroll *u, small_lane *l, int64_t rows, bool tape)
+{
+    const pudle_unroll_spec *spec = &u->spec;
+    const int64_t p = spec->atoms, tiles = (rows + TILE - 1) / TILE, size = TILE * p + SMALL_PAD;
+    const size_t w = width_of(u);
+    l->rows = rows;
+    l->slots = tape && spec->depth > 0 ? spec->depth + 1 : 2;
+    const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
+        { &l->zero, rows * spec->features, w }, { &l->target, rows * spec->features, w }, { &l->base, rows * u->ld, w }, { &l->code, rows * p, w },
+        { &l->tape, 2 * tiles * l->slots * size, w }, { &l->bits, tiles * l->slots * TILE * u->bytes, 1 },
+    };
+    pudle_status s = PUDLE_OK;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
+        s = parts_want(&u->memory, wanted[i].b, wanted[i].count, wanted[i].width);
+    return s;
+}
+
+static small_lane *lane_of(pudle_unroll *u, const pudle_exec *exec)
+{
+    return &u->lane[exec == u->memory.root ? exec->threads : exec - u->memory.root->lane];
+}
+
+/* ------------------------------------------------------------ a block */
+
+static void forward_part(void *ctx, int64_t tile)
+{
+    small_work *w = ctx;
+    const pudle_status s = w->u->spec.dtype == PUDLE_F64 ? tile_forward_f64(w, tile) : tile_forward_f32(w, tile);
+    if (s)
+        __atomic_store_n(&w->status, s, __ATOMIC_RELAXED);
+}
+
+static pudle_status small_forward(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
+{
+    const int64_t rows = x->shape[0], m = u->spec.features, p = u->spec.atoms;
+    const int32_t type = u->spec.dtype;
+    small_lane *l = lane_of(u, exec);
+    pudle_status s = make_room(u, l, rows, tape);
+    (void)index;
+    if (s)
+        return s;
+    const pudle_view zero = parts_matrix(l->zero.at, type, rows, m), target = parts_matrix(l->target.at, type, rows, m);
+    pudle_view base = parts_matrix(l->base.at, type, rows, p);
+    base.stride[0] = u->ld;
+    const pudle_cview czero = pudle_const(&zero), ctarget = pudle_const(&target);
+    s = host_loss_grad(exec, &u->spec.inner, &czero, x, &target);
+    if (!s)
+        s = cpu_gemm(exec, false, false, -1.0, &ctarget, &u->spec.dictionary, 0.0, &base);
+    if (s)
+        return s;
+    small_work w = { .u = u, .exec = exec, .l = l, .tape = tape };
+    cpu_parts(exec, (rows + TILE - 1) / TILE, forward_part, &w);
+    if (w.status)
+        return w.status;
+    const pudle_view code = rows_of(u, l->code.at, rows);
+    const pudle_cview ccode = pudle_const(&code);
+    return cpu_copy(exec, &ccode, z);
+}
+
+static pudle_status small_decode(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_view *estimate)
+{
+    const small_lane *l = lane_of(u, exec);
+    const pudle_view code = rows_of(u, l->code.at, l->rows);
+    const pudle_cview ccode = pudle_const(&code);
+    (void)index;
+    return cpu_gemm(exec, false, true, 1.0, &ccode, &u->spec.dictionary, 0.0, estimate);
+}
+
+/* Room for the way back, and sums that begin at 0. */
+static pudle_status make_room_back(pudle_unroll *u, small_lane *l, small_outer *outer)
+{
+    const int64_t p = u->spec.atoms, size = TILE * p + SMALL_PAD;
+    const size_t w = width_of(u);
+    const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
+        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &outer->memory, p * u->ld, w },
+    };
+    pudle_status s = PUDLE_OK;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
+        s = parts_want(&u->memory, wanted[i].b, wanted[i].count, wanted[i].width);
+    if (s)
+        return s;
+    memset(l->sums.at, 0, (size_t)(l->rows * p) * w);
+    if (!outer->used)
+        memset(outer->memory.at, 0, (size_t)(p * u->ld) * w);
+    outer->used = true;
+    return PUDLE_OK;
+}
+
+static pudle_status small_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *residual, const pudle_view *direct,
+                                  const pudle_view *gradient, const pudle_view *gtheta)
+{
+    small_lane *l = lane_of(u, exec);
+    pudle_status s = make_room_back(u, l, &u->outer[index]);
+    if (s)
+        return s;
+    const int64_t rows = l->rows;
+    const pudle_view code = rows_of(u, l->code.at, rows), adjoint = rows_of(u, l->adjoint.at, rows), sums = rows_of(u, l->sums.at, rows);
+    const pudle_view target = parts_matrix(l->target.at, u->spec.dtype, rows, u->spec.features);
+    const pudle_cview ccode = pudle_const(&code), cdirect = pudle_const(direct), csums = pudle_const(&sums), ctarget = pudle_const(&target);
+    s = cpu_gemm(exec, true, false, 1.0, residual, &ccode, 1.0, gradient);
+    if (!s)
+        s = cpu_copy(exec, &cdirect, &adjoint);
+    if (!s)
+        s = cpu_gemm(exec, false, false, 1.0, residual, &u->spec.dictionary, 1.0, &adjoint);
+    const small_work w = { .u = u, .exec = exec, .l = l, .outer = u->outer[index].memory.at, .gtheta = gtheta, .tape = true };
+    for (int64_t tile = 0; tile * TILE < rows && !s; tile++) /* one after the other: they add to the same P */
+        s = u->spec.dtype == PUDLE_F64 ? tile_back_f64(&w, tile) : tile_back_f32(&w, tile);
+    return s ? s : cpu_gemm(exec, true, false, -1.0, &ctarget, &csums, 1.0, gradient);
+}
+
+static pudle_status small_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
+{
+    void *memory = NULL;
+    pudle_status s = host_alloc(u->memory.root, (size_t)u->spec.lanes * sizeof(void *), &memory);
+    if (s)
+        return s;
+    const void **outer = memory;
+    for (int64_t l = 0; l < u->spec.lanes; l++)
+        outer[l] = u->outer[l].used ? u->outer[l].memory.at : NULL;
+    s = gram_gradient(u->memory.root, &u->spec.dictionary, u->ld, outer, u->spec.lanes, scale, gradient);
+    host_free(u->memory.root, memory);
+    return s;
+}
+
+static size_t small_bytes(const pudle_unroll *u)
+{
+    return u->memory.held;
+}
+
+const pudle_unroll_ops cpu_unroll_small_ops = {
+    .size = sizeof(pudle_unroll_ops),
+    .create = small_create,
+    .destroy = small_destroy,
+    .refresh = small_refresh,
+    .forward = small_forward,
+    .decode = small_decode,
+    .adjoint = small_adjoint,
+    .finish = small_finish,
+    .bytes = small_bytes,
+};
