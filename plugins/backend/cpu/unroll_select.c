@@ -7,7 +7,7 @@
 #include "unroll_small.h"
 
 /* Where there are many layers, most of them can go without most atoms, which pays from fewer atoms on. */
-enum { LONG = 60, FEW_ATOMS_LONG = 256 };
+enum { LONG = 80, FEW_ATOMS_LONG = 400 };
 
 typedef struct one {
     const pudle_unroll_ops *ops;

@@ -14,9 +14,11 @@
 #include "unroll_parts.h"
 
 enum {
-    TILE = 16,       /* rows that a call of the prox takes, and that read G together */
+    TILE = 32,       /* rows that a call of the prox takes, and that read G together */
     SMALL_PAD = 16,  /* entries behind a tile that are written and never looked at */
-    NEAR_BYTES = 24576 /* of the nearest cache, for a strip of G */
+    NEAR_BYTES = 24576, /* of the nearest cache, for a strip of G */
+    WINDOW_MOST = 128,  /* layers */
+    WINDOW_VECTORS = 12 /* that a row of a window may be wide */
 };
 
 /* A thread's workspace. */
@@ -25,6 +27,7 @@ typedef struct small_lane {
     parts_buffer code, adjoint, sums; /* (rows, p): z_T, u, w */
     parts_buffer tape, bits;
     parts_buffer room;               /* a tile's u, and J' u of four layers */
+    parts_buffer window, ones;       /* what the layers of a window need; a tile of 1 */
     int64_t rows, slots;             /* of the block on the tape; layers that the tape has room for */
 } small_lane;
 
@@ -39,6 +42,7 @@ struct pudle_unroll {
     pudle_unroll_spec spec;
     const pudle_prox_kernel *kernel;
     int32_t needs;
+    bool windows;         /* where the prox gives 0 its derivative is 0, and its levels are the same for all atoms */
     int64_t ld, bytes;    /* p padded; of a bit an atom */
     parts_buffer gram, strips; /* (p, ld); the same by strips */
     small_lane *lane;     /* one a thread, and one for the root */
@@ -99,18 +103,20 @@ static pudle_status apply(pudle_unroll *u, pudle_exec *exec, int64_t t, int64_t 
     return u->kernel->apply(u->spec.prox.self, exec, u->spec.step[t - 1], theta, &cv, &z);
 }
 
-/* masked = J' adjoint in layer t, and the gradients of its levels. */
-static pudle_status differentiate(pudle_unroll *u, pudle_exec *exec, int64_t t, int64_t rows, slot at, const void *adjoint, void *masked,
+/* masked = J' adjoint (rows, cols) in layer t, and the gradients of its levels. */
+static pudle_status differentiate(pudle_unroll *u, pudle_exec *exec, int64_t t, int64_t rows, int64_t cols, slot at, const void *adjoint, void *masked,
                                   const pudle_view *gtheta)
 {
     pudle_cview theta[PARTS_LEVELS];
     pudle_view sums[PARTS_LEVELS];
-    const pudle_view v = rows_of(u, at.v, rows), z = rows_of(u, at.z, rows), g = rows_of(u, adjoint, rows), gv = rows_of(u, masked, rows);
+    const int32_t type = u->spec.dtype;
+    const pudle_view v = parts_matrix(at.v, type, rows, cols), z = parts_matrix(at.z, type, rows, cols);
+    const pudle_view g = parts_matrix(adjoint, type, rows, cols), gv = parts_matrix(masked, type, rows, cols);
     const pudle_cview cv = pudle_const(&v), cz = pudle_const(&z), cg = pudle_const(&g);
     levels_of(u, t, theta);
     for (int i = 0; gtheta && i < u->spec.levels; i++) {
-        const int64_t cols = gtheta[i].shape[1];
-        sums[i] = (pudle_view){ .data = (double *)gtheta[i].data + (t - 1) * cols, .dtype = PUDLE_F64, .rank = 1, .shape = { cols }, .stride = { 1 } };
+        const int64_t own = gtheta[i].shape[1];
+        sums[i] = (pudle_view){ .data = (double *)gtheta[i].data + (t - 1) * own, .dtype = PUDLE_F64, .rank = 1, .shape = { own }, .stride = { 1 } };
     }
     return u->kernel->vjp(u->spec.prox.self, exec, u->spec.step[t - 1], theta, u->needs & PUDLE_VJP_INPUT ? &cv : NULL,
                           u->needs & PUDLE_VJP_OUTPUT ? &cz : NULL, &cg, &gv, gtheta ? sums : NULL);
@@ -206,14 +212,49 @@ PUDLE_CLONES static void list_bits(uint16_t *count, uint16_t *list, int64_t stri
     }
 }
 
+/* ------------------------------------------------------------ windows */
+
+/* How many layers, from the code in slot k of the tape back, had better be gone through by few atoms of each row: those that it uses
+ * in any of them or before them, whose bits are left in `any`. 0: none. lanes: entries of a vector.
+ * For a row, with a atoms in n of p / lanes vectors: a layer by all atoms costs about a (p / lanes) cycles, by few a n; and to get the
+ * atoms' Gram matrix and to put their outer products where they belong 3 a^2. */
+PUDLE_CLONES static int64_t choose_window(const small_work *w, int64_t tile, int64_t rows, int64_t k, int64_t lanes, uint8_t *any)
+{
+    const pudle_unroll *u = w->u;
+    const int64_t bytes = u->bytes, most = WINDOW_VECTORS * lanes, all = (u->spec.atoms + lanes - 1) / lanes;
+    uint8_t next[TILE * UNROLL_FEW_ATOMS / 8];
+    int64_t layers = 0, used = 0, first = 0;
+    memcpy(any, slot_of(u, w->l, tile, k).bits, (size_t)(rows * bytes));
+    for (; layers < k && layers < WINDOW_MOST; layers++) {
+        const uint8_t *before = slot_of(u, w->l, tile, k - layers - 1).bits;
+        int64_t total = 0, widest = 0;
+        for (int64_t i = 0; i < rows; i++) {
+            int64_t found = 0;
+            for (int64_t b = i * bytes; b < (i + 1) * bytes; b++)
+                found += __builtin_popcount(next[b] = any[b] | before[b]);
+            total += found;
+            widest = found > widest ? found : widest;
+        }
+        first = layers ? first : total;
+        if (widest > most || total > first + first / 3 + 4 * rows)
+            break;
+        memcpy(any, next, (size_t)(rows * bytes));
+        used = total;
+    }
+    const double a = (double)used / (double)rows, n = (a + 0.5 * (double)lanes) / (double)lanes;
+    return layers && (double)layers * a * ((double)all - n) > 3 * a * a + 20 ? layers : 0;
+}
+
 #define REAL float
 #define NAME(x) x##_f32
 #include "unroll_small_kernels.h"
+#include "unroll_small_tiles.h"
 #undef REAL
 #undef NAME
 #define REAL double
 #define NAME(x) x##_f64
 #include "unroll_small_kernels.h"
+#include "unroll_small_tiles.h"
 #undef REAL
 #undef NAME
 
@@ -226,7 +267,8 @@ static void small_destroy(pudle_unroll *u)
     pudle_exec *root = u->memory.root;
     for (int64_t i = 0; u->lane && i <= root->threads; i++) {
         small_lane *l = &u->lane[i];
-        parts_buffer *const buffers[] = { &l->zero, &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room };
+        parts_buffer *const buffers[] = { &l->zero, &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room,
+                                          &l->window, &l->ones };
         for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
             parts_release(&u->memory, buffers[k]);
     }
@@ -250,7 +292,10 @@ static pudle_status small_create(pudle_exec *exec, const pudle_unroll_spec *spec
     if (s)
         return s;
     pudle_unroll *u = memory;
-    *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
+    bool alike = true;
+    for (int i = 0; i < spec->levels; i++)
+        alike = alike && spec->theta[i].shape[1] == 1;
+    *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .windows = alike && parts_sparse_prox(spec), .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
                          .ld = (spec->atoms + SMALL_PAD - 1) / SMALL_PAD * SMALL_PAD, .bytes = (spec->atoms + 7) / 8 };
     const size_t lanes = (size_t)(exec->threads + 1) * sizeof *u->lane, outer = (size_t)spec->lanes * sizeof *u->outer;
     s = host_alloc(exec, lanes, &memory);
@@ -361,7 +406,7 @@ static pudle_status make_room_back(pudle_unroll *u, small_lane *l, small_outer *
     const int64_t p = u->spec.atoms, size = TILE * p + SMALL_PAD;
     const size_t w = width_of(u);
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
-        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &outer->memory, p * u->ld, w },
+        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, size, w }, { &outer->memory, p * u->ld, w },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
@@ -369,6 +414,10 @@ static pudle_status make_room_back(pudle_unroll *u, small_lane *l, small_outer *
     if (s)
         return s;
     memset(l->sums.at, 0, (size_t)(l->rows * p) * w);
+    const pudle_view ones = parts_matrix(l->ones.at, u->spec.dtype, 1, size);
+    s = cpu_fill(u->memory.root, 1, &ones);
+    if (s)
+        return s;
     if (!outer->used)
         memset(outer->memory.at, 0, (size_t)(p * u->ld) * w);
     outer->used = true;

@@ -140,81 +140,131 @@ UNROLL_CLONES static void NAME(add_four)(REAL *sum, const REAL *const gv[4], con
         sum[k] += step[0] * a[k] + step[1] * b[k] + step[2] * c[k] + step[3] * d[k];
 }
 
-/* One tile forward. */
-static pudle_status NAME(tile_forward)(const small_work *w, int64_t tile)
+/* ---------------------------------------------------------------- few atoms of one row */
+
+/* to[k] = row[atom[k]], for k < count; and 0 up to width. */
+static inline void NAME(pick)(REAL *to, const REAL *row, const uint16_t *atom, int64_t count, int64_t width)
 {
-    pudle_unroll *u = w->u;
-    const int64_t p = u->spec.atoms, T = u->spec.layers, first = tile * TILE, rows = w->l->rows - first < TILE ? w->l->rows - first : TILE;
-    const int64_t end = w->tape ? T - u->spec.depth : T;
-    const REAL *base = (const REAL *)w->l->base.at + first * u->ld;
-    const int64_t stride = 8 * u->bytes + 8;
-    uint16_t count[TILE], list[TILE * (UNROLL_FEW_ATOMS + 8)];
-    slot now = slot_of(u, w->l, tile, end % 2);
-    pudle_status s = PUDLE_OK;
-    memset(now.z, 0, (size_t)(TILE * p + SMALL_PAD) * sizeof(REAL));
-    memset(now.bits, 0, (size_t)(TILE * u->bytes));
-    memset(count, 0, TILE * sizeof(uint16_t));
-    for (int64_t t = 1; t <= T && !s; t++) {
-        const slot next = slot_of(u, w->l, tile, t <= end ? (end - t) % 2 : t - end);
-        NAME(descend)(next.v, now.z, count, list, stride, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld);
-        s = apply(u, w->exec, t, rows, next);
-        NAME(mark)(next.bits, next.z, rows, p, u->bytes);
-        list_bits(count, list, stride, next.bits, rows, u->bytes);
-        now = next;
-    }
-    if (!s)
-        memcpy((REAL *)w->l->code.at + first * p, now.z, (size_t)(rows * p) * sizeof(REAL));
-    return s;
+    for (int64_t k = 0; k < count; k++)
+        to[k] = row[atom[k]];
+    for (int64_t k = count; k < width; k++)
+        to[k] = 0;
 }
 
-/* One tile back, from d loss / d z_T in the lane's `adjoint`. */
-static pudle_status NAME(tile_back)(const small_work *w, int64_t tile)
+/* The Gram matrix (count, width) of some atoms. */
+UNROLL_CLONES static void NAME(pick_gram)(REAL *to, const REAL *gram, int64_t ld, const uint16_t *atom, int64_t count, int64_t width)
 {
-    pudle_unroll *u = w->u;
-    const int64_t p = u->spec.atoms, T = u->spec.layers, first = tile * TILE, rows = w->l->rows - first < TILE ? w->l->rows - first : TILE;
-    const int64_t end = T - u->spec.depth, bytes = u->bytes, size = TILE * p + SMALL_PAD;
-    REAL *adjoint = w->l->room.at, *masked[4], step[4];
-    const REAL *gv[4], *z[4];
-    const int64_t stride = 8 * bytes + 8;
-    uint16_t count[TILE], list[TILE * (UNROLL_FEW_ATOMS + 8)];
-    pudle_status s = PUDLE_OK;
-    for (int h = 0; h < 4; h++)
-        masked[h] = adjoint + (h + 1) * size;
-    memcpy(adjoint, (const REAL *)w->l->adjoint.at + first * p, (size_t)(rows * p) * sizeof(REAL));
-    int held = 0;
-    uint8_t any[TILE * UNROLL_FEW_ATOMS / 8], bits[TILE * UNROLL_FEW_ATOMS / 8];
-    for (int64_t t = T; t > end && !s; t--) {
-        const slot now = slot_of(u, w->l, tile, t - end), before = slot_of(u, w->l, tile, t - 1 - end);
-        gv[held] = masked[held];
-        z[held] = before.z;
-        step[held] = (REAL)u->spec.step[t - 1];
-        s = differentiate(u, w->exec, t, rows, now, adjoint, masked[held], w->gtheta);
-        if (s)
-            return s;
-        if (held == 0)
-            memcpy(any, before.bits, (size_t)(rows * bytes));
-        else
-            for (int64_t k = 0; k < rows * bytes; k++)
-                any[k] |= before.bits[k];
-        if (t > end + 1) {
-            NAME(mark)(bits, masked[held], rows, p, bytes);
-            list_bits(count, list, stride, bits, rows, bytes);
-            NAME(ascend)(adjoint, masked[held], count, list, stride, step[held], u->strips.at, rows, p);
-        }
-        if (++held < 4 && t > end + 1)
-            continue;
-        for (; held < 4; held++) {
-            gv[held] = gv[0];
-            z[held] = z[0];
-            step[held] = 0;
-        }
-        held = 0;
-        list_bits(count, list, stride, any, rows, bytes);
-        NAME(gather)(w->outer, z, gv, step, count, list, stride, rows, p, u->ld);
-        NAME(add_four)((REAL *)w->l->sums.at + first * p, gv, step, rows * p);
-    }
-    return s;
+    for (int64_t k = 0; k < count; k++)
+        NAME(pick)(to + k * width, gram + atom[k] * ld, atom, count, width);
 }
+
+/* outer[atom[i]][atom[k]] += from[i][k] */
+UNROLL_CLONES static void NAME(put_outer)(REAL *outer, int64_t ld, const REAL *from, const uint16_t *atom, int64_t count, int64_t width)
+{
+    for (int64_t i = 0; i < count; i++) {
+        REAL *to = outer + atom[i] * ld;
+        for (int64_t k = 0; k < count; k++)
+            to[atom[k]] += from[i * width + k];
+    }
+}
+
+/* masked = jacobian * adjoint; adjoint = masked - step gram masked, N vectors. Two sets of sums where there are registers for them: one
+ * of few vectors would wait for the multiply-add before. */
+#define BACK(N)                                                                                          \
+    case N: {                                                                                            \
+        enum { SETS = (N) <= 6 ? 2 : 1 };                                                                \
+        NAME(vector) part[SETS][N] = { { { 0 } } };                                                      \
+        for (int i = 0; i < (N); i++)                                                                    \
+            PUT(masked + i * L) = LOOSE(jacobian + i * L) * VEC(adjoint + i * L);                        \
+        int64_t k = 0;                                                                                   \
+        for (; k + SETS <= count; k += SETS)                                                             \
+            for (int h = 0; h < SETS; h++)                                                               \
+                for (int i = 0; i < (N); i++)                                                            \
+                    part[h][i] -= masked[k + h] * VEC(gram + (k + h) * ((N) * L) + i * L);               \
+        for (; k < count; k++)                                                                           \
+            for (int i = 0; i < (N); i++)                                                                \
+                part[0][i] -= masked[k] * VEC(gram + k * ((N) * L) + i * L);                             \
+        for (int i = 0; i < (N); i++)                                                                    \
+            PUT(adjoint + i * L) = VEC(masked + i * L) + step * (SETS == 2 ? part[0][i] + part[SETS - 1][i] : part[0][i]); \
+        break;                                                                                           \
+    }
+static inline __attribute__((always_inline)) void NAME(back)(REAL *masked, REAL *adjoint, const REAL *jacobian, const REAL *gram, REAL step,
+                                                             int64_t count, int64_t width)
+{
+    switch (width / L) {
+        BACK(1)
+        BACK(2)
+        BACK(3)
+        BACK(4)
+        BACK(5)
+        BACK(6)
+        BACK(7)
+        BACK(8)
+        BACK(9)
+        BACK(10)
+        BACK(11)
+        BACK(12)
+    default:
+        break;
+    }
+}
+#undef BACK
+
+/* outer[k] += sum over four layers of z[atom[k]] (step masked), N vectors from c on. */
+#define FOUR(N)                                                              \
+    do {                                                                     \
+        NAME(vector) a[4][N];                                                \
+        for (int h = 0; h < 4; h++)                                          \
+            for (int i = 0; i < (N); i++)                                    \
+                a[h][i] = step[h] * VEC(masked + h * width + c + i * L);     \
+        for (int64_t k = 0; k < count; k++) {                                \
+            const int64_t j = atom[k];                                       \
+            REAL *to = outer + k * width + c;                                \
+            NAME(vector) sum[N];                                             \
+            for (int i = 0; i < (N); i++)                                    \
+                sum[i] = VEC(to + i * L);                                    \
+            for (int h = 0; h < 4; h++)                                      \
+                for (int i = 0; i < (N); i++)                                \
+                    sum[i] += from[h][j] * a[h][i];                             \
+            for (int i = 0; i < (N); i++)                                    \
+                PUT(to + i * L) = sum[i];                                    \
+        }                                                                    \
+        c += (N) * L;                                                        \
+    } while (0)
+
+/* A row back through `layers` layers by few atoms: atom, `count` of them, `width` padded to whole vectors. adjoint (width) is
+ * d loss / d z after the last of them, and then before the first. jacobian and z belong to the last layer and to the code before it;
+ * those of the layer before are `apart` and z_apart entries ahead of them. outer (count, width) and total (width), the sum of step masked, gather. masked: room for four
+ * rows. */
+UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total, REAL *masked, const REAL *jacobian, int64_t apart, const REAL *z,
+                                         int64_t z_apart, const REAL *gram, const uint16_t *atom, int64_t count, int64_t width, const double *steps,
+                                         int64_t layers)
+{
+    for (int64_t t = 0; t < layers; t += 4) {
+        const REAL *from[4];
+        REAL step[4];
+        for (int64_t h = 0; h < 4; h++) {
+            const int64_t at = t + h < layers ? t + h : t;
+            from[h] = z - at * z_apart;
+            step[h] = t + h < layers ? (REAL)steps[-at] : 0;
+            if (t + h < layers)
+                NAME(back)(masked + h * width, adjoint, jacobian - at * apart, gram, step[h], count, width);
+            else
+                memcpy(masked + h * width, masked, (size_t)width * sizeof(REAL));
+        }
+        int64_t c = 0;
+        if (width / L % 2 && width >= 3 * L)
+            FOUR(3);
+        while (c + 2 * L <= width)
+            FOUR(2);
+        if (c < width)
+            FOUR(1);
+        for (int64_t k = 0; k < width; k += L)
+            for (int h = 0; h < 4; h++)
+                PUT(total + k) += step[h] * VEC(masked + h * width + k);
+    }
+}
+#undef FOUR
 
 #undef L
 #undef VEC
