@@ -574,7 +574,7 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
 static void atoms_part(void *ctx, int64_t part)
 {
     pudle_unroll *u = ctx;
-    enum { FEATURES = 16 };
+    enum { FEATURES = 64 };
     const int64_t first = part * GRADIENT_ATOMS, left = u->spec.atoms - first, here = left < GRADIENT_ATOMS ? left : GRADIENT_ATOMS, m = u->spec.features;
     const int64_t stride = u->spec.dictionary.stride[0];
     for (int64_t f = 0; f < m; f += FEATURES) {
@@ -585,12 +585,7 @@ static void atoms_part(void *ctx, int64_t part)
             transpose_f32((float *)u->atoms + first * u->ldm + f, u->ldm, (const float *)u->spec.dictionary.data + f * stride + first, stride, wide, here);
     }
     for (int64_t j = first; j < first + here; j++) {
-        const pudle_cview all = { .data = u->atoms, .dtype = u->spec.dtype };
-        double sum = 0;
-        for (int64_t f = 0; f < m; f++) {
-            const double d = pudle_entry(&all, j * u->ldm + f);
-            sum += d * d;
-        }
+        const double sum = u->spec.dtype == PUDLE_F64 ? square_f64((double *)u->atoms + j * u->ldm, m) : square_f32((float *)u->atoms + j * u->ldm, m);
         u->norms[j] = sqrt(sum);
     }
 }

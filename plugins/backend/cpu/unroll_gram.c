@@ -1,7 +1,7 @@
 /* G and the gradient by way of it (unroll_gram.h). */
 #include "unroll_gram.h"
 
-enum { GRAM_BLOCK = 256, MIRROR_TILE = 64 };
+enum { GRAM_BLOCK = 128, MIRROR_TILE = 64 };
 
 static pudle_view part_of(const void *data, int32_t dtype, int64_t first, int64_t rows, int64_t cols, int64_t stride)
 {

@@ -236,7 +236,7 @@ PUDLE_CLONES static int64_t choose_window(const small_work *w, int64_t tile, int
             widest = found > widest ? found : widest;
         }
         first = layers ? first : total;
-        if (widest > most || total > first + first / 3 + 4 * rows)
+        if (widest > most || total > first + first / 8 + rows)
             break;
         memcpy(any, next, (size_t)(rows * bytes));
         used = total;
