@@ -18,6 +18,18 @@ done
 run "$PUDLE" compare "$work/cpu/dictionary.npy" "$work/ref/dictionary.npy" --rtol 1e-9
 is_success "both learn the same dictionary"
 
+# The ways in which the cpu backend does all layers together, by name.
+for way in none tiles rows; do
+    run "$PUDLE" gradient "$work/run.cfg" --out "$work/way_$way" --set backend.unroll=$way --set model.layers=80
+    is_success "gradient with unroll = $way"
+done
+for way in tiles rows; do
+    run "$PUDLE" compare "$work/way_$way/gradient.npy" "$work/way_none/gradient.npy" --rtol 1e-9
+    is_success "$way give the same as one operation after the other"
+done
+run "$PUDLE" gradient "$work/run.cfg" --out "$work/way_many" --set backend.unroll=tiles --set model.dictionary.atoms=520 --set data.atoms=520
+refuses 2 'backend.unroll = "tiles" takes at most 512 atoms' "tiles are refused for more atoms"
+
 # A stand-in derivative is not 0 where the value is: no backend may leave such entries out.
 sed "s/soft_threshold\"; lambda = 0.2/jumprelu\"; threshold = 0.1/; s/ threads = 2;//" "$work/run.cfg" >"$work/jump.cfg"
 for backend in cpu ref; do
@@ -27,4 +39,6 @@ for backend in cpu ref; do
 done
 run "$PUDLE" compare "$work/g_cpu/gradient_threshold.npy" "$work/g_ref/gradient_threshold.npy" --rtol 1e-9
 is_success "both give the same gradient of the levels"
+run "$PUDLE" gradient "$work/jump.cfg" --out "$work/way_jump" --set backend.unroll=rows
+refuses 2 'backend.unroll = "rows" takes' "rows are refused for a prox without a dead zone to rely on"
 done_testing

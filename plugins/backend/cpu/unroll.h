@@ -6,7 +6,7 @@
 
 /* What the backend's option `unroll` says. */
 enum unroll_way { UNROLL_AUTO, UNROLL_TILES, UNROLL_ROWS, UNROLL_NONE };
-/* The most atoms for tiles (unroll_small.c). */
+/* The most atoms for tiles (unroll_tiles.c). */
 enum { UNROLL_FEW_ATOMS = 512 };
 
 extern const pudle_unroll_ops cpu_unroll_ops;       /* whatever the dictionary is: unroll_select.c */

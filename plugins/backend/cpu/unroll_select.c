@@ -4,7 +4,7 @@
 #include "cpu.h"
 #include "unroll_conv.h"
 #include "unroll_gram.h"
-#include "unroll_small.h"
+#include "unroll_tiles.h"
 
 /* Where there are many layers, most of them can go without most atoms, which pays from fewer atoms on. */
 enum { LONG = 80, FEW_ATOMS_LONG = 400 };
@@ -17,7 +17,7 @@ typedef struct one {
 typedef struct selected {
     pudle_exec *root;
     pudle_unroll_spec spec;
-    one usual, small;
+    one usual, tiles;
     const one *now;
 } selected;
 
@@ -31,7 +31,7 @@ static void select_destroy(pudle_unroll *u)
     if (!u)
         return;
     of(u)->usual.ops->destroy(of(u)->usual.it);
-    of(u)->small.ops->destroy(of(u)->small.it);
+    of(u)->tiles.ops->destroy(of(u)->tiles.it);
     host_free(of(u)->root, u);
 }
 
@@ -52,12 +52,18 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
     if (s)
         return s;
     selected *u = memory;
-    *u = (selected){ exec, *spec, { conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL }, { &cpu_unroll_small_ops, NULL }, NULL };
+    *u = (selected){ exec, *spec, { conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL }, { &cpu_unroll_tiles_ops, NULL }, NULL };
     s = u->usual.ops->create(exec, spec, &u->usual.it);
     if ((!s || s == PUDLE_ERR_UNSUPPORTED) && !conv && tiles_pay(u, spec->rows * spec->lanes)) {
-        const pudle_status other = u->small.ops->create(exec, spec, &u->small.it);
-        s = other == PUDLE_ERR_UNSUPPORTED && u->root->unroll == UNROLL_AUTO ? s : other;
+        const pudle_status other = u->tiles.ops->create(exec, spec, &u->tiles.it);
+        s = other == PUDLE_ERR_UNSUPPORTED && exec->unroll == UNROLL_AUTO ? s : other;
     }
+    if (s == PUDLE_ERR_UNSUPPORTED && exec->unroll == UNROLL_TILES)
+        s = FAIL(exec, PUDLE_ERR_CONFIG, "backend.unroll = \"tiles\" takes at most %d atoms of a dense dictionary, an encoder that descends least squares, and "
+                 "a prox that acts on every entry alone; write  unroll = \"auto\";", UNROLL_FEW_ATOMS);
+    if (s == PUDLE_ERR_UNSUPPORTED && exec->unroll == UNROLL_ROWS)
+        s = FAIL(exec, PUDLE_ERR_CONFIG, "backend.unroll = \"rows\" takes an encoder that descends least squares, and a prox that acts on every entry alone "
+                 "and has a dead zone; write  unroll = \"auto\";");
     if (s)
         select_destroy((pudle_unroll *)(void *)u);
     else
@@ -68,7 +74,7 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
 static pudle_status select_refresh(pudle_unroll *u, int64_t samples)
 {
     selected *s = of(u);
-    s->now = s->small.it && (!s->usual.it || tiles_pay(s, samples)) ? &s->small : &s->usual;
+    s->now = s->tiles.it && (!s->usual.it || tiles_pay(s, samples)) ? &s->tiles : &s->usual;
     return s->now->ops->refresh(s->now->it, samples);
 }
 
@@ -96,7 +102,7 @@ static pudle_status select_finish(pudle_unroll *u, double scale, const pudle_vie
 static size_t select_bytes(const pudle_unroll *u)
 {
     const selected *s = of(u);
-    return sizeof(selected) + (s->usual.it ? s->usual.ops->bytes(s->usual.it) : 0) + (s->small.it ? s->small.ops->bytes(s->small.it) : 0);
+    return sizeof(selected) + (s->usual.it ? s->usual.ops->bytes(s->usual.it) : 0) + (s->tiles.it ? s->tiles.ops->bytes(s->tiles.it) : 0);
 }
 
 const pudle_unroll_ops cpu_unroll_ops = {

@@ -1,4 +1,4 @@
-/* The arithmetic of unroll_small.c on the rows of a tile. Included twice, with REAL float and double.
+/* The arithmetic of unroll_tiles.c on the rows of a tile. Included twice, with REAL float and double.
  *
  * Rows lie p entries apart, so that operators see one array (rows, p), and p need not be whole vectors: a row is written across its
  * end into the next one, which is written later (the rows go up, and the columns of the end come first), or into the PAD entries

@@ -1,41 +1,45 @@
 /* All layers of the encoder and their adjoint (pudle/unroll.h), for least squares inside, a dictionary of few atoms, and any operator
- * that acts on every entry alone.
+ * that acts on every entry alone. Exact: nothing is left out but products with 0.
  *
  * Where G = D'D fits the cache, the cheapest way to G z is to add up its rows for the atoms that z uses: a broadcast and a few fused
- * multiply-adds that read G as fast as the cache gives it, with the sums in registers. So a tile of rows goes through all layers by
- * itself, with one call of the prox a layer and no lists. The tape keeps z and v, and a bit for each entry of z that is not 0. The way
- * back is the same sum for J' u. The outer products of four layers are added to P at a time, a strip of columns after the other.
+ * multiply-adds for each, with the sums in registers and a strip of G in the nearest cache, while the rows of a tile go by. So a tile
+ * goes through all layers by itself, with one call of the prox a layer and little else. The tape keeps z and v, and a bit for each entry
+ * of z that is not 0. The way back is the same sum for J' u, and the outer products of four layers at a time are added to P.
+ *
+ * Windows. Supports settle, so many layers of a row together use few atoms. Back through them a row needs but these: their own small
+ * Gram matrix, which stays in the nearest cache, and their own outer products, which are added to P once. The operator is asked for its
+ * derivatives beforehand, for all rows at once.
  *
  * With c = D'x, P = sum of step z u' and w = sum of step u over layers and samples (u: after J'), the encoder's part of the gradient
  * is x w' - D (P + P'); finish adds the second term. */
-#include "unroll_small.h"
+#include "unroll_tiles.h"
 #include "unroll.h"
 #include "unroll_gram.h"
 #include "unroll_parts.h"
 
 enum {
-    TILE = 32,       /* rows that a call of the prox takes, and that read G together */
-    SMALL_PAD = 16,  /* entries behind a tile that are written and never looked at */
+    TILE = 32,          /* rows that a call of the prox takes, and that read G together */
+    TILE_PAD = 16,      /* entries behind a tile that are written and never looked at */
     NEAR_BYTES = 24576, /* of the nearest cache, for a strip of G */
     WINDOW_MOST = 128,  /* layers */
     WINDOW_VECTORS = 12 /* that a row of a window may be wide */
 };
 
 /* A thread's workspace. */
-typedef struct small_lane {
+typedef struct tiles_lane {
     parts_buffer zero, target, base; /* (rows, m), (rows, m) the inner gradient at D z = 0, (rows, ld) c */
     parts_buffer code, adjoint, sums; /* (rows, p): z_T, u, w */
     parts_buffer tape, bits;
     parts_buffer room;               /* a tile's u, and J' u of four layers */
     parts_buffer window, ones;       /* what the layers of a window need; a tile of 1 */
     int64_t rows, slots;             /* of the block on the tape; layers that the tape has room for */
-} small_lane;
+} tiles_lane;
 
 /* A lane's P (p, ld). Lanes are added in order, so each has its own, while workspaces belong to threads. */
-typedef struct small_outer {
+typedef struct tiles_outer {
     parts_buffer memory;
     bool used;
-} small_outer;
+} tiles_outer;
 
 struct pudle_unroll {
     parts_memory memory;
@@ -45,8 +49,8 @@ struct pudle_unroll {
     bool windows;         /* where the prox gives 0 its derivative is 0, and its levels are the same for all atoms */
     int64_t ld, bytes;    /* p padded; of a bit an atom */
     parts_buffer gram, strips; /* (p, ld); the same by strips */
-    small_lane *lane;     /* one a thread, and one for the root */
-    small_outer *outer;   /* one a lane */
+    tiles_lane *lane;     /* one a thread, and one for the root */
+    tiles_outer *outer;   /* one a lane */
 };
 
 /* A code on the tape: what went into the prox, what came out, and where that is not 0. */
@@ -55,24 +59,24 @@ typedef struct slot {
     uint8_t *bits;
 } slot;
 
-typedef struct small_work {
+typedef struct tiles_work {
     pudle_unroll *u;
     pudle_exec *exec;
-    small_lane *l;
+    tiles_lane *l;
     void *outer;
     const pudle_view *gtheta;
     bool tape;
     pudle_status status;
-} small_work;
+} tiles_work;
 
 static size_t width_of(const pudle_unroll *u)
 {
     return pudle_dtype_size(u->spec.dtype);
 }
 
-static slot slot_of(const pudle_unroll *u, const small_lane *l, int64_t tile, int64_t k)
+static slot slot_of(const pudle_unroll *u, const tiles_lane *l, int64_t tile, int64_t k)
 {
-    const int64_t size = TILE * u->spec.atoms + SMALL_PAD, at = tile * l->slots + k;
+    const int64_t size = TILE * u->spec.atoms + TILE_PAD, at = tile * l->slots + k;
     char *z = (char *)l->tape.at + (size_t)(2 * at * size) * width_of(u);
     return (slot){ z, z + (size_t)size * width_of(u), (uint8_t *)l->bits.at + at * TILE * u->bytes };
 }
@@ -218,7 +222,7 @@ PUDLE_CLONES static void list_bits(uint16_t *count, uint16_t *list, int64_t stri
  * in any of them or before them, whose bits are left in `any`. 0: none. lanes: entries of a vector.
  * For a row, with a atoms in n of p / lanes vectors: a layer by all atoms costs about a (p / lanes) cycles, by few a n; and to get the
  * atoms' Gram matrix and to put their outer products where they belong 3 a^2. */
-PUDLE_CLONES static int64_t choose_window(const small_work *w, int64_t tile, int64_t rows, int64_t k, int64_t lanes, uint8_t *any)
+PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int64_t rows, int64_t k, int64_t lanes, uint8_t *any)
 {
     const pudle_unroll *u = w->u;
     const int64_t bytes = u->bytes, most = WINDOW_VECTORS * lanes, all = (u->spec.atoms + lanes - 1) / lanes;
@@ -247,26 +251,26 @@ PUDLE_CLONES static int64_t choose_window(const small_work *w, int64_t tile, int
 
 #define REAL float
 #define NAME(x) x##_f32
-#include "unroll_small_kernels.h"
-#include "unroll_small_tiles.h"
+#include "unroll_tiles_kernels.h"
+#include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
 #define REAL double
 #define NAME(x) x##_f64
-#include "unroll_small_kernels.h"
-#include "unroll_small_tiles.h"
+#include "unroll_tiles_kernels.h"
+#include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
 
 /* ------------------------------------------------------------ life */
 
-static void small_destroy(pudle_unroll *u)
+static void tiles_destroy(pudle_unroll *u)
 {
     if (!u)
         return;
     pudle_exec *root = u->memory.root;
     for (int64_t i = 0; u->lane && i <= root->threads; i++) {
-        small_lane *l = &u->lane[i];
+        tiles_lane *l = &u->lane[i];
         parts_buffer *const buffers[] = { &l->zero, &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room,
                                           &l->window, &l->ones };
         for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
@@ -281,7 +285,7 @@ static void small_destroy(pudle_unroll *u)
     host_free(root, u);
 }
 
-static pudle_status small_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
+static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
 {
     const pudle_prox_ops *ops = spec->prox.desc->ops;
     if (!(spec->prox.desc->caps & PUDLE_PROX_SEPARABLE) || spec->levels > PARTS_LEVELS || spec->atoms > UNROLL_FEW_ATOMS ||
@@ -296,7 +300,7 @@ static pudle_status small_create(pudle_exec *exec, const pudle_unroll_spec *spec
     for (int i = 0; i < spec->levels; i++)
         alike = alike && spec->theta[i].shape[1] == 1;
     *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .windows = alike && parts_sparse_prox(spec), .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
-                         .ld = (spec->atoms + SMALL_PAD - 1) / SMALL_PAD * SMALL_PAD, .bytes = (spec->atoms + 7) / 8 };
+                         .ld = (spec->atoms + TILE_PAD - 1) / TILE_PAD * TILE_PAD, .bytes = (spec->atoms + 7) / 8 };
     const size_t lanes = (size_t)(exec->threads + 1) * sizeof *u->lane, outer = (size_t)spec->lanes * sizeof *u->outer;
     s = host_alloc(exec, lanes, &memory);
     if (!s) {
@@ -312,13 +316,13 @@ static pudle_status small_create(pudle_exec *exec, const pudle_unroll_spec *spec
         s = parts_want(&u->memory, &u->strips, spec->atoms * u->ld, width_of(u));
     fill_places();
     if (s)
-        small_destroy(u);
+        tiles_destroy(u);
     else
         *out = u;
     return s;
 }
 
-static pudle_status small_refresh(pudle_unroll *u, int64_t samples)
+static pudle_status tiles_refresh(pudle_unroll *u, int64_t samples)
 {
     (void)samples;
     for (int64_t i = 0; i < u->spec.lanes; i++)
@@ -332,10 +336,10 @@ static pudle_status small_refresh(pudle_unroll *u, int64_t samples)
 }
 
 /* Room for a block and for its tape. */
-static pudle_status make_room(pudle_unroll *u, small_lane *l, int64_t rows, bool tape)
+static pudle_status make_room(pudle_unroll *u, tiles_lane *l, int64_t rows, bool tape)
 {
     const pudle_unroll_spec *spec = &u->spec;
-    const int64_t p = spec->atoms, tiles = (rows + TILE - 1) / TILE, size = TILE * p + SMALL_PAD;
+    const int64_t p = spec->atoms, tiles = (rows + TILE - 1) / TILE, size = TILE * p + TILE_PAD;
     const size_t w = width_of(u);
     l->rows = rows;
     l->slots = tape && spec->depth > 0 ? spec->depth + 1 : 2;
@@ -349,7 +353,7 @@ static pudle_status make_room(pudle_unroll *u, small_lane *l, int64_t rows, bool
     return s;
 }
 
-static small_lane *lane_of(pudle_unroll *u, const pudle_exec *exec)
+static tiles_lane *lane_of(pudle_unroll *u, const pudle_exec *exec)
 {
     return &u->lane[exec == u->memory.root ? exec->threads : exec - u->memory.root->lane];
 }
@@ -358,17 +362,17 @@ static small_lane *lane_of(pudle_unroll *u, const pudle_exec *exec)
 
 static void forward_part(void *ctx, int64_t tile)
 {
-    small_work *w = ctx;
+    tiles_work *w = ctx;
     const pudle_status s = w->u->spec.dtype == PUDLE_F64 ? tile_forward_f64(w, tile) : tile_forward_f32(w, tile);
     if (s)
         __atomic_store_n(&w->status, s, __ATOMIC_RELAXED);
 }
 
-static pudle_status small_forward(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
+static pudle_status tiles_forward(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
 {
     const int64_t rows = x->shape[0], m = u->spec.features, p = u->spec.atoms;
     const int32_t type = u->spec.dtype;
-    small_lane *l = lane_of(u, exec);
+    tiles_lane *l = lane_of(u, exec);
     pudle_status s = make_room(u, l, rows, tape);
     (void)index;
     if (s)
@@ -382,7 +386,7 @@ static pudle_status small_forward(pudle_unroll *u, pudle_exec *exec, int64_t ind
         s = cpu_gemm(exec, false, false, -1.0, &ctarget, &u->spec.dictionary, 0.0, &base);
     if (s)
         return s;
-    small_work w = { .u = u, .exec = exec, .l = l, .tape = tape };
+    tiles_work w = { .u = u, .exec = exec, .l = l, .tape = tape };
     cpu_parts(exec, (rows + TILE - 1) / TILE, forward_part, &w);
     if (w.status)
         return w.status;
@@ -391,9 +395,9 @@ static pudle_status small_forward(pudle_unroll *u, pudle_exec *exec, int64_t ind
     return cpu_copy(exec, &ccode, z);
 }
 
-static pudle_status small_decode(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_view *estimate)
+static pudle_status tiles_decode(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_view *estimate)
 {
-    const small_lane *l = lane_of(u, exec);
+    const tiles_lane *l = lane_of(u, exec);
     const pudle_view code = rows_of(u, l->code.at, l->rows);
     const pudle_cview ccode = pudle_const(&code);
     (void)index;
@@ -401,9 +405,9 @@ static pudle_status small_decode(pudle_unroll *u, pudle_exec *exec, int64_t inde
 }
 
 /* Room for the way back, and sums that begin at 0. */
-static pudle_status make_room_back(pudle_unroll *u, small_lane *l, small_outer *outer)
+static pudle_status make_room_back(pudle_unroll *u, tiles_lane *l, tiles_outer *outer)
 {
-    const int64_t p = u->spec.atoms, size = TILE * p + SMALL_PAD;
+    const int64_t p = u->spec.atoms, size = TILE * p + TILE_PAD;
     const size_t w = width_of(u);
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
         { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, size, w }, { &outer->memory, p * u->ld, w },
@@ -424,10 +428,10 @@ static pudle_status make_room_back(pudle_unroll *u, small_lane *l, small_outer *
     return PUDLE_OK;
 }
 
-static pudle_status small_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *residual, const pudle_view *direct,
+static pudle_status tiles_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *residual, const pudle_view *direct,
                                   const pudle_view *gradient, const pudle_view *gtheta)
 {
-    small_lane *l = lane_of(u, exec);
+    tiles_lane *l = lane_of(u, exec);
     pudle_status s = make_room_back(u, l, &u->outer[index]);
     if (s)
         return s;
@@ -440,13 +444,13 @@ static pudle_status small_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t ind
         s = cpu_copy(exec, &cdirect, &adjoint);
     if (!s)
         s = cpu_gemm(exec, false, false, 1.0, residual, &u->spec.dictionary, 1.0, &adjoint);
-    const small_work w = { .u = u, .exec = exec, .l = l, .outer = u->outer[index].memory.at, .gtheta = gtheta, .tape = true };
+    const tiles_work w = { .u = u, .exec = exec, .l = l, .outer = u->outer[index].memory.at, .gtheta = gtheta, .tape = true };
     for (int64_t tile = 0; tile * TILE < rows && !s; tile++) /* one after the other: they add to the same P */
         s = u->spec.dtype == PUDLE_F64 ? tile_back_f64(&w, tile) : tile_back_f32(&w, tile);
     return s ? s : cpu_gemm(exec, true, false, -1.0, &ctarget, &csums, 1.0, gradient);
 }
 
-static pudle_status small_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
+static pudle_status tiles_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
     void *memory = NULL;
     pudle_status s = host_alloc(u->memory.root, (size_t)u->spec.lanes * sizeof(void *), &memory);
@@ -460,19 +464,19 @@ static pudle_status small_finish(pudle_unroll *u, double scale, const pudle_view
     return s;
 }
 
-static size_t small_bytes(const pudle_unroll *u)
+static size_t tiles_bytes(const pudle_unroll *u)
 {
     return u->memory.held;
 }
 
-const pudle_unroll_ops cpu_unroll_small_ops = {
+const pudle_unroll_ops cpu_unroll_tiles_ops = {
     .size = sizeof(pudle_unroll_ops),
-    .create = small_create,
-    .destroy = small_destroy,
-    .refresh = small_refresh,
-    .forward = small_forward,
-    .decode = small_decode,
-    .adjoint = small_adjoint,
-    .finish = small_finish,
-    .bytes = small_bytes,
+    .create = tiles_create,
+    .destroy = tiles_destroy,
+    .refresh = tiles_refresh,
+    .forward = tiles_forward,
+    .decode = tiles_decode,
+    .adjoint = tiles_adjoint,
+    .finish = tiles_finish,
+    .bytes = tiles_bytes,
 };

@@ -1,7 +1,7 @@
-/* A tile of samples through all layers, and back (unroll_small.c). Included twice, with REAL float and double, after
- * unroll_small_kernels.h. */
+/* A tile of samples through all layers, and back (unroll_tiles.c). Included twice, with REAL float and double, after
+ * unroll_tiles_kernels.h. */
 
-static pudle_status NAME(tile_forward)(const small_work *w, int64_t tile)
+static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
 {
     pudle_unroll *u = w->u;
     const int64_t p = u->spec.atoms, T = u->spec.layers, first = tile * TILE, rows = w->l->rows - first < TILE ? w->l->rows - first : TILE;
@@ -10,7 +10,7 @@ static pudle_status NAME(tile_forward)(const small_work *w, int64_t tile)
     uint16_t count[TILE] = { 0 }, list[TILE * (UNROLL_FEW_ATOMS + 8)];
     slot now = slot_of(u, w->l, tile, end % 2);
     pudle_status s = PUDLE_OK;
-    memset(now.z, 0, (size_t)(TILE * p + SMALL_PAD) * sizeof(REAL));
+    memset(now.z, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
     memset(now.bits, 0, (size_t)(TILE * u->bytes));
     for (int64_t t = 1; t <= T && !s; t++) {
         const slot next = slot_of(u, w->l, tile, t <= end ? (end - t) % 2 : t - end);
@@ -27,10 +27,10 @@ static pudle_status NAME(tile_forward)(const small_work *w, int64_t tile)
 
 /* Layers t, t - 1, ... back, at most four, by all atoms. adjoint: d loss / d z_t of the tile, and then of the code before them.
  * masked: room for four tiles. */
-static pudle_status NAME(back_four)(const small_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, REAL *adjoint, REAL *masked)
+static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, REAL *adjoint, REAL *masked)
 {
     pudle_unroll *u = w->u;
-    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, bytes = u->bytes, size = TILE * p + SMALL_PAD, stride = 8 * bytes + 8;
+    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, bytes = u->bytes, size = TILE * p + TILE_PAD, stride = 8 * bytes + 8;
     uint8_t any[TILE * UNROLL_FEW_ATOMS / 8], bits[TILE * UNROLL_FEW_ATOMS / 8];
     uint16_t count[TILE], list[TILE * (UNROLL_FEW_ATOMS + 8)];
     const REAL *gv[4], *z[4];
@@ -64,11 +64,11 @@ static pudle_status NAME(back_four)(const small_work *w, int64_t tile, int64_t r
 }
 
 /* The same for any number of layers, by those atoms of each row that `any` names: all that its codes use in them and before them. */
-static pudle_status NAME(back_window)(const small_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, const uint8_t *any, REAL *adjoint)
+static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, const uint8_t *any, REAL *adjoint)
 {
     pudle_unroll *u = w->u;
-    small_lane *l = w->l;
-    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, size = TILE * p + SMALL_PAD, stride = 8 * u->bytes + 8;
+    tiles_lane *l = w->l;
+    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, size = TILE * p + TILE_PAD, stride = 8 * u->bytes + 8;
     uint16_t count[TILE], list[TILE * (UNROLL_FEW_ATOMS + 8)];
     int64_t start[TILE + 1] = { 0 }, widest = 0;
     list_bits(count, list, stride, any, rows, u->bytes);
@@ -119,10 +119,10 @@ static pudle_status NAME(back_window)(const small_work *w, int64_t tile, int64_t
 }
 
 /* From d loss / d z_T in the lane's `adjoint`. */
-static pudle_status NAME(tile_back)(const small_work *w, int64_t tile)
+static pudle_status NAME(tile_back)(const tiles_work *w, int64_t tile)
 {
     pudle_unroll *u = w->u;
-    const int64_t p = u->spec.atoms, T = u->spec.layers, end = T - u->spec.depth, first = tile * TILE, size = TILE * p + SMALL_PAD;
+    const int64_t p = u->spec.atoms, T = u->spec.layers, end = T - u->spec.depth, first = tile * TILE, size = TILE * p + TILE_PAD;
     const int64_t rows = w->l->rows - first < TILE ? w->l->rows - first : TILE;
     REAL *adjoint = w->l->room.at;
     uint8_t any[TILE * UNROLL_FEW_ATOMS / 8];
