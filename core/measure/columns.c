@@ -69,20 +69,24 @@ static void unit_block(double *a, int64_t m, int64_t p, int64_t width, double *r
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < width; j++) {
             const double size = fabs(a[i * p + j]);
-            scale[j] = size > scale[j] ? size : scale[j]; /* squares over it neither overflow nor vanish */
+            scale[j] = size > scale[j] ? size : scale[j];
         }
-    for (int64_t j = 0; j < width; j++)
-        scale[j] = scale[j] > 0 ? scale[j] : 1;
+    for (int64_t j = 0; j < width; j++) { /* times a power of 2 squares neither overflow nor vanish, and nothing is rounded */
+        int exponent = 0;
+        if (isfinite(scale[j]))
+            frexp(scale[j], &exponent);
+        scale[j] = ldexp(1, exponent < -1000 ? 1000 : exponent > 1000 ? -1000 : -exponent);
+    }
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < width; j++) {
-            const double x = a[i * p + j] / scale[j];
+            const double x = a[i * p + j] * scale[j];
             norm[j] += x * x;
         }
     for (int64_t j = 0; j < width; j++)
-        norm[j] = norm[j] == 0 ? 1 : sqrt(norm[j]);
+        norm[j] = norm[j] == 0 ? 1 : isfinite(norm[j]) ? scale[j] / sqrt(norm[j]) : (double)NAN;
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < width; j++)
-            a[i * p + j] = a[i * p + j] / scale[j] / norm[j];
+            a[i * p + j] *= norm[j];
 }
 
 void pd_unit_columns(double *a, int64_t m, int64_t p)

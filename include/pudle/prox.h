@@ -49,9 +49,10 @@ typedef struct pudle_prox_ops {
     const pudle_prox_kernel *const *kernels; /* ends with NULL; kernels[0]->target is "host" */
     /** tau f(p), summed over all entries, for certificates. Optional. */
     pudle_status (*value)(const void *self, double tau, const pudle_cview *theta, const pudle_cview *p, double *f);
-    /** Half-width of the interval around 0 that is mapped to exactly 0, for the given levels; lets a backend skip work
-     *  exactly: its derivatives there are 0 too, but for those of PUDLE_PROX_SURROGATE. 0: none. Optional. A backend may then hand over chosen entries of a code instead of all of it, so a separable
-     *  operator whose options differ from atom to atom leaves it out. */
+    /** Half-width of the interval around 0 that is mapped to exactly 0, for the given levels; lets a backend skip work exactly: its
+     *  derivatives there are 0 too, but for those of PUDLE_PROX_SURROGATE, and so they are taken to be wherever else a value is 0, but for
+     *  single points. 0: none. Optional. A backend may then hand over chosen entries of a code instead of all of it, so a separable operator
+     *  whose options differ from atom to atom leaves it out. */
     double (*dead_zone)(const void *self, double tau, const double *theta);
     /** Since 1.1. The elementwise body, for backends that compile it. Optional. */
     const pudle_source *source;

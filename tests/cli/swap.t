@@ -30,6 +30,15 @@ done
 run "$PUDLE" gradient "$work/run.cfg" --out "$work/way_many" --set backend.unroll=tiles --set model.dictionary.atoms=520 --set data.atoms=520
 refuses 2 'backend.unroll = "tiles" takes at most 512 atoms' "tiles are refused for more atoms"
 
+# A batch that pays for the way of few atoms, and a last one that does not.
+for backend in cpu ref; do
+    run "$PUDLE" train "$work/run.cfg" --out "$work/turns_$backend" --quiet --set backend.name=$backend --set data.samples=112 --set train.batch=100 \
+        --set model.layers=5 --set model.dictionary.atoms=300 --set data.atoms=300 --set model.step=0.02 --set train.epochs=3
+    is_success "trains by turns on $backend"
+done
+run "$PUDLE" compare "$work/turns_cpu/dictionary.npy" "$work/turns_ref/dictionary.npy" --rtol 1e-9
+is_success "both learn the same dictionary by turns"
+
 # A stand-in derivative is not 0 where the value is: no backend may leave such entries out.
 sed "s/soft_threshold\"; lambda = 0.2/jumprelu\"; threshold = 0.1/; s/ threads = 2;//" "$work/run.cfg" >"$work/jump.cfg"
 for backend in cpu ref; do

@@ -392,7 +392,7 @@ static void long_unrolls_match_primitives(void **state)
         s.step = 0.1 + 0.1 * pudle_random_uniform(&random_state);
         s.lambda = s.hard ? 0.1 + 0.1 * pudle_random_uniform(&random_state) : 0.05 + 0.3 * pudle_random_uniform(&random_state);
         s.decay = between(0, 2) ? 1.0 : 0.995;
-        s.way = round % 10 < 5 ? "rows" : NULL;
+        s.way = round % 10 < 5 ? "rows" : "tiles";
         outcome fast;
         compare_ways(&s, round, 1e-11, &fast);
         assert_true(fast.unrolled);
@@ -417,6 +417,73 @@ static void single_is_as_good(const setup *wide, const outcome *exact, double bo
     outcome_free(&bare);
 }
 
+/* Tiles that are full, blocks of several, and lanes of several blocks; few atoms, down to one, which are no whole vectors; so many
+ * layers that most of them go back by few atoms, all of them or the last ones. */
+static void many_samples_match_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    for (int round = 0; round < 24; round++) {
+        setup s = random_setup();
+        s.near = true;
+        s.backend = "cpu";
+        s.precision = "f64";
+        s.way = "tiles";
+        s.p = round % 3 ? between(1, 20) : between(40, 110);
+        s.m = between(s.p / 2 + 5, s.p + 20);
+        s.n = between(512, 1100);
+        s.layers = round % 4 ? between(60, 130) : between(1, 12);
+        s.truncate = between(1, s.layers);
+        s.step = 0.2;
+        s.lambda = s.hard ? 0.1 + 0.1 * pudle_random_uniform(&random_state) : 0.05 + 0.4 * pudle_random_uniform(&random_state);
+        s.decay = 1;
+        outcome fast;
+        compare_ways(&s, round, 1e-11, &fast);
+        assert_true(fast.unrolled);
+        outcome_free(&fast);
+        if (round < 12) { /* and in vectors of twice the width */
+            s.hard = false;
+            s.gradient = "ae";
+            outcome wide = outcome_of(&s, true);
+            single_is_as_good(&s, &wide, 1e-5);
+            outcome_free(&wide);
+        }
+    }
+}
+
+/* A large dictionary and few samples: the threads share the tiles of one lane. */
+static void threads_share_tiles(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    setup s = { .backend = "cpu", .precision = "f32", .gradient = "ae", .learn = "none", .loss = "least_squares", .n = 70, .m = 750, .p = 400, .layers = 12,
+                .seed = between(1, 1000000), .step = 0.1, .lambda = 0.1, .decay = 1, .way = "tiles", .threads = 1 };
+    outcome one, two;
+    compare_ways(&s, 0, 1e-5, &one);
+    s.threads = 2;
+    two = outcome_of(&s, false);
+    assert_true(one.unrolled && two.unrolled);
+    assert_memory_equal(one.code, two.code, (size_t)one.codes * sizeof *one.code);
+    assert_memory_equal(one.gradient, two.gradient, (size_t)one.weights * sizeof *one.gradient);
+    outcome_free(&one);
+    outcome_free(&two);
+}
+
+/* The group of a prox, with a number an atom where its options are lists of them. */
+static void options_of(const char *name, int64_t atoms, char *text, size_t size)
+{
+    const bool weights = !strcmp(name, "weighted_l1"), signs = !strcmp(name, "signed_soft_threshold");
+    size_t used = (size_t)snprintf(text, size, "name = \"%s\";%s", name, weights ? " weights = [" : signs ? " signs = [" : "");
+    for (int64_t k = 0; k < atoms && (weights || signs); k++) {
+        const char *const comma = k + 1 < atoms ? ", " : "];";
+        used += weights ? (size_t)snprintf(text + used, size - used, "%.2f%s", 0.5 + 0.01 * (double)k, comma)
+                        : (size_t)snprintf(text + used, size - used, "%d%s", (int)(k % 3) - 1, comma);
+    }
+    assert_true(used < size);
+}
+
 /* Every operator that the backend's own encoder takes, with the values its options have by themselves; primitives do the others
  * in any case. */
 static void every_prox_unrolls_the_same(void **state)
@@ -432,21 +499,22 @@ static void every_prox_unrolls_the_same(void **state)
         if (rows[i].kind != PUDLE_KIND_PROX || rows[i].reason || rows[i].shadowed)
             continue;
         const pudle_prox_ops *ops = plugin->desc->ops;
-        if (!(plugin->desc->caps & PUDLE_PROX_SEPARABLE) || (plugin->desc->caps & PUDLE_PROX_SURROGATE) || !ops->dead_zone ||
-            ops->vjp_needs == PUDLE_VJP_NONE)
+        const uint32_t caps = plugin->desc->caps;
+        if (!(caps & PUDLE_PROX_SEPARABLE) || ops->vjp_needs == PUDLE_VJP_NONE)
             continue;
-        char text[128];
-        snprintf(text, sizeof text, "name = \"%s\";", plugin->desc->name);
-        for (int round = 0; round < 6; round++) {
-            setup s = { .backend = "cpu", .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .near = round > 1,
-                        .n = between(1, 9), .m = between(10, 40), .p = between(10, 60), .layers = round > 1 ? 60 : 8, .seed = between(1, 1000000),
-                        .step = 0.1, .decay = 1, .prox = text };
+        const bool rows_too = !(caps & PUDLE_PROX_SURROGATE) && ops->dead_zone; /* tiles take every operator */
+        char text[1024];
+        for (int round = 0; round < 8; round++) {
+            setup s = { .backend = "cpu", .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .near = round > 3,
+                        .n = between(1, 40), .m = between(10, 40), .p = between(3, 60), .layers = round > 3 ? 60 : 8, .seed = between(1, 1000000),
+                        .step = 0.1, .decay = 1, .prox = text, .way = rows_too && round % 2 ? "rows" : "tiles" };
+            options_of(plugin->desc->name, s.p, text, sizeof text);
             outcome fast;
             compare_ways(&s, round, 1e-11, &fast);
             assert_true(fast.unrolled);
             /* derivatives above 1, which only operators have that are not convex, multiply rounding from layer to layer: there single
              * precision is only looked at for something else than rounding */
-            single_is_as_good(&s, &fast, plugin->desc->caps & PUDLE_PROX_CONVEX ? 1e-5 : 1e-2);
+            single_is_as_good(&s, &fast, caps & PUDLE_PROX_CONVEX ? 1e-5 : 1e-2);
             outcome_free(&fast);
         }
         unrolled++;
@@ -799,7 +867,8 @@ int main(void)
         cmocka_unit_test(matches_slow_reference),   cmocka_unit_test(matches_finite_differences), cmocka_unit_test(single_precision_is_close),
         cmocka_unit_test(same_bits_for_any_threads), cmocka_unit_test(spectral_norm),             cmocka_unit_test(divergence_names_the_layer),
         cmocka_unit_test(learned_levels_begin_at_the_options), cmocka_unit_test(unrolled_matches_primitives),
-        cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(every_prox_unrolls_the_same),
+        cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(many_samples_match_primitives),
+        cmocka_unit_test(threads_share_tiles), cmocka_unit_test(every_prox_unrolls_the_same),
         cmocka_unit_test(encoders_match_finite_differences), cmocka_unit_test(encoders_begin_as_the_tied_one),
         cmocka_unit_test(structured_prox_matches_finite_differences),
     };

@@ -116,7 +116,7 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     const int64_t least = clamp(maps ? 262144 / row : 12, 1, 12), few = clamp(524288 / row, maps ? 1 : 32, 256);
     /* Many layers: the tape of a block stays near 16 MiB, half of the entries kept; or near 4 MiB, in the cache, where an unroll for few
      * atoms keeps two arrays of code as they are. */
-    const bool atoms_few = p <= UNROLL_FEW_ATOMS;
+    const bool atoms_few = exec->unroll < UNROLL_ROWS && unroll_few_atoms(work->code, work->layers);
     const double tape = width * p * (atoms_few ? 2 : 0.5) * (double)(work->layers > 0 ? work->layers : 1);
     const int64_t fit = clamp((atoms_few ? 4194304 : 16777216) / tape, maps ? 1 : 32, 256), most = few < fit ? few : fit;
     if (!maps && width * m * p > 1048576 && n <= 256) {
@@ -193,8 +193,8 @@ static const pudle_option options[] = {
     { "arch", PUDLE_STRING, 0, offsetof(params, arch), "", 0, 0, NULL, NULL,
       "Kernels of BLIS by name (skx, haswell, zen3 ...); empty: its own choice, or the best where it knows not the CPU." },
     { "unroll", PUDLE_ENUM, 0, offsetof(params, unroll), "auto", 0, 0, ways, NULL,
-      "How the layers of an encoder are computed together, for comparisons; the result is the same. auto: by cost; tiles: some samples side by side, "
-      "for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
+      "How the layers of an encoder with a dense dictionary are computed together, where they are; for comparisons, the result is the same. auto: by "
+      "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }
 };
 

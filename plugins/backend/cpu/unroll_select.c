@@ -6,8 +6,8 @@
 #include "unroll_gram.h"
 #include "unroll_tiles.h"
 
-/* Where there are many layers, most of them can go without most atoms, which pays from fewer atoms on. */
-enum { LONG = 80, FEW_ATOMS_LONG = 400 };
+/* What the tape of a block of tiles may take. */
+#define TILES_TAPE 67108864.0
 
 typedef struct one {
     const pudle_unroll_ops *ops;
@@ -35,13 +35,17 @@ static void select_destroy(pudle_unroll *u)
     host_free(of(u)->root, u);
 }
 
-/* Are tiles the faster way for a batch? */
+/* May tiles do this, as far as its size goes? A block has at least a tile of 32 samples. */
+static bool tiles_fit(const pudle_exec *exec, const pudle_unroll_spec *spec)
+{
+    const double tape = 64 * (double)(spec->depth + 1) * (double)spec->atoms * (double)pudle_dtype_size(spec->dtype);
+    return exec->unroll == UNROLL_TILES || (exec->unroll == UNROLL_AUTO && unroll_few_atoms(spec->atoms, spec->layers) && tape <= TILES_TAPE);
+}
+
+/* Are they the faster way for a batch? */
 static bool tiles_pay(const selected *u, int64_t samples)
 {
-    const int64_t most = u->spec.layers < LONG ? UNROLL_FEW_ATOMS : FEW_ATOMS_LONG;
-    if (u->root->unroll != UNROLL_AUTO)
-        return u->root->unroll == UNROLL_TILES;
-    return u->spec.atoms <= most && (u->spec.depth ? gram_gradient_pays(&u->spec, samples) : gram_pays(&u->spec, samples));
+    return u->root->unroll == UNROLL_TILES || (u->spec.depth ? gram_gradient_pays(&u->spec, samples) : gram_pays(&u->spec, samples));
 }
 
 static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
@@ -54,16 +58,17 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
     selected *u = memory;
     *u = (selected){ exec, *spec, { conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL }, { &cpu_unroll_tiles_ops, NULL }, NULL };
     s = u->usual.ops->create(exec, spec, &u->usual.it);
-    if ((!s || s == PUDLE_ERR_UNSUPPORTED) && !conv && tiles_pay(u, spec->rows * spec->lanes)) {
+    const bool usual = !s, ask = usual || s == PUDLE_ERR_UNSUPPORTED;
+    if (ask && !conv && tiles_fit(exec, spec) && (usual || tiles_pay(u, spec->rows * spec->lanes))) {
         const pudle_status other = u->tiles.ops->create(exec, spec, &u->tiles.it);
         s = other == PUDLE_ERR_UNSUPPORTED && exec->unroll == UNROLL_AUTO ? s : other;
     }
-    if (s == PUDLE_ERR_UNSUPPORTED && exec->unroll == UNROLL_TILES)
+    if (s == PUDLE_ERR_UNSUPPORTED && !conv && exec->unroll == UNROLL_TILES)
         s = FAIL(exec, PUDLE_ERR_CONFIG, "backend.unroll = \"tiles\" takes at most %d atoms of a dense dictionary, an encoder that descends least squares, and "
                  "a prox that acts on every entry alone; write  unroll = \"auto\";", UNROLL_FEW_ATOMS);
-    if (s == PUDLE_ERR_UNSUPPORTED && exec->unroll == UNROLL_ROWS)
-        s = FAIL(exec, PUDLE_ERR_CONFIG, "backend.unroll = \"rows\" takes an encoder that descends least squares, and a prox that acts on every entry alone "
-                 "and has a dead zone; write  unroll = \"auto\";");
+    if (s == PUDLE_ERR_UNSUPPORTED && !conv && exec->unroll == UNROLL_ROWS)
+        s = FAIL(exec, PUDLE_ERR_CONFIG, "backend.unroll = \"rows\" takes an encoder that descends least squares, and a prox that acts on every entry alone, "
+                 "has a dead zone, and a derivative of 0 there; write  unroll = \"auto\";");
     if (s)
         select_destroy((pudle_unroll *)(void *)u);
     else

@@ -16,6 +16,10 @@
 #include "unroll.h"
 #include "unroll_gram.h"
 #include "unroll_parts.h"
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define HAVE_MOVEMASK
+#endif
 
 enum {
     TILE = 32,          /* rows that a call of the prox takes, and that read G together */
@@ -25,13 +29,17 @@ enum {
     WINDOW_VECTORS = 12 /* that a row of a window may be wide */
 };
 
+typedef uint16_t eight __attribute__((vector_size(16)));
+typedef uint16_t eight_loose __attribute__((vector_size(16), aligned(2), may_alias)); /* anywhere */
+
 /* A thread's workspace. */
 typedef struct tiles_lane {
     parts_buffer zero, target, base; /* (rows, m), (rows, m) the inner gradient at D z = 0, (rows, ld) c */
     parts_buffer code, adjoint, sums; /* (rows, p): z_T, u, w */
     parts_buffer tape, bits;
     parts_buffer room;               /* a tile's u, and J' u of four layers */
-    parts_buffer window, ones;       /* what the layers of a window need; a tile of 1 */
+    parts_buffer window, ones;       /* what the layers of a window need; (TILE, ld) of 1, the most that they ask the prox for */
+    bool filled;                     /* these have been written */
     int64_t rows, slots;             /* of the block on the tape; layers that the tape has room for */
 } tiles_lane;
 
@@ -51,6 +59,7 @@ struct pudle_unroll {
     parts_buffer gram, strips; /* (p, ld); the same by strips */
     tiles_lane *lane;     /* one a thread, and one for the root */
     tiles_outer *outer;   /* one a lane */
+    eight places[256];    /* for every byte, the places of its bits that are set, lowest first */
 };
 
 /* A code on the tape: what went into the prox, what came out, and where that is not 0. */
@@ -138,30 +147,19 @@ static pudle_status differentiate(pudle_unroll *u, pudle_exec *exec, int64_t t, 
         if (p % 8)                                                               \
             bits[(i + 1) * bytes - 1] &= (uint8_t)((1 << p % 8) - 1);            \
     }
-static inline int byte_f32(const float *x)
-{
-    int byte = 0;
-    for (int k = 0; k < 8; k++)
-        byte |= (x[k] != 0) << k;
-    return byte;
-}
-static inline int byte_f64(const double *x)
-{
-    int byte = 0;
-    for (int k = 0; k < 8; k++)
-        byte |= (x[k] != 0) << k;
-    return byte;
-}
+#define ONE(k) (from[k] != 0) << (k)
+#define EIGHT (ONE(0) | ONE(1) | ONE(2) | ONE(3) | ONE(4) | ONE(5) | ONE(6) | ONE(7))
 static void mark_plain_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
 {
-    MARK(float, byte_f32(from))
+    MARK(float, EIGHT)
 }
 static void mark_plain_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, int64_t bytes)
 {
-    MARK(double, byte_f64(from))
+    MARK(double, EIGHT)
 }
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
+#undef ONE
+#undef EIGHT
+#ifdef HAVE_MOVEMASK
 /* No portable way of writing it becomes this one instruction. */
 __attribute__((target("avx"))) static void mark_avx_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
 {
@@ -186,12 +184,7 @@ static void mark_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, in
 #endif
 #undef MARK
 
-/* For every byte, the places of its bits that are set, lowest first. */
-typedef uint16_t eight __attribute__((vector_size(16)));
-typedef uint16_t eight_loose __attribute__((vector_size(16), aligned(2), may_alias));
-static eight places[256];
-
-static void fill_places(void)
+static void fill_places(eight places[256])
 {
     for (int byte = 0; byte < 256; byte++) {
         eight these = { 0 };
@@ -203,7 +196,7 @@ static void fill_places(void)
 }
 
 /* The set bits of each row as a list, behind which there is room for eight entries more; without a branch that depends on them. */
-PUDLE_CLONES static void list_bits(uint16_t *count, uint16_t *list, int64_t stride, const uint8_t *bits, int64_t rows, int64_t bytes)
+PUDLE_CLONES static void list_bits(const eight places[256], uint16_t *count, uint16_t *list, int64_t stride, const uint8_t *bits, int64_t rows, int64_t bytes)
 {
     for (int64_t i = 0; i < rows; i++) {
         uint16_t *to = list + i * stride;
@@ -218,10 +211,16 @@ PUDLE_CLONES static void list_bits(uint16_t *count, uint16_t *list, int64_t stri
 
 /* ------------------------------------------------------------ windows */
 
+/* Does a window pay? For a row, with a atoms in n vectors of `lanes` entries, of `all` vectors in p: a layer by all atoms costs about
+ * a * all cycles, by few a n; and to get the atoms' Gram matrix and to put their outer products where they belong 3 a^2. */
+static bool window_pays(double layers, double a, int64_t all, int64_t lanes)
+{
+    const double n = (a + 0.5 * (double)lanes) / (double)lanes;
+    return layers * a * ((double)all - n) > 3 * a * a + 20;
+}
+
 /* How many layers, from the code in slot k of the tape back, had better be gone through by few atoms of each row: those that it uses
- * in any of them or before them, whose bits are left in `any`. 0: none. lanes: entries of a vector.
- * For a row, with a atoms in n of p / lanes vectors: a layer by all atoms costs about a (p / lanes) cycles, by few a n; and to get the
- * atoms' Gram matrix and to put their outer products where they belong 3 a^2. */
+ * in any of them or before them, whose bits are left in `any`. 0: none. lanes: entries of a vector. */
 PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int64_t rows, int64_t k, int64_t lanes, uint8_t *any)
 {
     const pudle_unroll *u = w->u;
@@ -242,11 +241,12 @@ PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int
         first = layers ? first : total;
         if (widest > most || total > first + first / 8 + rows)
             break;
+        if (!layers && !window_pays((double)(k < WINDOW_MOST ? k : WINDOW_MOST), (double)total / (double)rows, all, lanes))
+            return 0; /* it cannot, however long */
         memcpy(any, next, (size_t)(rows * bytes));
         used = total;
     }
-    const double a = (double)used / (double)rows, n = (a + 0.5 * (double)lanes) / (double)lanes;
-    return layers && (double)layers * a * ((double)all - n) > 3 * a * a + 20 ? layers : 0;
+    return layers && window_pays((double)layers, (double)used / (double)rows, all, lanes) ? layers : 0;
 }
 
 #define REAL float
@@ -299,7 +299,8 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
     bool alike = true;
     for (int i = 0; i < spec->levels; i++)
         alike = alike && spec->theta[i].shape[1] == 1;
-    *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .windows = alike && parts_sparse_prox(spec), .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
+    *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .windows = alike && parts_sparse_prox(spec),
+                         .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
                          .ld = (spec->atoms + TILE_PAD - 1) / TILE_PAD * TILE_PAD, .bytes = (spec->atoms + 7) / 8 };
     const size_t lanes = (size_t)(exec->threads + 1) * sizeof *u->lane, outer = (size_t)spec->lanes * sizeof *u->outer;
     s = host_alloc(exec, lanes, &memory);
@@ -314,7 +315,8 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
     }
     if (!s)
         s = parts_want(&u->memory, &u->strips, spec->atoms * u->ld, width_of(u));
-    fill_places();
+    if (!s)
+        fill_places(u->places);
     if (s)
         tiles_destroy(u);
     else
@@ -405,12 +407,12 @@ static pudle_status tiles_decode(pudle_unroll *u, pudle_exec *exec, int64_t inde
 }
 
 /* Room for the way back, and sums that begin at 0. */
-static pudle_status make_room_back(pudle_unroll *u, tiles_lane *l, tiles_outer *outer)
+static pudle_status make_room_back(pudle_unroll *u, pudle_exec *exec, tiles_lane *l, tiles_outer *outer)
 {
     const int64_t p = u->spec.atoms, size = TILE * p + TILE_PAD;
     const size_t w = width_of(u);
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
-        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, size, w }, { &outer->memory, p * u->ld, w },
+        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, TILE * u->ld, w }, { &outer->memory, p * u->ld, w },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
@@ -418,8 +420,11 @@ static pudle_status make_room_back(pudle_unroll *u, tiles_lane *l, tiles_outer *
     if (s)
         return s;
     memset(l->sums.at, 0, (size_t)(l->rows * p) * w);
-    const pudle_view ones = parts_matrix(l->ones.at, u->spec.dtype, 1, size);
-    s = cpu_fill(u->memory.root, 1, &ones);
+    if (!l->filled) {
+        const pudle_view ones = parts_matrix(l->ones.at, u->spec.dtype, 1, TILE * u->ld);
+        s = cpu_fill(exec, 1, &ones);
+        l->filled = !s;
+    }
     if (s)
         return s;
     if (!outer->used)
@@ -432,7 +437,7 @@ static pudle_status tiles_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t ind
                                   const pudle_view *gradient, const pudle_view *gtheta)
 {
     tiles_lane *l = lane_of(u, exec);
-    pudle_status s = make_room_back(u, l, &u->outer[index]);
+    pudle_status s = make_room_back(u, exec, l, &u->outer[index]);
     if (s)
         return s;
     const int64_t rows = l->rows;

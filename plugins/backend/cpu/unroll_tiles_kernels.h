@@ -1,7 +1,7 @@
 /* The arithmetic of unroll_tiles.c on the rows of a tile. Included twice, with REAL float and double.
  *
  * Rows lie p entries apart, so that operators see one array (rows, p), and p need not be whole vectors: a row is written across its
- * end into the next one, which is written later (the rows go up, and the columns of the end come first), or into the PAD entries
+ * end into the next one, which is written later (the rows go up, and the columns of the end come first), or into the TILE_PAD entries
  * behind the tile. Rows of G and of the outer products are ld apart, whole vectors. */
 
 typedef REAL NAME(vector) __attribute__((vector_size(32)));
@@ -234,7 +234,7 @@ static inline __attribute__((always_inline)) void NAME(back)(REAL *masked, REAL 
 
 /* A row back through `layers` layers by few atoms: atom, `count` of them, `width` padded to whole vectors. adjoint (width) is
  * d loss / d z after the last of them, and then before the first. jacobian and z belong to the last layer and to the code before it;
- * those of the layer before are `apart` and z_apart entries ahead of them. outer (count, width) and total (width), the sum of step masked, gather. masked: room for four
+ * those of the layer before lie `apart` and z_apart entries below. outer (count, width) and total (width), the sum of step masked, gather. masked: room for four
  * rows. */
 UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total, REAL *masked, const REAL *jacobian, int64_t apart, const REAL *z,
                                          int64_t z_apart, const REAL *gram, const uint16_t *atom, int64_t count, int64_t width, const double *steps,

@@ -17,7 +17,7 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
         NAME(descend)(next.v, now.z, count, list, stride, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld);
         s = apply(u, w->exec, t, rows, next);
         NAME(mark)(next.bits, next.z, rows, p, u->bytes);
-        list_bits(count, list, stride, next.bits, rows, u->bytes);
+        list_bits(u->places, count, list, stride, next.bits, rows, u->bytes);
         now = next;
     }
     if (!s)
@@ -54,10 +54,10 @@ static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t r
         for (int64_t k = 0; k < rows * bytes; k++)
             any[k] |= before.bits[k];
         NAME(mark)(bits, to, rows, p, bytes);
-        list_bits(count, list, stride, bits, rows, bytes);
+        list_bits(u->places, count, list, stride, bits, rows, bytes);
         NAME(ascend)(adjoint, to, count, list, stride, step[h], u->strips.at, rows, p);
     }
-    list_bits(count, list, stride, any, rows, bytes);
+    list_bits(u->places, count, list, stride, any, rows, bytes);
     NAME(gather)(w->outer, z, gv, step, count, list, stride, rows, p, u->ld);
     NAME(add_four)((REAL *)w->l->sums.at + tile * TILE * p, gv, step, rows * p);
     return PUDLE_OK;
@@ -71,7 +71,7 @@ static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t
     const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, size = TILE * p + TILE_PAD, stride = 8 * u->bytes + 8;
     uint16_t count[TILE], list[TILE * (UNROLL_FEW_ATOMS + 8)];
     int64_t start[TILE + 1] = { 0 }, widest = 0;
-    list_bits(count, list, stride, any, rows, u->bytes);
+    list_bits(u->places, count, list, stride, any, rows, u->bytes);
     for (int64_t i = 0; i < rows; i++) {
         const int64_t width = (count[i] + NAME(LANES) - 1) / NAME(LANES) * NAME(LANES);
         start[i + 1] = start[i] + width;
