@@ -70,6 +70,7 @@ static const pudle_host host = { sizeof host, PUDLE_ABI_MAJOR, PUDLE_ABI_MINOR, 
 typedef struct cpu_params { /* as the option table of the module lays it out; checked on loading */
     int64_t threads;
     const char *arch;
+    int32_t unroll;
 } cpu_params;
 
 typedef struct backend {
@@ -120,7 +121,7 @@ static double normal(void)
 
 static void open_cpu(const pudle_desc *desc)
 {
-    static const cpu_params bad = { 1, "no_such_architecture" };
+    static const cpu_params bad = { 1, "no_such_architecture", 0 };
     assert_int_equal(desc->params_size, sizeof(cpu_params));
     const pudle_backend_ops *ops = desc->ops;
     pudle_exec *none = NULL;
@@ -133,7 +134,7 @@ static void open_cpu(const pudle_desc *desc)
         print_message("# %s\n", said);
     }
     for (int threads = 1; threads <= 3; threads++) {
-        const cpu_params params = { threads, "" };
+        const cpu_params params = { threads, "", 0 };
         backend *b = &be[CPU1 + threads - 1];
         snprintf(b->name, sizeof b->name, "cpu/%d", threads);
         b->ops = ops;
@@ -933,7 +934,10 @@ static void test_plan(void **state)
     assert_int_equal(be[CPU1].ops->plan(be[CPU1].exec, &wide, &rows, &lanes), PUDLE_OK);
     assert_true(rows == 50 && lanes == 1);
     assert_int_equal(be[CPU1].ops->plan(be[CPU1].exec, &many, &rows, &lanes), PUDLE_OK);
-    assert_true(rows >= 128 && rows <= 256 && lanes == 16);
+    assert_true(rows >= 32 && rows * 2 * 100 * 4 * 100 <= 4 << 20 && lanes == 16); /* z and v of all layers stay in the cache */
+    many.code = 600;
+    assert_int_equal(be[CPU1].ops->plan(be[CPU1].exec, &many, &rows, &lanes), PUDLE_OK);
+    assert_true(rows >= 64 && rows <= 256 && rows * 600 / 2 * 4 * 100 <= 16 << 20 && lanes == 16);
     assert_int_equal(be[CPU1].ops->plan(be[CPU1].exec, &images, &rows, &lanes), PUDLE_OK);
     assert_true(rows == 1 && lanes == 4);
 }
@@ -1046,7 +1050,7 @@ static void test_memory(void **state)
         be[i].ops->free(be[i].exec, NULL);
         starve = true;
         pudle_exec *exec = NULL;
-        const cpu_params params = { 2, "" };
+        const cpu_params params = { 2, "", 0 };
         assert_int_equal(be[i].ops->alloc(be[i].exec, 100, &none), PUDLE_ERR_NOMEM);
         assert_null(none);
         assert_int_equal(be[i].ops->open(&host, i == REF ? NULL : (const void *)&params, &exec), PUDLE_ERR_NOMEM);

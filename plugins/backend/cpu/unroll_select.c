@@ -42,10 +42,14 @@ static bool tiles_fit(const pudle_exec *exec, const pudle_unroll_spec *spec)
     return exec->unroll == UNROLL_TILES || (exec->unroll == UNROLL_AUTO && unroll_few_atoms(spec->atoms, spec->layers) && tape <= TILES_TAPE);
 }
 
-/* Are they the faster way for a batch? */
+/* Are they the faster way for a batch? What they win with a sample and layer is worth about 200000 multiply-adds of the two products
+ * (m, p) x (p, p) that G and the gradient cost once. */
 static bool tiles_pay(const selected *u, int64_t samples)
 {
-    return u->root->unroll == UNROLL_TILES || (u->spec.depth ? gram_gradient_pays(&u->spec, samples) : gram_pays(&u->spec, samples));
+    const double m = (double)u->spec.features, p = (double)u->spec.atoms, T = u->spec.layers < 30 ? (double)u->spec.layers : 30;
+    if (u->root->unroll == UNROLL_TILES)
+        return true;
+    return gram_pays(&u->spec, samples) && (u->spec.depth == 0 || m * p * p <= 200000 * (double)samples * T);
 }
 
 static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
