@@ -38,6 +38,7 @@ typedef struct tiles_lane {
     parts_buffer code, adjoint, sums; /* (rows, p): z_T, u, w */
     parts_buffer tape, bits;
     parts_buffer room;               /* a tile's u, and J' u of four layers */
+    parts_buffer part;               /* (p, ld): what four layers of a tile add to P */
     parts_buffer window, ones;       /* what the layers of a window need; (TILE, ld) of 1, the most that they ask the prox for */
     bool filled;                     /* these have been written */
     int64_t rows, slots;             /* of the block on the tape; layers that the tape has room for */
@@ -272,7 +273,7 @@ static void tiles_destroy(pudle_unroll *u)
     for (int64_t i = 0; u->lane && i <= root->threads; i++) {
         tiles_lane *l = &u->lane[i];
         parts_buffer *const buffers[] = { &l->zero, &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room,
-                                          &l->window, &l->ones };
+                                          &l->window, &l->ones, &l->part };
         for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
             parts_release(&u->memory, buffers[k]);
     }
@@ -412,7 +413,8 @@ static pudle_status make_room_back(pudle_unroll *u, pudle_exec *exec, tiles_lane
     const int64_t p = u->spec.atoms, size = TILE * p + TILE_PAD;
     const size_t w = width_of(u);
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
-        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, TILE * u->ld, w }, { &outer->memory, p * u->ld, w },
+        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, TILE * u->ld, w },
+        { &l->part, p * u->ld, w }, { &outer->memory, p * u->ld, w },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)

@@ -58,7 +58,12 @@ static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t r
         NAME(ascend)(adjoint, to, count, list, stride, step[h], u->strips.at, rows, p);
     }
     list_bits(u->places, count, list, stride, any, rows, bytes);
-    NAME(gather)(w->outer, z, gv, step, count, list, stride, rows, p, u->ld);
+    /* first by themselves: thousands of terms one after the other would lose digits in single precision */
+    REAL *part = w->l->part.at, *outer = w->outer;
+    memset(part, 0, (size_t)(p * u->ld) * sizeof(REAL));
+    NAME(gather)(part, z, gv, step, count, list, stride, rows, p, u->ld);
+    for (int64_t k = 0; k < p * u->ld; k++)
+        outer[k] += part[k];
     NAME(add_four)((REAL *)w->l->sums.at + tile * TILE * p, gv, step, rows * p);
     return PUDLE_OK;
 }
