@@ -138,7 +138,6 @@ struct pudle_unroll {
     double *norms, longest; /* (p) of the atoms, and the largest */
     lane *lane;          /* one a thread, and one for the root */
     gathered *gathered;  /* one a lane */
-    buffer zeros;     /* (rows, m) */
     size_t held;      /* bytes */
 };
 
@@ -287,17 +286,12 @@ static pudle_view view_of(void *data, int32_t dtype, int64_t count)
     return (pudle_view){ .data = data, .dtype = dtype, .rank = 2, .shape = { 1, count }, .stride = { count, 1 } };
 }
 
-static pudle_view matrix_of(const void *data, int32_t dtype, int64_t rows, int64_t cols, int64_t stride)
-{
-    return (pudle_view){ .data = (void *)(uintptr_t)data, .dtype = dtype, .rank = 2, .shape = { rows, cols }, .stride = { stride, 1 } };
-}
-
 /* C (rows, cols) <- a A (rows, inner) B (inner, cols) + b C, by row strides lda, ldb, ldc. */
 static pudle_status product(pudle_unroll *u, pudle_exec *exec, double a, const void *A, int64_t rows, int64_t inner, int64_t lda, const void *B,
                             int64_t cols, int64_t ldb, double b, void *C, int64_t ldc)
 {
     const int32_t t = u->spec.dtype;
-    const pudle_view va = matrix_of(A, t, rows, inner, lda), vb = matrix_of(B, t, inner, cols, ldb), vc = matrix_of(C, t, rows, cols, ldc);
+    const pudle_view va = parts_strided(A, t, rows, inner, lda), vb = parts_strided(B, t, inner, cols, ldb), vc = parts_strided(C, t, rows, cols, ldc);
     const pudle_cview ca = pudle_const(&va), cb = pudle_const(&vb);
     return cpu_gemm(exec, false, false, a, &ca, &cb, b, &vc);
 }
@@ -446,7 +440,7 @@ static void cpu_unroll_destroy(pudle_unroll *u)
         lane_free(u, &u->lane[i]);
     for (int64_t i = 0; u->gathered && i < u->spec.lanes; i++)
         host_free(u->root, u->gathered[i].outer.at);
-    void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms, u->zeros.at };
+    void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         host_free(u->root, plain[i]);
     host_free(u->root, u);
@@ -623,10 +617,6 @@ static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
     find_dead_zones(u);
     for (int64_t i = 0; i < u->spec.lanes; i++)
         u->gathered[i].used = false;
-    const size_t zeros = (size_t)(u->spec.rows * u->spec.features) * width_of(u), old = u->zeros.bytes;
-    s = s ? s : want(u, &u->zeros, zeros);
-    if (!s && old < zeros)
-        memset(u->zeros.at, 0, zeros);
     return s;
 }
 
@@ -641,11 +631,10 @@ static void pad_rows(const pudle_unroll *u, void *to, const pudle_cview *from)
 /* The inner gradient at D z = 0, and where there is a Gram matrix c = -D' of it. */
 static pudle_status correlate(pudle_unroll *u, pudle_exec *exec, lane *l, const pudle_cview *x)
 {
-    const int64_t rows = x->shape[0], m = u->spec.features;
-    const int32_t t = u->spec.dtype;
-    const pudle_view pred = matrix_of(u->zeros.at, t, rows, m, m), target = matrix_of(l->residual, t, rows, m, m);
-    const pudle_cview cp = pudle_const(&pred), ct = pudle_const(&target);
-    const pudle_status s = host_loss_grad(exec, &u->spec.inner, &cp, x, &target);
+    const int64_t rows = x->shape[0];
+    const pudle_view target = parts_matrix(l->residual, u->spec.dtype, rows, u->spec.features);
+    const pudle_cview ct = pudle_const(&target);
+    const pudle_status s = parts_target(exec, &u->spec, x, l->residual);
     if (s)
         return s;
     pad_rows(u, l->target, &ct);
@@ -719,7 +708,7 @@ static pudle_status add_decoder(pudle_unroll *u, pudle_exec *exec, lane *l, cons
     for (int64_t i = 0; i < rows; i++)
         for (int64_t k = 0; k < l->row[i].now; k++)
             memcpy((char *)l->dense.at + (size_t)(i * u->ld + l->row[i].index[k]) * w, (const char *)l->row[i].z + (size_t)k * w, w);
-    const pudle_view residual = matrix_of(l->residual, t, rows, u->spec.features, u->ldm), z = matrix_of(l->dense.at, t, rows, u->spec.atoms, u->ld);
+    const pudle_view residual = parts_strided(l->residual, t, rows, u->spec.features, u->ldm), z = parts_strided(l->dense.at, t, rows, u->spec.atoms, u->ld);
     const pudle_cview cr = pudle_const(&residual), cz = pudle_const(&z);
     return cpu_gemm(exec, true, false, 1.0, &cr, &cz, 1.0, gradient);
 }
@@ -727,8 +716,8 @@ static pudle_status add_decoder(pudle_unroll *u, pudle_exec *exec, lane *l, cons
 /* gradient -= target' sums: x w', with what was gathered by way of G. */
 static pudle_status add_sums(pudle_unroll *u, pudle_exec *exec, const back_work *w, const pudle_view *gradient)
 {
-    const pudle_view target = matrix_of(w->l->target, u->spec.dtype, w->l->rows, u->spec.features, u->ldm);
-    const pudle_view sums = matrix_of(w->sums, u->spec.dtype, w->l->rows, u->spec.atoms, u->ld);
+    const pudle_view target = parts_strided(w->l->target, u->spec.dtype, w->l->rows, u->spec.features, u->ldm);
+    const pudle_view sums = parts_strided(w->sums, u->spec.dtype, w->l->rows, u->spec.atoms, u->ld);
     const pudle_cview ct = pudle_const(&target), cs = pudle_const(&sums);
     return cpu_gemm(exec, true, false, -1.0, &ct, &cs, 1.0, gradient);
 }

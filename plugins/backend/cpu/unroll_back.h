@@ -430,8 +430,8 @@ static pudle_status NAME(dense_layer)(back_work *w, const pudle_view *gradient)
         s = w->pending[i]->status;
     if (s)
         return s;
-    const pudle_view masked = matrix_of(l->full[0].at, type, n, p, u->ld), before = matrix_of(l->full[1].at, type, n, p, u->ld);
-    const pudle_view e = matrix_of(l->full[2].at, type, n, m, u->ldm), residual = matrix_of(l->full[3].at, type, n, m, u->ldm);
+    const pudle_view masked = parts_strided(l->full[0].at, type, n, p, u->ld), before = parts_strided(l->full[1].at, type, n, p, u->ld);
+    const pudle_view e = parts_strided(l->full[2].at, type, n, m, u->ldm), residual = parts_strided(l->full[3].at, type, n, m, u->ldm);
     const pudle_cview cm = pudle_const(&masked), cb = pudle_const(&before), ce = pudle_const(&e), cr = pudle_const(&residual);
     if (!u->gram) {
         s = cpu_gemm(w->exec, false, true, 1.0, &cm, &u->spec.dictionary, 0.0, &e);
@@ -442,9 +442,9 @@ static pudle_status NAME(dense_layer)(back_work *w, const pudle_view *gradient)
         if (!s)
             s = cpu_gemm(w->exec, false, false, -step, &ce, &u->spec.dictionary, 1.0, &masked);
     } else {
-        const pudle_view outer = matrix_of(w->g->outer.at, type, p, p, u->ld), gram = matrix_of(u->gram, type, p, p, u->ld);
+        const pudle_view outer = parts_strided(w->g->outer.at, type, p, p, u->ld), gram = parts_strided(u->gram, type, p, p, u->ld);
         const pudle_cview cg = pudle_const(&gram);
-        const pudle_view room = matrix_of(l->full[2].at, type, n, p, u->ld);
+        const pudle_view room = parts_strided(l->full[2].at, type, n, p, u->ld);
         s = cpu_gemm(w->exec, true, false, step, &cb, &cm, 1.0, &outer);
         if (!s)
             s = cpu_gemm(w->exec, false, false, -step, &cm, &cg, 0.0, &room);

@@ -584,16 +584,6 @@ static void back_part(void *ctx, int64_t part)
     note(c, c->u->spec.dtype == PUDLE_F64 ? back_f64(c, part) : back_f32(c, part));
 }
 
-/* The inner gradient at D z = 0: -x for least squares. */
-static pudle_status take_target(pudle_unroll *u, pudle_exec *exec, conv_work *w, const pudle_cview *x)
-{
-    const int64_t rows = x->shape[0], m = u->spec.features;
-    const pudle_view target = parts_matrix(w->target.at, u->spec.dtype, rows, m);
-    const pudle_cview pred = pudle_const(&target);
-    memset(target.data, 0, (size_t)(rows * m) * width_of(u));
-    return host_loss_grad(exec, &u->spec.inner, &pred, x, &target);
-}
-
 static pudle_status conv_forward(pudle_unroll *u, pudle_exec *exec, int64_t index, const pudle_cview *x, bool tape, const pudle_view *z)
 {
     conv_work *w = NULL;
@@ -602,7 +592,7 @@ static pudle_status conv_forward(pudle_unroll *u, pudle_exec *exec, int64_t inde
     if (!s)
         s = tape ? tape_make(u, w) : tiles_make(u, w);
     if (!s)
-        s = take_target(u, exec, w, x);
+        s = parts_target(exec, &u->spec, x, w->target.at);
     if (s)
         return s;
     w->rows = x->shape[0];

@@ -456,8 +456,8 @@ static pudle_status NAME(residual_product)(round_work *w)
         return s;
     for (int64_t i = 0; i < w->count; i++)
         memcpy((REAL *)w->l->residual + i * u->ldm, w->pending[i]->target, (size_t)u->ldm * sizeof(REAL));
-    const pudle_view z = matrix_of(w->l->dense.at, u->spec.dtype, w->count, u->spec.atoms, u->ld);
-    const pudle_view residual = matrix_of(w->l->residual, u->spec.dtype, w->count, u->spec.features, u->ldm);
+    const pudle_view z = parts_strided(w->l->dense.at, u->spec.dtype, w->count, u->spec.atoms, u->ld);
+    const pudle_view residual = parts_strided(w->l->residual, u->spec.dtype, w->count, u->spec.features, u->ldm);
     const pudle_cview cz = pudle_const(&z);
     return cpu_gemm(w->exec, false, true, 1.0, &cz, &u->spec.dictionary, 1.0, &residual);
 }

@@ -1,12 +1,13 @@
 /* G and the gradient by way of it (unroll_gram.h). */
 #include "unroll_gram.h"
+#include "unroll_parts.h"
 
 enum { GRAM_BLOCK = 128, MIRROR_TILE = 64 };
 
+/* Part of a matrix, from its entry `first` on. */
 static pudle_view part_of(const void *data, int32_t dtype, int64_t first, int64_t rows, int64_t cols, int64_t stride)
 {
-    return (pudle_view){ .data = (char *)(uintptr_t)data + (size_t)first * pudle_dtype_size(dtype), .dtype = dtype, .rank = 2,
-                         .shape = { rows, cols }, .stride = { stride, 1 } };
+    return parts_strided((const char *)data + (size_t)first * pudle_dtype_size(dtype), dtype, rows, cols, stride);
 }
 
 /* ------------------------------------------------------------ when */
@@ -115,7 +116,7 @@ pudle_status gram_gradient(pudle_exec *root, const pudle_cview *dictionary, int6
         return s;
     mirror_work w = { outer, sum, lanes, p, ld, (p + MIRROR_TILE - 1) / MIRROR_TILE, dtype };
     cpu_share(root, w.tiles * w.tiles, (double)p * (double)p, mirror_tile, &w);
-    const pudle_view v = part_of(sum, dtype, 0, p, p, p);
+    const pudle_view v = parts_matrix(sum, dtype, p, p);
     const pudle_cview cv = pudle_const(&v);
     s = cpu_gemm(root, false, false, -scale, dictionary, &cv, 1.0, gradient);
     host_free(root, sum);

@@ -96,9 +96,25 @@ static inline pudle_view parts_matrix(const void *data, int32_t dtype, int64_t r
     return (pudle_view){ .data = (void *)(uintptr_t)data, .dtype = dtype, .rank = 2, .shape = { rows, cols }, .stride = { cols, 1 } };
 }
 
+/* The same, its rows `stride` entries apart. */
+static inline pudle_view parts_strided(const void *data, int32_t dtype, int64_t rows, int64_t cols, int64_t stride)
+{
+    return (pudle_view){ .data = (void *)(uintptr_t)data, .dtype = dtype, .rank = 2, .shape = { rows, cols }, .stride = { stride, 1 } };
+}
+
 static inline pudle_cview parts_vector(const void *data, int32_t dtype, int64_t count)
 {
     return (pudle_cview){ .data = data, .dtype = dtype, .rank = 2, .shape = { 1, count }, .stride = { count, 1 } };
+}
+
+/* target (rows, m) <- the inner gradient at D z = 0: -x for least squares. */
+static inline pudle_status parts_target(pudle_exec *exec, const pudle_unroll_spec *spec, const pudle_cview *x, void *target)
+{
+    const int64_t rows = x->shape[0], m = spec->features;
+    const pudle_view to = parts_matrix(target, spec->dtype, rows, m);
+    const pudle_cview pred = pudle_const(&to);
+    memset(target, 0, (size_t)(rows * m) * pudle_dtype_size(spec->dtype));
+    return host_loss_grad(exec, &spec->inner, &pred, x, &to);
 }
 
 /* Does the prox act on every entry alone, and say where it gives 0? A stand-in derivative may be nonzero where the value is 0: such

@@ -34,7 +34,7 @@ typedef uint16_t eight_loose __attribute__((vector_size(16), aligned(2), may_ali
 
 /* A thread's workspace. */
 typedef struct tiles_lane {
-    parts_buffer zero, target, base; /* (rows, m), (rows, m) the inner gradient at D z = 0, (rows, ld) c */
+    parts_buffer target, base;       /* (rows, m) the inner gradient at D z = 0, (rows, ld) c */
     parts_buffer code, adjoint, sums; /* (rows, p): z_T, u, w */
     parts_buffer tape, bits;
     parts_buffer room;               /* a tile's u, and J' u of four layers */
@@ -272,7 +272,7 @@ static void tiles_destroy(pudle_unroll *u)
     pudle_exec *root = u->memory.root;
     for (int64_t i = 0; u->lane && i <= root->threads; i++) {
         tiles_lane *l = &u->lane[i];
-        parts_buffer *const buffers[] = { &l->zero, &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room,
+        parts_buffer *const buffers[] = { &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room,
                                           &l->window, &l->ones, &l->part };
         for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
             parts_release(&u->memory, buffers[k]);
@@ -347,7 +347,7 @@ static pudle_status make_room(pudle_unroll *u, tiles_lane *l, int64_t rows, bool
     l->rows = rows;
     l->slots = tape && spec->depth > 0 ? spec->depth + 1 : 2;
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
-        { &l->zero, rows * spec->features, w }, { &l->target, rows * spec->features, w }, { &l->base, rows * u->ld, w }, { &l->code, rows * p, w },
+        { &l->target, rows * spec->features, w }, { &l->base, rows * u->ld, w }, { &l->code, rows * p, w },
         { &l->tape, 2 * tiles * l->slots * size, w }, { &l->bits, tiles * l->slots * TILE * u->bytes, 1 },
     };
     pudle_status s = PUDLE_OK;
@@ -380,11 +380,9 @@ static pudle_status tiles_forward(pudle_unroll *u, pudle_exec *exec, int64_t ind
     (void)index;
     if (s)
         return s;
-    const pudle_view zero = parts_matrix(l->zero.at, type, rows, m), target = parts_matrix(l->target.at, type, rows, m);
-    pudle_view base = parts_matrix(l->base.at, type, rows, p);
-    base.stride[0] = u->ld;
-    const pudle_cview czero = pudle_const(&zero), ctarget = pudle_const(&target);
-    s = host_loss_grad(exec, &u->spec.inner, &czero, x, &target);
+    const pudle_view target = parts_matrix(l->target.at, type, rows, m), base = parts_strided(l->base.at, type, rows, p, u->ld);
+    const pudle_cview ctarget = pudle_const(&target);
+    s = parts_target(exec, &u->spec, x, l->target.at);
     if (!s)
         s = cpu_gemm(exec, false, false, -1.0, &ctarget, &u->spec.dictionary, 0.0, &base);
     if (s)
