@@ -424,6 +424,7 @@ static void many_samples_match_primitives(void **state)
     (void)state;
     if (!backend_found("cpu"))
         skip();
+    int single = 0;
     for (int round = 0; round < 24; round++) {
         setup s = random_setup();
         s.near = true;
@@ -442,14 +443,17 @@ static void many_samples_match_primitives(void **state)
         compare_ways(&s, round, 1e-11, &fast);
         assert_true(fast.unrolled);
         outcome_free(&fast);
-        if (round < 12) { /* and in vectors of twice the width */
-            s.hard = false;
-            s.gradient = "ae";
+        s.hard = false;
+        s.gradient = "ae";
+        if (round % 3 && margin(&s) >= 2e-6) { /* and in vectors of twice the width, where no support hangs on rounding */
             outcome wide = outcome_of(&s, true);
             single_is_as_good(&s, &wide, 1e-5);
             outcome_free(&wide);
+            single++;
         }
     }
+    print_message("# %d in single precision\n", single);
+    assert_true(single > 0);
 }
 
 /* A large dictionary and few samples: the threads share the tiles of one lane. */
@@ -458,12 +462,15 @@ static void threads_share_tiles(void **state)
     (void)state;
     if (!backend_found("cpu"))
         skip();
-    setup s = { .backend = "cpu", .precision = "f32", .gradient = "ae", .learn = "none", .loss = "least_squares", .n = 70, .m = 750, .p = 400, .layers = 12,
-                .seed = between(1, 1000000), .step = 0.1, .lambda = 0.1, .decay = 1, .way = "tiles", .threads = 1 };
+    setup s = { .backend = "cpu", .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .n = 70, .m = 750, .p = 400, .layers = 12,
+                .seed = between(1, 1000000), .step = 0.1, .lambda = 0.1, .decay = 1, .way = "tiles", .threads = 2 };
     outcome one, two;
-    compare_ways(&s, 0, 1e-5, &one);
-    s.threads = 2;
+    compare_ways(&s, 0, 1e-11, &one);
+    outcome_free(&one);
+    s.precision = "f32"; /* for bits alone: some support hangs on its rounding */
     two = outcome_of(&s, false);
+    s.threads = 1;
+    one = outcome_of(&s, false);
     assert_true(one.unrolled && two.unrolled);
     assert_memory_equal(one.code, two.code, (size_t)one.codes * sizeof *one.code);
     assert_memory_equal(one.gradient, two.gradient, (size_t)one.weights * sizeof *one.gradient);
@@ -506,7 +513,7 @@ static void every_prox_unrolls_the_same(void **state)
         char text[1024];
         for (int round = 0; round < 8; round++) {
             setup s = { .backend = "cpu", .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .near = round > 3,
-                        .n = between(1, 40), .m = between(10, 40), .p = between(3, 60), .layers = round > 3 ? 60 : 8, .seed = between(1, 1000000),
+                        .n = between(1, 9), .m = between(10, 40), .p = between(3, 60), .layers = round > 3 ? 60 : 8, .seed = between(1, 1000000),
                         .step = 0.1, .decay = 1, .prox = text, .way = rows_too && round % 2 ? "rows" : "tiles" };
             options_of(plugin->desc->name, s.p, text, sizeof text);
             outcome fast;
