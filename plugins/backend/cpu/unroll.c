@@ -42,11 +42,7 @@ enum {
 #define DENSE_BACK 0.3 /* and back */
 #define DENSE_ALONE 0.4 /* from which on no row goes on alone */
 
-/* Memory that grows and is kept. */
-typedef struct buffer {
-    void *at;
-    size_t bytes;
-} buffer;
+typedef parts_buffer buffer;
 
 /* Layers of one row: one that all atoms took part in, with the entries outside the dead zone; or a stretch of several, with all
  * entries of a few atoms. The numbers are places in the row's arenas; -1: none. */
@@ -114,13 +110,6 @@ typedef struct lane {
     int64_t rows;             /* of the block on the tape */
 } lane;
 
-/* What a lane of the batch has gathered: (p, ld), the sum over its samples of step z u'. Lanes are added in order, so these are
- * kept apart for each, while the tapes belong to threads, of which there are fewer. */
-typedef struct gathered {
-    buffer outer;
-    bool used;
-} gathered;
-
 struct pudle_unroll {
     pudle_exec *root;
     pudle_unroll_spec spec;
@@ -137,7 +126,7 @@ struct pudle_unroll {
     double *quiet;    /* (T): the smallest of a layer, over its step */
     double *norms, longest; /* (p) of the atoms, and the largest */
     lane *lane;          /* one a thread, and one for the root */
-    gathered *gathered;  /* one a lane */
+    gram_outer *gathered; /* one a lane */
     size_t held;      /* bytes */
 };
 
@@ -154,7 +143,7 @@ typedef struct back_work {
     pudle_unroll *u;
     pudle_exec *exec;
     lane *l;
-    gathered *g;
+    gram_outer *g;
     const pudle_view *given, *gtheta;
     void *sums;
     sample **pending;
@@ -359,14 +348,14 @@ static void scatter_sums(const pudle_unroll *u, sample *r, int64_t t, const int3
 }
 
 /* The lane's outer products, cleared on first use in a batch. */
-static pudle_status outer_room(pudle_unroll *u, gathered *g)
+static pudle_status outer_room(pudle_unroll *u, gram_outer *g)
 {
     const size_t bytes = (size_t)(u->spec.atoms * u->ld) * width_of(u);
     if (g->used)
         return PUDLE_OK;
-    const pudle_status s = want(u, &g->outer, bytes);
+    const pudle_status s = want(u, &g->memory, bytes);
     if (!s)
-        memset(g->outer.at, 0, bytes);
+        memset(g->memory.at, 0, bytes);
     g->used = !s;
     return s;
 }
@@ -439,7 +428,7 @@ static void cpu_unroll_destroy(pudle_unroll *u)
     for (int64_t i = 0; u->lane && i <= u->root->threads; i++)
         lane_free(u, &u->lane[i]);
     for (int64_t i = 0; u->gathered && i < u->spec.lanes; i++)
-        host_free(u->root, u->gathered[i].outer.at);
+        host_free(u->root, u->gathered[i].memory.at);
     void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         host_free(u->root, plain[i]);
@@ -742,16 +731,7 @@ static pudle_status cpu_unroll_adjoint(pudle_unroll *u, pudle_exec *exec, int64_
 
 static pudle_status cpu_unroll_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
-    void *memory = NULL;
-    pudle_status s = host_alloc(u->root, (size_t)u->spec.lanes * sizeof(void *), &memory);
-    if (s)
-        return s;
-    const void **outer = memory;
-    for (int64_t l = 0; l < u->spec.lanes; l++)
-        outer[l] = u->gathered[l].used ? u->gathered[l].outer.at : NULL;
-    s = gram_gradient(u->root, &u->spec.dictionary, u->ld, outer, u->spec.lanes, scale, gradient);
-    host_free(u->root, memory);
-    return s;
+    return gram_gradient(u->root, &u->spec.dictionary, u->ld, u->gathered, u->spec.lanes, scale, gradient);
 }
 
 static size_t cpu_unroll_bytes(const pudle_unroll *u)

@@ -81,7 +81,7 @@ static pudle_status NAME(contribute)(pudle_unroll *u, sample *r, int source, int
 }
 
 /* What a trail has gathered. Where shares are kept: -D (outer + outer') + x sum'. Else into the lane's outer products and sums. */
-static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gathered *g, const NAME(trail) *t, REAL *sums)
+static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gram_outer *g, const NAME(trail) *t, REAL *sums)
 {
     const int32_t *atom = t->atom, *active = t->active;
     const int64_t rows = t->rows;
@@ -89,7 +89,7 @@ static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gathered *g, const 
         for (int64_t i = 0; i < t->size; i++)
             sums[atom ? atom[i] : i] += t->sum[i];
         for (int64_t i = 0; atom && i < rows; i++) {
-            REAL *to = (REAL *)g->outer.at + atom[active ? active[i] : i] * u->ld;
+            REAL *to = (REAL *)g->memory.at + atom[active ? active[i] : i] * u->ld;
             const REAL *from = t->outer + i * t->width;
             if (active) /* what was 0 all along has no adjoint either */
                 for (int64_t k = 0; k < rows; k++)
@@ -135,7 +135,7 @@ static pudle_status NAME(trail_room)(pudle_unroll *u, sample *r, int64_t size, i
 }
 
 /* A stretch. r->u holds d/dz_last on its atoms, and then of the code before it. */
-static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, const piece *p, REAL *sums, const pudle_view *gtheta)
+static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample *r, gram_outer *g, const piece *p, REAL *sums, const pudle_view *gtheta)
 {
     const int64_t slot = u->keeps_input ? 2 * p->width : p->width, first = p->first > u->spec.layers - u->spec.depth ? p->first : u->spec.layers - u->spec.depth + 1;
     const piece stretch = *p;
@@ -232,7 +232,7 @@ static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, s
 
 /* Layers [from, to] of the tape that all atoms took part in, by way of the Gram matrix. Atoms that the row uses in none of them
  * are left out, where that makes them fewer. */
-static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, int64_t from, int64_t to, REAL *sums,
+static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, sample *r, gram_outer *g, int64_t from, int64_t to, REAL *sums,
                                             const pudle_view *gtheta)
 {
     const piece *pieces = r->pieces.at;
@@ -261,7 +261,7 @@ static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, s
         if (s)
             return s;
         memset(at, 0, (size_t)(3 * u->ld) * sizeof(REAL));
-        t = (NAME(trail)){ .size = p, .width = u->ld, .stride = u->ld, .gram = u->gram, .outer = g->outer.at, .adjoint = at, .masked = at + u->ld,
+        t = (NAME(trail)){ .size = p, .width = u->ld, .stride = u->ld, .gram = u->gram, .outer = g->memory.at, .adjoint = at, .masked = at + u->ld,
                            .sum = at + 2 * u->ld };
     } else {
         s = NAME(trail_room)(u, r, size, size, true, atom, &t);
@@ -316,7 +316,7 @@ static pudle_status NAME(begin_back)(pudle_unroll *u, sample *r, const REAL *giv
 }
 
 /* A row by itself to the end, or to a layer that is dense and waits for the others. */
-static pudle_status NAME(back_alone)(pudle_unroll *u, pudle_exec *exec, sample *r, gathered *g, const bool *dense, REAL *sums, const pudle_view *gtheta)
+static pudle_status NAME(back_alone)(pudle_unroll *u, pudle_exec *exec, sample *r, gram_outer *g, const bool *dense, REAL *sums, const pudle_view *gtheta)
 {
     const int64_t end = u->spec.layers - u->spec.depth;
     const piece *pieces = r->pieces.at;
@@ -442,7 +442,7 @@ static pudle_status NAME(dense_layer)(back_work *w, const pudle_view *gradient)
         if (!s)
             s = cpu_gemm(w->exec, false, false, -step, &ce, &u->spec.dictionary, 1.0, &masked);
     } else {
-        const pudle_view outer = parts_strided(w->g->outer.at, type, p, p, u->ld), gram = parts_strided(u->gram, type, p, p, u->ld);
+        const pudle_view outer = parts_strided(w->g->memory.at, type, p, p, u->ld), gram = parts_strided(u->gram, type, p, p, u->ld);
         const pudle_cview cg = pudle_const(&gram);
         const pudle_view room = parts_strided(l->full[2].at, type, n, p, u->ld);
         s = cpu_gemm(w->exec, true, false, step, &cb, &cm, 1.0, &outer);

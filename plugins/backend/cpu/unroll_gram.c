@@ -1,6 +1,5 @@
 /* G and the gradient by way of it (unroll_gram.h). */
 #include "unroll_gram.h"
-#include "unroll_parts.h"
 
 enum { GRAM_BLOCK = 128, MIRROR_TILE = 64 };
 
@@ -73,7 +72,7 @@ pudle_status gram_matrix(pudle_exec *root, const pudle_cview *dictionary, int64_
 
 /* Entries of `sum`: the outer products with their mirror images. A tile at a time, because one of the two goes down columns. */
 typedef struct mirror_work {
-    const void *const *outer;
+    const gram_outer *outer;
     void *sum;
     int64_t lanes, atoms, ld, tiles;
     int32_t dtype;
@@ -88,9 +87,9 @@ static void mirror_tile(void *ctx, int64_t part)
         for (int64_t k = left; k < right; k++) {
             double both = 0;
             for (int64_t l = 0; l < w->lanes; l++) {
-                if (!w->outer[l])
+                if (!w->outer[l].used)
                     continue;
-                const pudle_cview outer = { .data = w->outer[l], .dtype = w->dtype };
+                const pudle_cview outer = { .data = w->outer[l].memory.at, .dtype = w->dtype };
                 both += pudle_entry(&outer, i * w->ld + k) + pudle_entry(&outer, k * w->ld + i);
             }
             if (w->dtype == PUDLE_F64)
@@ -100,14 +99,14 @@ static void mirror_tile(void *ctx, int64_t part)
         }
 }
 
-pudle_status gram_gradient(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, const void *const *outer, int64_t lanes, double scale,
+pudle_status gram_gradient(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, const gram_outer *outer, int64_t lanes, double scale,
                            const pudle_view *gradient)
 {
     const int64_t p = dictionary->shape[1];
     const int32_t dtype = dictionary->dtype;
     bool used = false;
     for (int64_t l = 0; l < lanes; l++)
-        used = used || outer[l];
+        used = used || outer[l].used;
     if (!used)
         return PUDLE_OK;
     void *sum = NULL;

@@ -2,8 +2,14 @@
 #ifndef BACKEND_CPU_UNROLL_GRAM_H
 #define BACKEND_CPU_UNROLL_GRAM_H
 
-#include "cpu.h"
-#include <pudle/unroll.h>
+#include "unroll_parts.h"
+
+/* What a lane of the batch has gathered: (p, ld), the sum over its samples of step z u'. Lanes are added in order, so these are kept
+ * apart for each, while the tapes belong to threads, of which there are fewer. */
+typedef struct gram_outer {
+    parts_buffer memory;
+    bool used; /* since the batch began: else it counts as 0 */
+} gram_outer;
 
 /** Does G pay for a batch? Half of a product of D with itself, against a product with D for each sample and evaluation of all
  *  correlations, of which a dozen must be expected. */
@@ -14,8 +20,8 @@ bool gram_gradient_pays(const pudle_unroll_spec *spec, int64_t samples);
 
 /** gram (p, ld) <- D'D for D (m, p) by blocks of its upper half; the padding is left alone. */
 pudle_status gram_matrix(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, void *gram);
-/** gradient -= scale D (P + P'), P the sum of the `lanes` matrices outer[i] (p, ld), added in this order; NULL: 0. */
-pudle_status gram_gradient(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, const void *const *outer, int64_t lanes, double scale,
+/** gradient -= scale D (P + P'), P the sum of what the lanes have gathered, added in this order. */
+pudle_status gram_gradient(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, const gram_outer *outer, int64_t lanes, double scale,
                            const pudle_view *gradient);
 
 #endif

@@ -44,12 +44,6 @@ typedef struct tiles_lane {
     int64_t rows, slots;             /* of the block on the tape; layers that the tape has room for */
 } tiles_lane;
 
-/* A lane's P (p, ld). Lanes are added in order, so each has its own, while workspaces belong to threads. */
-typedef struct tiles_outer {
-    parts_buffer memory;
-    bool used;
-} tiles_outer;
-
 struct pudle_unroll {
     parts_memory memory;
     pudle_unroll_spec spec;
@@ -59,7 +53,7 @@ struct pudle_unroll {
     int64_t ld, bytes;    /* p padded; of a bit an atom */
     parts_buffer gram, strips; /* (p, ld); the same by strips */
     tiles_lane *lane;     /* one a thread, and one for the root */
-    tiles_outer *outer;   /* one a lane */
+    gram_outer *outer;    /* P, one a lane */
     eight places[256];    /* for every byte, the places of its bits that are set, lowest first */
 };
 
@@ -197,7 +191,8 @@ static void fill_places(eight places[256])
 }
 
 /* The set bits of each row as a list, behind which there is room for eight entries more; without a branch that depends on them. */
-PUDLE_CLONES static void list_bits(const eight places[256], uint16_t *count, uint16_t *list, int64_t stride, const uint8_t *bits, int64_t rows, int64_t bytes)
+PUDLE_CLONES static void list_bits(const eight places[256], uint16_t *count, uint16_t *list, int64_t stride, const uint8_t *bits, int64_t rows,
+                                   int64_t bytes)
 {
     for (int64_t i = 0; i < rows; i++) {
         uint16_t *to = list + i * stride;
@@ -406,7 +401,7 @@ static pudle_status tiles_decode(pudle_unroll *u, pudle_exec *exec, int64_t inde
 }
 
 /* Room for the way back, and sums that begin at 0. */
-static pudle_status make_room_back(pudle_unroll *u, pudle_exec *exec, tiles_lane *l, tiles_outer *outer)
+static pudle_status make_room_back(pudle_unroll *u, pudle_exec *exec, tiles_lane *l, gram_outer *outer)
 {
     const int64_t p = u->spec.atoms, size = TILE * p + TILE_PAD;
     const size_t w = width_of(u);
@@ -457,16 +452,7 @@ static pudle_status tiles_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t ind
 
 static pudle_status tiles_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
-    void *memory = NULL;
-    pudle_status s = host_alloc(u->memory.root, (size_t)u->spec.lanes * sizeof(void *), &memory);
-    if (s)
-        return s;
-    const void **outer = memory;
-    for (int64_t l = 0; l < u->spec.lanes; l++)
-        outer[l] = u->outer[l].used ? u->outer[l].memory.at : NULL;
-    s = gram_gradient(u->memory.root, &u->spec.dictionary, u->ld, outer, u->spec.lanes, scale, gradient);
-    host_free(u->memory.root, memory);
-    return s;
+    return gram_gradient(u->memory.root, &u->spec.dictionary, u->ld, u->outer, u->spec.lanes, scale, gradient);
 }
 
 static size_t tiles_bytes(const pudle_unroll *u)

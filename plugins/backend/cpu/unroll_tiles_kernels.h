@@ -95,6 +95,20 @@ UNROLL_CLONES static void NAME(ascend)(REAL *out, const REAL *z, const uint16_t 
 #undef PANEL
 #undef PANELS
 
+/* Columns of a row of `outer`: at += sum over four layers h of from[h][j] a[h], N vectors. */
+#define ADD_FOUR(N, at, j)                                                    \
+    do {                                                                      \
+        REAL *to = (at);                                                      \
+        NAME(vector) sum[N];                                                  \
+        for (int k = 0; k < (N); k++)                                         \
+            sum[k] = VEC(to + k * L);                                         \
+        for (int h = 0; h < 4; h++)                                           \
+            for (int k = 0; k < (N); k++)                                     \
+                sum[k] += from[h][j] * a[h][k];                               \
+        for (int k = 0; k < (N); k++)                                         \
+            PUT(to + k * L) = sum[k];                                         \
+    } while (0)
+
 #define OUTER(N)                                                              \
     for (int64_t i = 0; i < rows; i++) {                                      \
         NAME(vector) a[4][N];                                                 \
@@ -104,23 +118,14 @@ UNROLL_CLONES static void NAME(ascend)(REAL *out, const REAL *z, const uint16_t 
             for (int k = 0; k < (N); k++)                                     \
                 a[h][k] = step[h] * LOOSE(gv[h] + i * p + c + k * L);         \
         }                                                                     \
-        for (int64_t e = 0; e < count[i]; e++) {                              \
-            const int64_t j = list[i * stride + e];                           \
-            REAL *to = outer + j * ld + c;                                    \
-            NAME(vector) sum[N];                                              \
-            for (int k = 0; k < (N); k++)                                     \
-                sum[k] = VEC(to + k * L);                                     \
-            for (int h = 0; h < 4; h++)                                       \
-                for (int k = 0; k < (N); k++)                                 \
-                    sum[k] += from[h][j] * a[h][k];                           \
-            for (int k = 0; k < (N); k++)                                     \
-                PUT(to + k * L) = sum[k];                                     \
-        }                                                                     \
+        for (int64_t e = 0; e < count[i]; e++)                                \
+            ADD_FOUR(N, outer + list[i * stride + e] * ld + c, list[i * stride + e]); \
     }
 
-/* outer += sum over four layers and all rows of step z gv', for the entries of z that `list` names. Few columns at a time, so that those of all atoms stay in the cache. */
-UNROLL_CLONES static void NAME(gather)(REAL *outer, const REAL *const z[4], const REAL *const gv[4], const REAL step[4], const uint16_t *count, const uint16_t *list, int64_t stride,
-                                      int64_t rows, int64_t p, int64_t ld)
+/* outer += sum over four layers and all rows of step z gv', for the entries of z that `list` names. Few columns at a time, so that those of
+ * all atoms stay in the cache. */
+UNROLL_CLONES static void NAME(gather)(REAL *outer, const REAL *const z[4], const REAL *const gv[4], const REAL step[4], const uint16_t *count,
+                                      const uint16_t *list, int64_t stride, int64_t rows, int64_t p, int64_t ld)
 {
     int64_t c = 0;
     for (; c + L < p; c += 2 * L) {
@@ -215,27 +220,17 @@ static inline __attribute__((always_inline)) void NAME(back)(REAL *masked, REAL 
     do {                                                                     \
         NAME(vector) a[4][N];                                                \
         for (int h = 0; h < 4; h++)                                          \
-            for (int i = 0; i < (N); i++)                                    \
-                a[h][i] = step[h] * VEC(masked + h * width + c + i * L);     \
-        for (int64_t k = 0; k < count; k++) {                                \
-            const int64_t j = atom[k];                                       \
-            REAL *to = outer + k * width + c;                                \
-            NAME(vector) sum[N];                                             \
-            for (int i = 0; i < (N); i++)                                    \
-                sum[i] = VEC(to + i * L);                                    \
-            for (int h = 0; h < 4; h++)                                      \
-                for (int i = 0; i < (N); i++)                                \
-                    sum[i] += from[h][j] * a[h][i];                             \
-            for (int i = 0; i < (N); i++)                                    \
-                PUT(to + i * L) = sum[i];                                    \
-        }                                                                    \
+            for (int k = 0; k < (N); k++)                                    \
+                a[h][k] = step[h] * VEC(masked + h * width + c + k * L);     \
+        for (int64_t e = 0; e < count; e++)                                  \
+            ADD_FOUR(N, outer + e * width + c, atom[e]);                     \
         c += (N) * L;                                                        \
     } while (0)
 
 /* A row back through `layers` layers by few atoms: atom, `count` of them, `width` padded to whole vectors. adjoint (width) is
  * d loss / d z after the last of them, and then before the first. jacobian and z belong to the last layer and to the code before it;
- * those of the layer before lie `apart` and z_apart entries below. outer (count, width) and total (width), the sum of step masked, gather. masked: room for four
- * rows. */
+ * those of the layer before lie `apart` and z_apart entries below. outer (count, width) and total (width), the sum of step masked, gather.
+ * masked: room for four rows. */
 UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total, REAL *masked, const REAL *jacobian, int64_t apart, const REAL *z,
                                          int64_t z_apart, const REAL *gram, const uint16_t *atom, int64_t count, int64_t width, const double *steps,
                                          int64_t layers)
@@ -265,6 +260,7 @@ UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total
     }
 }
 #undef FOUR
+#undef ADD_FOUR
 
 #undef L
 #undef VEC
