@@ -46,6 +46,7 @@ typedef struct setup {
     const char *prox; /* the group's text, where it is none of the thresholds with lambda */
     bool near; /* begin near the dictionary that the data was made of */
     const char *way; /* the cpu backend's option `unroll`; NULL: auto */
+    double nudge; /* the dictionary is multiplied by 1 + nudge (f64 in the memory of the host) */
 } setup;
 
 static void open_problem(const setup *s, opened *o)
@@ -246,6 +247,12 @@ static outcome outcome_of(const setup *s, bool primitives)
     bare.get_ext = NULL;
     if (primitives)
         net->be = &bare;
+    if (s->nudge != 0) {
+        double *d = net->dictionary.value.data;
+        for (int64_t i = 0; i < out.weights; i++)
+            d[i] *= 1 + s->nudge;
+        assert_int_equal(pd_network_refresh(net), PUDLE_OK);
+    }
     void *memory = NULL;
     assert_int_equal(net->be->alloc(net->exec, (size_t)out.codes * pudle_dtype_size(net->dtype), &memory), PUDLE_OK);
     pd_pass pass = { .gradient = true, .code = pd_matrix(memory, net->dtype, s->n, s->p) };
@@ -400,6 +407,28 @@ static void long_unrolls_match_primitives(void **state)
     }
 }
 
+/* Whether some input of an operator lies so near a kink or a jump that rounding in single precision may carry it across: then the
+ * outcome is not smooth when all weights change by a few roundings, and the second difference of it is no longer tiny. */
+static bool hangs_on_rounding(const setup *wide, const outcome *exact, double bound)
+{
+    const double size = exact->loss + 1e-3;
+    setup s = *wide;
+    outcome side[2];
+    for (int i = 0; i < 2; i++) {
+        s.nudge = i ? 4e-6 : -4e-6;
+        side[i] = outcome_of(&s, true);
+    }
+    for (int64_t i = 0; i < exact->codes; i++) /* both sides less the middle, to be compared with the middle */
+        side[0].code[i] -= exact->code[i] - side[1].code[i];
+    for (int64_t i = 0; i < exact->weights; i++)
+        side[0].gradient[i] -= exact->gradient[i] - side[1].gradient[i];
+    const bool hangs = !(relative(side[0].code, exact->code, exact->codes, 0.01) <= bound) ||
+                       !(relative(side[0].gradient, exact->gradient, exact->weights, size) <= bound);
+    outcome_free(&side[0]);
+    outcome_free(&side[1]);
+    return hangs;
+}
+
 /* In single precision against double: a bound, or ten times what primitives lose, for c - G z is less exact than D'(x - D z) where
  * the two parts are large and nearly cancel. */
 static void single_is_as_good(const setup *wide, const outcome *exact, double bound)
@@ -499,7 +528,7 @@ static void every_prox_unrolls_the_same(void **state)
     if (!backend_found("cpu"))
         skip();
     pd_plugin_row *rows = NULL;
-    int count = 0, unrolled = 0;
+    int count = 0, unrolled = 0, single = 0;
     assert_int_equal(pd_plugin_scan(ctx, &rows, &count), PUDLE_OK);
     for (int i = 0; i < count; i++) {
         const pd_plugin *plugin = rows[i].plugin;
@@ -521,14 +550,17 @@ static void every_prox_unrolls_the_same(void **state)
             assert_true(fast.unrolled);
             /* derivatives above 1, which only operators have that are not convex, multiply rounding from layer to layer: there single
              * precision is only looked at for something else than rounding */
-            single_is_as_good(&s, &fast, caps & PUDLE_PROX_CONVEX ? 1e-5 : 1e-2);
+            if (!hangs_on_rounding(&s, &fast, 1e-6)) {
+                single_is_as_good(&s, &fast, caps & PUDLE_PROX_CONVEX ? 1e-5 : 1e-2);
+                single++;
+            }
             outcome_free(&fast);
         }
         unrolled++;
     }
     pd_plugin_rows_free(rows, count);
-    print_message("# %d operators\n", unrolled);
-    assert_true(unrolled > 0);
+    print_message("# %d operators, %d problems of %d in single precision\n", unrolled, single, 8 * unrolled);
+    assert_true(unrolled > 0 && single >= 4 * unrolled);
 }
 
 /* Central difference of the loss in entry i of a parameter. */
