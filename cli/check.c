@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "train/memory.h"
 #include <stdlib.h>
 
 int cli_check(pd_context *ctx, const cli_args *args)
@@ -10,8 +11,13 @@ int cli_check(pd_context *ctx, const cli_args *args)
     if (!s)
         s = pd_problem_open(ctx, settings, NULL, &problem);
     if (!s) {
+        char memory[256];
+        s = pd_memory_plan(&problem);
+        if (!s)
+            pd_memory_describe(&problem, memory, sizeof memory);
         pd_problem_close(&problem);
-        printf("%s: ok\n", args->positional[0]);
+        if (!s)
+            printf("%s: ok\nworkspaces: %s\n", args->positional[0], memory);
     }
     free(directory);
     pd_settings_destroy(settings);

@@ -81,16 +81,8 @@ static pudle_status tolerance(pd_context *ctx, const char *name, const char *tex
 /* A number of bytes: digits, then nothing, K, M or G. */
 static pudle_status bytes(pd_context *ctx, const char *name, const char *text, int64_t *value)
 {
-    static const char units[] = "KMG";
-    char *end = NULL;
-    errno = 0;
-    const long long number = strtoll(text, &end, 10);
-    const char *unit = end && *end ? strchr(units, *end) : NULL;
-    const int shift = unit ? 10 * (int)(unit - units + 1) : 0;
-    if (end == text || errno || (*end && (!unit || end[1])) || number < 1 || number > (INT64_MAX >> shift))
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--%s %s: a number of bytes is wanted, as 1500000, 512M or 2G", name, text);
-    *value = (int64_t)number << shift;
-    return PUDLE_OK;
+    return pd_parse_bytes(text, value) ? PUDLE_OK
+                                       : pd_fail(ctx, PUDLE_ERR_CONFIG, "--%s %s: a number of bytes is wanted, as 1500000, 512M or 2G", name, text);
 }
 
 static pudle_status seed(pd_context *ctx, const char *text, int64_t *value)

@@ -145,6 +145,15 @@ static void parse_step(pd_loader *loader)
     }
 }
 
+static void parse_memory(pd_loader *loader)
+{
+    pd_settings *settings = loader->settings;
+    const said at = where_said(loader, PD_SECTION_TRAIN, "memory");
+    const char *text = settings->train.memory;
+    if (text && *text && !at.bad && !pd_parse_bytes(text, &settings->memory))
+        pd_report(loader, at.where, "\"%.80s\" is no amount of memory; write a whole number of bytes, or one with K, M or G, such as  memory = \"512M\";", text);
+}
+
 static const pudle_desc *desc_of(const pd_loader *loader, int section)
 {
     const pd_plugin *plugin = loader->settings->section[section].plugin;
@@ -355,5 +364,6 @@ void pd_rules(pd_loader *loader)
     }
     check_dictionary(loader);
     check_levels(loader);
+    parse_memory(loader);
     check_train(loader);
 }

@@ -74,6 +74,7 @@ typedef struct pd_train_params {
     int64_t seed;
     int64_t snapshot_every; /* in epochs; 0: never */
     int64_t checkpoint_every, log_every; /* in updates; checkpoint 0: every epoch or every 30 s, see docs */
+    const char *memory;
 } pd_train_params;
 
 enum {
@@ -102,6 +103,7 @@ typedef struct pd_settings {
     pd_train_params train;
     double step;          /* parsed: the step itself, or c of "c/L" */
     bool step_over_l;     /* step is "c/L" */
+    int64_t memory;       /* parsed train.memory, in bytes; 0: no limit */
     char *source;         /* path of the file */
     struct pd_arena *arena; /* strings and lists */
 } pd_settings;
@@ -124,6 +126,9 @@ typedef void (*pd_option_visit)(void *user, const char *key, const char *a, cons
 pudle_status pd_settings_compare(pd_context *ctx, const pd_settings *a, const pd_settings *b, pd_option_visit visit, void *user);
 /** Visit every option that is in force, in the order of the resolved config; a and b are the same. @errors NOMEM */
 pudle_status pd_settings_each(pd_context *ctx, const pd_settings *settings, pd_option_visit visit, void *user);
+
+/** "1500000", "512K", "512M", "2G" to bytes: a whole number above 0; false for anything else. */
+bool pd_parse_bytes(const char *text, int64_t *value);
 
 /** The core's own table of a section ("train"), for documentation; NULL-name terminated. */
 const pudle_option *pd_core_table(int section);

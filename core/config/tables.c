@@ -153,6 +153,9 @@ static const pudle_option train_table[] = {
     { .name = "log_every", .type = PUDLE_INT, AT(pd_train_params, log_every), .dflt = "1", .min = 1, .max = 1e18,
       .unit = "updates",
       .doc = "How often a row of metrics is written." },
+    { .name = "memory", .type = PUDLE_STRING, AT(pd_train_params, memory), .dflt = "",
+      .doc = "Most memory for the network's workspaces, as \"512M\" or \"2G\"; empty: what is fastest. Blocks become smaller first; then layers are "
+             "computed again on the way back instead of being kept. Dictionary, optimiser and data come on top." },
     END
 };
 

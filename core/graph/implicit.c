@@ -175,6 +175,14 @@ static pudle_status host_make(const pd_network *net, pd_implicit_space *w, int64
     return PUDLE_OK;
 }
 
+double pd_implicit_bytes(const pd_network *net, int64_t rows)
+{
+    const bool direct = pd_implicit_direct(net);
+    const double width = (double)pudle_dtype_size(net->dtype), p = (double)net->map.code, m = (double)net->map.features, n = (double)rows;
+    const double codes = direct ? PD_IMPLICIT_JACOBIAN + 3 : PD_IMPLICIT_CODES, data = direct ? PD_IMPLICIT_DATA + 1 : PD_IMPLICIT_DATA;
+    return width * n * (codes * p + data * m) + (direct ? (p * p + 13 * p) * sizeof(double) : 4 * n * sizeof(double));
+}
+
 pudle_status pd_implicit_make(const pd_network *net, pd_lane_space *space, int64_t rows)
 {
     const int codes = pd_implicit_direct(net) ? PD_IMPLICIT_JACOBIAN + 1 : PD_IMPLICIT_CODES;

@@ -32,6 +32,8 @@ typedef struct pd_implicit_space {
  *  and D is dense: then it is a small symmetric matrix on the support. */
 bool pd_implicit_direct(const pd_network *net);
 
+/** What pd_implicit_make takes for a lane, and what a support of all atoms would add to it. */
+double pd_implicit_bytes(const pd_network *net, int64_t rows);
 pudle_status pd_implicit_make(const pd_network *net, pd_lane_space *space, int64_t rows);
 void pd_implicit_free(const pd_network *net, pd_lane_space *space);
 

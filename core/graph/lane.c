@@ -115,20 +115,60 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     return s;
 }
 
-/* z_T ends in slot K of the code tape; in its only slot where the backend unrolls by itself and keeps its own tape. */
+static pudle_status copy_code(const block *b, const pudle_view *from, const pudle_view *to)
+{
+    const pudle_cview c = pudle_const(from);
+    return b->net->be->copy(b->exec, &c, to);
+}
+
+/* Layers of window w: [first, end) of the kept ones, counted from 0. */
+static int64_t window_end(const block *b, int64_t w)
+{
+    const int64_t end = (w + 1) * b->space->window;
+    return end < b->net->depth ? end : b->net->depth;
+}
+
+/* The layers of window w onto the tape, from the code in slot 0. */
+static pudle_status run_window(const block *b, int64_t w)
+{
+    const int64_t first = w * b->space->window, end = window_end(b, w), before = b->net->layers - b->net->depth;
+    pudle_status s = PUDLE_OK;
+    for (int64_t k = first; k < end && !s; k++)
+        s = layer(b, before + k + 1, k - first, k - first, k - first + 1);
+    return s;
+}
+
+/* The slot z_T ends in: the first where the backend unrolls by itself and keeps its own tape, or where nothing is kept. */
+static int64_t last_slot(const block *b, bool tape)
+{
+    const pd_lane_space *space = b->space;
+    return tape && !b->net->unroll && b->net->depth ? b->net->depth - (space->windows - 1) * space->window : 0;
+}
+
 static pudle_status encode(const block *b, bool tape)
 {
     const pd_network *net = b->net;
+    const pd_lane_space *space = b->space;
     const int64_t T = net->layers, K = tape ? net->depth : 0;
-    pudle_view z0 = slot(&b->space->code, 0, b->rows);
+    const pudle_view z0 = slot(&space->code, 0, b->rows);
     if (net->unroll) {
         const pudle_cview x = pd_cmatrix(b->x.data, net->dtype, b->rows, net->map.features);
         return net->unroller->forward(net->unroll, b->exec, b->lane, &x, K > 0, &z0);
     }
     pudle_status s = net->be->fill(b->exec, 0.0, &z0);
-    for (int64_t t = 1; t <= T && !s; t++) {
-        const int64_t kept = t - (T - K); /* >= 1: one of the layers on the tape */
-        s = kept >= 1 ? layer(b, t, kept - 1, kept - 1, kept) : layer(b, t, 0, 0, 0);
+    for (int64_t t = 1; t <= T - K && !s; t++)
+        s = layer(b, t, 0, 0, 0);
+    for (int64_t w = 0; K && w < space->windows && !s; w++) {
+        if (w + 1 < space->windows) { /* this one will run again */
+            const pudle_view begin = slot(&space->begin, w, b->rows), end = slot(&space->code, space->window, b->rows);
+            s = copy_code(b, &z0, &begin);
+            if (!s)
+                s = run_window(b, w);
+            if (!s)
+                s = copy_code(b, &end, &z0);
+        } else {
+            s = run_window(b, w);
+        }
     }
     return s;
 }
@@ -203,19 +243,19 @@ static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int
     return s;
 }
 
-/* Back through the kept layers, a chunk of them at a time. */
-static pudle_status backpropagate(const block *b)
+/* Back through a window's layers, a chunk of them at a time. */
+static pudle_status window_back(const block *b, int64_t w)
 {
     const pd_network *net = b->net;
-    const int64_t T = net->layers, K = net->depth;
+    const int64_t first = w * b->space->window, before = net->layers - net->depth + first;
     pudle_status s = PUDLE_OK;
-    for (int64_t end = K; end > 0 && !s;) {
+    for (int64_t end = window_end(b, w) - first; end > 0 && !s;) {
         const int64_t begin = end > b->space->chunk ? end - b->space->chunk : 0;
         for (int64_t i = end - 1; i >= begin && !s; i--)
-            s = adjoint_layer(b, T - K + 1 + i, i, i - begin);
+            s = adjoint_layer(b, before + 1 + i, i, i - begin);
         if (s)
             return s;
-        const int64_t n = end - begin, t = T - K + end; /* of the chunk's last layer: in a chunk, weights and step are the same */
+        const int64_t n = end - begin, t = before + end; /* of the chunk's last layer: in a chunk, weights and step are the same */
         const pudle_view for_analysis = weights_of(&b->space->analysis, &b->space->gradient, t),
                          for_synthesis = weights_of(&b->space->synthesis, &b->space->gradient, t);
         const pudle_view g = slots(&b->space->data, begin, n, b->rows), z = slots(&b->space->code, begin, n, b->rows);
@@ -224,6 +264,22 @@ static pudle_status backpropagate(const block *b)
         if (!s)
             s = add_outer(b, -net->alpha[t - 1], &h, &z, &for_synthesis);
         end = begin;
+    }
+    return s;
+}
+
+/* Back through the kept layers. The last window is on the tape; the others run once more. */
+static pudle_status backpropagate(const block *b)
+{
+    const pd_lane_space *space = b->space;
+    pudle_status s = window_back(b, space->windows - 1);
+    for (int64_t w = space->windows - 2; w >= 0 && !s; w--) {
+        const pudle_view begin = slot(&space->begin, w, b->rows), z0 = slot(&space->code, 0, b->rows);
+        s = copy_code(b, &begin, &z0);
+        if (!s)
+            s = run_window(b, w);
+        if (!s)
+            s = window_back(b, w);
     }
     return s;
 }
@@ -353,7 +409,7 @@ pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_spac
     pudle_status s = encode(&b, pass->gradient);
     if (s)
         return s;
-    const pudle_view code = slot(&space->code, pass->gradient && !net->unroll ? net->depth : 0, rows);
+    const pudle_view code = slot(&space->code, last_slot(&b, pass->gradient), rows);
     const pudle_view estimate = pd_rows(&space->reconstruction, 0, rows);
     s = decode(&b, &code, &estimate);
     if (s)

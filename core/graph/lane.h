@@ -4,12 +4,15 @@
 
 #include "graph/network.h"
 
-/** What a lane keeps. With K = depth kept layers, slot s = 0 .. K-1 stands for layer t = T-K+1+s; the layers before it share
- *  slot 0. Memory does not grow with the batch: a block's tape is used again for the next block. */
+/** What a lane keeps. The K = depth last layers are kept, W at a time: those of a window are on the tape together, the first of it in
+ *  slot 0, and the windows before the last run again on the way back. Without a budget one window has them all, and slot s stands for
+ *  layer T-K+1+s. The layers before share slot 0. Memory does not grow with the batch: a block's tape is used again for the next. */
 typedef struct pd_lane_space {
-    pudle_view data;  /* (max(K,1), rows, features): D z_{t-1}, overwritten by the inner gradient in the adjoint */
-    pudle_view input; /* (max(K,1) or 1, rows, code): v_t */
-    pudle_view code;  /* (K+1, rows, code): z_{T-K} .. z_T */
+    int64_t window, windows; /* W, 0 where nothing is kept; ceil(K / W), at least 1 */
+    pudle_view data;  /* (max(W,1), rows, features): D z_{t-1}, overwritten by the inner gradient in the adjoint */
+    pudle_view input; /* (max(W,1) or 1, rows, code): v_t */
+    pudle_view code;  /* (W+1, rows, code): z before the window's first layer .. after its last */
+    pudle_view begin; /* (windows - 1, rows, code): z before the first layer of every window but the last; data NULL: there is but one */
     pudle_view back_code, back_data; /* (chunk, rows, code or features): adjoints u_t and H D u_t of a chunk of layers */
     pudle_view reconstruction, residual; /* (rows, features) */
     pudle_view adjoint;                  /* (rows, code) */

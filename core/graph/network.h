@@ -72,8 +72,11 @@ typedef struct pd_network {
     pd_parameter steps;               /* (step_rows); no value where the step is not learned */
     int levels;
     pd_level level[PD_MAX_LEVELS];
+    int64_t memory;              /* most bytes that the workspaces may take; 0: no limit. The backend's own encoder comes on top */
     struct pd_lane_space *space; /* workspaces, kept from batch to batch */
     int64_t lanes, rows;
+    int64_t planned_lanes, planned_rows; /* what the backend would have had, before the budget */
+    double workspace_bytes;      /* of all workspaces */
     const pudle_unroll_ops *unroller; /* NULL: the backend composes primitives */
     pudle_unroll *unroll;             /* its own encoder, for the present lanes and rows; NULL: primitives */
     pudle_cview unroll_theta[PD_MAX_LEVELS];

@@ -1,9 +1,9 @@
 /* One case: the updates of a training run with a clock around each, then forward passes, then the machine's ceilings. */
 #include "speed/speed.h"
+#include "train/memory.h"
 #include "train/optimizer.h"
 #include "train/order.h"
 #include <stdlib.h>
-#include <sys/resource.h>
 
 enum { WARM_UP = 2 }; /* the first makes workspaces, the second meets cold caches and threads for the last time */
 
@@ -90,13 +90,6 @@ static pudle_status measure(bench *b, work_fn work, pd_times *times)
     return s;
 }
 
-static double peak_bytes(void)
-{
-    struct rusage usage = { 0 };
-    getrusage(RUSAGE_SELF, &usage);
-    return 1024.0 * (double)usage.ru_maxrss;
-}
-
 static pudle_status begin(bench *b)
 {
     pudle_status s = pd_problem_open(b->ctx, b->settings, NULL, &b->problem);
@@ -133,7 +126,7 @@ static pudle_status work(bench *b, pd_speed_result *r)
     r->density = nonzeros / (double)b->problem.net.map.code;
     pd_speed_work_of(&b->problem, b->batch, nonzeros, &r->work);
     s = measure(b, forward, &r->forward);
-    r->peak_bytes = peak_bytes();
+    r->peak_bytes = pd_memory_peak();
     return s ? s : pd_ceiling_measure(&b->problem, &r->ceiling);
 }
 

@@ -2,6 +2,7 @@
 #include "train/train.h"
 #include "train/checkpoint.h"
 #include "train/dictionary.h"
+#include "train/memory.h"
 #include "train/optimizer.h"
 #include "train/order.h"
 #include "train/progress.h"
@@ -31,6 +32,7 @@ typedef struct run {
     double started, before, last_checkpoint; /* before: seconds of earlier processes */
     double last_error;                      /* as last recorded, for the progress line */
     bool warned;                            /* that codes are far from fixed points */
+    bool beyond;                            /* warned that the network holds more than its budget */
     int left_out;                           /* updates so far that had badly conditioned supports */
 } run;
 
@@ -141,6 +143,18 @@ static void warn_implicit(run *r, const pd_pass *pass, int64_t samples)
            "implicit gradient is an approximation; raise model.layers (column fixed_point of metrics.csv; said once)", r->at.update, pass->fixed_point);
 }
 
+/* The backend's own encoder is no part of the plan: its tape grows with the codes. */
+static void warn_memory(run *r)
+{
+    const double held = pd_memory_held(&r->problem), most = (double)r->problem.net.memory;
+    if (r->beyond || most <= 0 || held <= most)
+        return;
+    r->beyond = true;
+    pd_log(r->ctx, PUDLE_LOG_WARNING, "update %" PRId64 ": the network holds %.1f MiB, more than train.memory = \"%s\": the codes are not as sparse as the "
+           "encoder of the backend '%s' expects; smaller batches or more memory help (said once)", r->at.update, held / 1048576,
+           r->settings->train.memory, r->problem.backend.desc->name);
+}
+
 static pudle_status update(run *r)
 {
     const int64_t first = r->at.position * r->batch, epoch = r->at.epoch;
@@ -157,6 +171,8 @@ static pudle_status update(run *r)
         s = pd_network_run(&r->problem.net, &batch, &pass);
     if (!s)
         s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
+    if (!s)
+        warn_memory(r);
     if (!s && r->dir.implicit)
         warn_implicit(r, &pass, count);
     if (!s && r->at.update % how->log_every == 0)
@@ -254,6 +270,9 @@ static pudle_status plan(run *r)
     r->total = t->epochs > 0 ? t->epochs * r->batches : t->updates;
     if (t->updates > 0 && t->updates < r->total)
         r->total = t->updates;
+    const pudle_status s = pd_memory_plan(&r->problem);
+    if (s)
+        return s;
     r->order = pd_alloc((size_t)r->samples, sizeof *r->order);
     return r->order ? PUDLE_OK : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory for the order of %" PRId64 " samples", r->samples);
 }
@@ -318,6 +337,8 @@ static void log_begin(const run *r)
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
         pd_log_note(r->ctx, "  %s", line);
     pd_log_note(r->ctx, "%" PRId64 " samples in batches of %" PRId64 "; %" PRId64 " updates in all", r->samples, r->batch, r->total);
+    pd_memory_describe(&r->problem, text, sizeof text);
+    pd_log_note(r->ctx, "workspaces: %s", text);
 }
 
 static void log_end(const run *r, pudle_status s, const pd_train_report *report)
@@ -329,6 +350,7 @@ static void log_end(const run *r, pudle_status s, const pd_train_report *report)
     else
         pd_log_note(r->ctx, "finished: %" PRId64 " updates, %.1f s; mean loss of the first epoch %.6g, of the last %.6g", report->updates,
                     report->seconds, report->first_loss, report->last_loss);
+    pd_log_note(r->ctx, "memory: the network held %.1f MiB, the process at most %.1f MiB", report->network_bytes / 1048576, report->peak_bytes / 1048576);
     if (!s && !isnan(report->last_error))
         pd_log_note(r->ctx, "dictionary error: %.4f -> %.4f (%.4f after the best order and signs)", report->first_error, report->last_error,
                     report->assigned_error);
@@ -444,6 +466,8 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     report->seconds = elapsed(&r);
     report->first_error = r.at.first_error;
     report_losses(&r, report);
+    report->network_bytes = pd_memory_held(&r.problem);
+    report->peak_bytes = pd_memory_peak();
     log_end(&r, s, report);
     free(r.order);
     pd_rundir_close(&r.dir);

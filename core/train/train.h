@@ -18,6 +18,7 @@ typedef struct pd_train_report {
     double seconds;               /* in all processes of the run */
     double first_loss, last_loss; /* mean over the samples of the first and of the last whole epoch; of what there was without one */
     double first_error, last_error, assigned_error; /* relative to the true dictionary; NaN where it is unknown */
+    double network_bytes, peak_bytes; /* held by the network at the end; most that the process was resident with */
     bool interrupted, nothing_to_do;
 } pd_train_report;
 

@@ -22,6 +22,7 @@ typedef struct pudle_work {
     int64_t layers;   /* T */
     int32_t whole;    /* 1: the prox couples samples: one block only */
     int32_t reserved; /* 0; no padding at the end, so that the struct can grow */
+    int64_t memory;   /* since 1.1: bytes that all lanes together should stay within, 0: no wish. The core sees to its own part of it */
 } pudle_work;
 
 /** Adam with bias correction, epsilon outside the root:  m <- b1 m + (1-b1) g,  v <- b2 v + (1-b2) g^2,

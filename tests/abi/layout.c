@@ -204,7 +204,7 @@ static const row rows[] = {
     AT(pudle_host_arrays, read_row, 32),
     AT(pudle_host_arrays, close, 40),
 
-    SIZE(pudle_work, 48),
+    SIZE(pudle_work, 56),
     AT(pudle_work, size, 0),
     AT(pudle_work, dtype, 4),
     AT(pudle_work, samples, 8),
@@ -212,6 +212,7 @@ static const row rows[] = {
     AT(pudle_work, code, 24),
     AT(pudle_work, layers, 32),
     AT(pudle_work, whole, 40),
+    AT(pudle_work, memory, 48),
 
     SIZE(pudle_adam, 48),
     AT(pudle_adam, size, 0),

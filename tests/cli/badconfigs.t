@@ -115,6 +115,9 @@ bad ":5: prox.decay_every:" 'work against each other' \
 bad ":7: train.momentum:" 'is read only with train.optimizer = "momentum"' 7 'train: { momentum = 0.5; };'
 bad ":7: train.schedule:" 'needs schedule_every' 7 'train: { schedule = "step"; };'
 bad ":7: train.epochs:" 'nothing to stop at' 7 'train: { epochs = 0; };'
+bad ":7: train.memory:" '"12X" is no amount of memory; write a whole number of bytes' 7 'train: { epochs = 2; memory = "12X"; };'
+bad ":7: train.memory:" '"-5M" is no amount of memory' 7 'train: { epochs = 2; memory = "-5M"; };'
+good "a budget of memory" 7 'train: { epochs = 2; memory = "512M"; };'
 bad ":4: model.gradient:" 'needs data that know their true code' 3 "data: { name = \"npy\"; path = \"$work/x.npy\"; };" \
     4 'model: { dictionary: { atoms = 12; }; layers = 3; gradient = "oracle"; };'
 

@@ -1,6 +1,7 @@
 /* The cpu backend: matrix products by BLIS, everything else as loops over arrays, lanes side by side with OpenMP. */
 #include "cpu.h"
 #include "unroll.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #ifdef _OPENMP
@@ -97,7 +98,8 @@ static int64_t clamp(double value, int64_t low, int64_t high)
  *   But one lane, with all threads inside, for a batch of at most 256 rows and a dictionary of more than 1 MiB: each lane
  *   would bring all of it through the cache for its few rows.
  * - Rows of a block: as many as keep it in half of a 1 MiB second-level cache, but 32 to 256, and the lanes' shares cut into
- *   equal blocks, so that no lane ends with a stump. */
+ *   equal blocks, so that no lane ends with a stump.
+ * - A wish for little memory makes blocks smaller, down to the same 32: the tapes of all lanes are to take half of it. */
 static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *rows, int64_t *lanes)
 {
     const pudle_status s = host_check_work(exec, work);
@@ -118,15 +120,20 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
      * atoms keeps two arrays of code as they are. */
     const bool atoms_few = exec->unroll < UNROLL_ROWS && unroll_few_atoms(work->code, work->layers);
     const double tape = width * p * (atoms_few ? 2 : 0.5) * (double)(work->layers > 0 ? work->layers : 1);
-    const int64_t fit = clamp((atoms_few ? 4194304 : 16777216) / tape, maps ? 1 : 32, 256), most = few < fit ? few : fit;
-    if (!maps && width * m * p > 1048576 && n <= 256) {
+    const bool alone = !maps && width * m * p > 1048576 && n <= 256;
+    int64_t used = 1;
+    while (!alone && used < 16 && n / (2 * used) >= least)
+        used *= 2;
+    double limit = atoms_few ? 4194304 : 16777216;
+    const double wish = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0 ? (double)work->memory / (2 * (double)used) : INFINITY;
+    if (wish < limit)
+        limit = wish;
+    const int64_t fit = clamp(limit / tape, maps ? 1 : 32, 256), most = few < fit ? few : fit;
+    if (alone && (double)n * tape <= wish) {
         *rows = n;
         *lanes = 1;
         return PUDLE_OK;
     }
-    int64_t used = 1;
-    while (used < 16 && n / (2 * used) >= least)
-        used *= 2;
     const int64_t turns = (n + used * most - 1) / (used * most);
     int64_t block = (n + used * turns - 1) / (used * turns);
     if (block % 3 == 1 && block > 1) /* a lone last row is slow, see gemm.c */
