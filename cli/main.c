@@ -230,9 +230,6 @@ int main(int argc, char **argv)
         printf("pudle %s (plugin ABI %d.%d)\n", PD_VERSION, PUDLE_ABI_MAJOR, PUDLE_ABI_MINOR);
         return CLI_DONE;
     }
-    /* Threads of a backend that wait by spinning ruin each other on a machine with other work: measured here, 200 small updates on
-     * two busy cores take 85 s spinning and 10 s sleeping. OpenMP reads this when a backend that uses it is loaded. */
-    setenv("OMP_WAIT_POLICY", "passive", 0);
     pd_context *ctx = pd_context_create();
     if (!ctx) {
         fputs("pudle: out of memory\n", stderr);

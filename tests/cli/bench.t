@@ -1,7 +1,6 @@
 #!/bin/sh
 # `pudle bench`: a line for each case, numbers that fit together, on any backend; mistakes before anything is measured.
 . "$top_srcdir/tests/cli/tap.sh"
-export OMP_WAIT_POLICY=passive
 
 config() { # GRADIENT BATCH
     cat <<END

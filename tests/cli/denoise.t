@@ -1,7 +1,6 @@
 #!/bin/sh
 # `pudle denoise`: arrays and pictures in and out, folders, figures, mistakes; then the stored reconstructions of a test picture.
 . "$top_srcdir/tests/cli/tap.sh"
-export OMP_WAIT_POLICY=passive # threads that wait shall not take the processor from tests that run beside this one
 
 # npy FILE TYPE SHAPE: an array of the bytes on standard input
 npy() {

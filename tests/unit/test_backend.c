@@ -67,10 +67,14 @@ static const pudle_host host = { sizeof host, PUDLE_ABI_MAJOR, PUDLE_ABI_MINOR, 
 
 /* ------------------------------------------------------------------ backends */
 
+#ifndef PRODUCTS
+#define PRODUCTS 0 /* the option `products`: auto. The same tests are built again for blis */
+#endif
+
 typedef struct cpu_params { /* as the option table of the module lays it out; checked on loading */
     int64_t threads;
     const char *arch;
-    int32_t unroll;
+    int32_t unroll, products;
 } cpu_params;
 
 typedef struct backend {
@@ -121,7 +125,7 @@ static double normal(void)
 
 static void open_cpu(const pudle_desc *desc)
 {
-    static const cpu_params bad = { 1, "no_such_architecture", 0 };
+    static const cpu_params bad = { 1, "no_such_architecture", 0, 0 };
     assert_int_equal(desc->params_size, sizeof(cpu_params));
     const pudle_backend_ops *ops = desc->ops;
     pudle_exec *none = NULL;
@@ -134,7 +138,7 @@ static void open_cpu(const pudle_desc *desc)
         print_message("# %s\n", said);
     }
     for (int threads = 1; threads <= 3; threads++) {
-        const cpu_params params = { threads, "", 0 };
+        const cpu_params params = { threads, "", 0, PRODUCTS };
         backend *b = &be[CPU1 + threads - 1];
         snprintf(b->name, sizeof b->name, "cpu/%d", threads);
         b->ops = ops;
@@ -1050,7 +1054,7 @@ static void test_memory(void **state)
         be[i].ops->free(be[i].exec, NULL);
         starve = true;
         pudle_exec *exec = NULL;
-        const cpu_params params = { 2, "", 0 };
+        const cpu_params params = { 2, "", 0, PRODUCTS };
         assert_int_equal(be[i].ops->alloc(be[i].exec, 100, &none), PUDLE_ERR_NOMEM);
         assert_null(none);
         assert_int_equal(be[i].ops->open(&host, i == REF ? NULL : (const void *)&params, &exec), PUDLE_ERR_NOMEM);

@@ -1,28 +1,39 @@
-/* The cpu backend: matrix products by BLIS, everything else as loops over arrays, lanes side by side with OpenMP. */
+/* The cpu backend: matrix products by BLIS or wide.c, everything else as loops over arrays, lanes side by side on a pool of threads. */
 #include "cpu.h"
+#include "pool.h"
 #include "unroll.h"
 #include <math.h>
 #include <stdio.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include <unistd.h>
 
 typedef struct params {
     int64_t threads;
     const char *arch;
-    int32_t unroll;
+    int32_t unroll, products;
 } params;
 
 /* Processors this process may run on. */
 static int processors(void)
 {
-#ifdef _OPENMP
-    const int n = omp_get_num_procs();
-    return n > 0 ? n : 1;
-#else
-    return 1;
+#ifdef CPU_COUNT
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
 #endif
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+typedef struct parts_call { cpu_body body; void *ctx; } parts_call;
+
+static void call_part(void *ctx, int64_t part, int thread)
+{
+    const parts_call *call = ctx;
+    (void)thread;
+    call->body(call->ctx, part);
 }
 
 void cpu_parts(const pudle_exec *exec, int64_t parts, cpu_body body, void *ctx)
@@ -32,17 +43,13 @@ void cpu_parts(const pudle_exec *exec, int64_t parts, cpu_body body, void *ctx)
             body(ctx, i);
         return;
     }
-#ifdef _OPENMP
-    const int threads = parts < exec->threads ? (int)parts : exec->threads;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int64_t i = 0; i < parts; i++)
-        body(ctx, i);
-#endif
+    parts_call call = { body, ctx };
+    cpu_pool_run(exec->pool, exec->threads, parts, call_part, &call);
 }
 
 void cpu_share(const pudle_exec *exec, int64_t parts, double work, cpu_body body, void *ctx)
 {
-    const pudle_exec alone = { .host = exec->host, .threads = 1, .lane = NULL };
+    const pudle_exec alone = cpu_alone(exec);
     cpu_parts(work < 262144 ? &alone : exec, parts, body, ctx);
 }
 
@@ -54,16 +61,18 @@ static pudle_status cpu_open(const pudle_host *host, const void *self, pudle_exe
     const pudle_status s = cpu_arch_select(host, p && p->arch ? p->arch : "");
     if (s)
         return s;
-    int threads = p && p->threads > 0 ? (int)p->threads : processors();
-#ifndef _OPENMP
-    threads = 1;
-#endif
+    const int threads = p && p->threads > 0 ? (int)p->threads : processors();
     pudle_exec *made = host->alloc(host->ctx, (size_t)(1 + threads) * sizeof *made);
     if (!made)
         return host->fail(host->ctx, PUDLE_ERR_NOMEM, "out of memory for %d threads", threads);
-    made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .lane = made + 1 };
+    cpu_pool *pool = cpu_pool_create(threads);
+    if (!pool) {
+        host->free(host->ctx, made);
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "out of memory for %d threads", threads);
+    }
+    made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .products = p ? p->products : 0, .pool = pool, .lane = made + 1 };
     for (int i = 1; i <= threads; i++)
-        made[i] = (pudle_exec){ .host = host, .threads = 1, .lane = NULL };
+        made[i] = cpu_alone(&made[0]);
     *exec = made;
     return PUDLE_OK;
 }
@@ -72,6 +81,7 @@ static void cpu_close(pudle_exec *exec)
 {
     if (!exec || !exec->lane)
         return;
+    cpu_pool_destroy(exec->pool);
     for (int i = 0; i <= exec->threads; i++)
         host_scratch_free(&exec[i]);
     exec->host->free(exec->host->ctx, exec);
@@ -143,25 +153,32 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     return PUDLE_OK;
 }
 
-typedef struct lanes_failure {
-    int64_t index;
+typedef struct lanes_call {
+    pudle_exec *exec;
+    pudle_lane_fn fn;
+    void *ctx;
+    pthread_mutex_t lock;
+    int64_t index; /* of the first lane that failed */
     pudle_status status;
-} lanes_failure;
+} lanes_call;
 
-static void run_lane(pudle_lane_fn fn, void *ctx, pudle_exec *lane, int64_t i, lanes_failure *first)
+static void run_lane(lanes_call *call, pudle_exec *lane, int64_t i)
 {
-    const pudle_status s = fn(ctx, lane, i);
+    const pudle_status s = call->fn(call->ctx, lane, i);
     if (!s)
         return;
-#ifdef _OPENMP
-#pragma omp critical(pudle_cpu_lane_failure)
-#endif
-    {
-        if (!first->status || i < first->index) {
-            first->index = i;
-            first->status = s;
-        }
+    pthread_mutex_lock(&call->lock);
+    if (!call->status || i < call->index) {
+        call->index = i;
+        call->status = s;
     }
+    pthread_mutex_unlock(&call->lock);
+}
+
+static void call_lane(void *ctx, int64_t i, int thread)
+{
+    lanes_call *call = ctx;
+    run_lane(call, &call->exec->lane[thread], i);
 }
 
 static pudle_status cpu_run(pudle_exec *exec, int64_t lanes, pudle_lane_fn fn, void *ctx)
@@ -171,19 +188,14 @@ static pudle_status cpu_run(pudle_exec *exec, int64_t lanes, pudle_lane_fn fn, v
     if (lanes < 0 || !fn)
         return FAIL(exec, PUDLE_ERR_ARG, "run: %lld lanes; the number must be >= 0 and the function given",
                     (long long)lanes);
-    lanes_failure first = { 0, PUDLE_OK };
-    if (!exec->lane || exec->threads == 1 || lanes <= 1) {
+    lanes_call call = { .exec = exec, .fn = fn, .ctx = ctx, .lock = PTHREAD_MUTEX_INITIALIZER };
+    if (exec->lane && exec->threads > 1 && lanes > 1) {
+        cpu_pool_run(exec->pool, exec->threads, lanes, call_lane, &call);
+    } else {
         for (int64_t i = 0; i < lanes; i++) /* one lane alone has all threads */
-            run_lane(fn, ctx, exec->lane && lanes > 1 ? exec->lane : exec, i, &first);
-        return first.status;
+            run_lane(&call, exec->lane && lanes > 1 ? exec->lane : exec, i);
     }
-#ifdef _OPENMP
-    const int threads = lanes < exec->threads ? (int)lanes : exec->threads;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int64_t i = 0; i < lanes; i++)
-        run_lane(fn, ctx, &exec->lane[omp_get_thread_num()], i, &first);
-#endif
-    return first.status;
+    return call.status;
 }
 
 static const void *cpu_get_ext(pudle_exec *exec, const char *id)
@@ -192,6 +204,7 @@ static const void *cpu_get_ext(pudle_exec *exec, const char *id)
     return id && !strcmp(id, PUDLE_UNROLL) ? &cpu_unroll_ops : NULL;
 }
 
+static const char products[] = "auto|blis"; /* enum cpu_products */
 static const char ways[] = "auto|tiles|rows|none"; /* enum unroll_way */
 
 static const pudle_option options[] = {
@@ -202,6 +215,8 @@ static const pudle_option options[] = {
     { "unroll", PUDLE_ENUM, 0, offsetof(params, unroll), "auto", 0, 0, ways, NULL,
       "How the layers of an encoder with a dense dictionary are computed together, where they are; for comparisons, the result is the same. auto: by "
       "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
+    { "products", PUDLE_ENUM, 0, offsetof(params, products), "auto", 0, 0, products, NULL,
+      "Who multiplies matrices; for comparisons. auto: pudle's own kernels where the processor has vectors of 512 bits, else BLIS; blis: BLIS." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }
 };
 
@@ -247,7 +262,7 @@ static const pudle_desc desc = {
     .kind = PUDLE_KIND_BACKEND,
     .name = "cpu",
     .version = "1.0.0",
-    .summary = "Processor cores: matrix products by BLIS, lanes by OpenMP; the same bits on any number of threads",
+    .summary = "Processor cores: matrix products by BLIS, a pool of threads; the same bits on any number of threads",
     .cite = "Van Zee, van de Geijn 2015, doi:10.1145/2764454",
     .license = "MIT",
     .options = options,

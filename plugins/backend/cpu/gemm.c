@@ -1,6 +1,7 @@
-/* Matrix products by BLIS, always on the calling thread. A lane makes one call; the root cuts C into tiles of a size that
- * depends on the shape alone and gives the tiles to its threads, so the bits do not depend on how many there are. */
+/* Matrix products by BLIS, or by wide.c where that is faster, always on the calling thread. A lane makes one call; the root cuts C
+ * into tiles of a size that depends on the shape alone and gives the tiles to its threads, so the bits do not depend on how many there are. */
 #include "cpu.h"
+#include "wide.h"
 #include <blis.h>
 
 /* Largest tile of the root: at 1000^3 eight tiles, which on one thread run at about 0.9 of the speed of one undivided call;
@@ -10,6 +11,7 @@ enum { TILE_ROWS = 256, TILE_COLS = 512 };
 typedef struct product {
     host_gemm n;
     bool trans_a, trans_b, wide;
+    bool own; /* by wide.c */
     double a, b;
     const char *A, *B;
     char *C;
@@ -46,7 +48,7 @@ static void multiply_range(const product *p, int64_t row, int64_t col, int64_t r
 /* Up to BLIS 1.0 the thin sgemm kernel of haswell and zen for a lone last row, in products with B transposed, reads one row
  * past the end of A when it comes to the last inner % 8 terms (its issue 821); a matrix at the end of its memory can crash.
  * Those terms are added by the kernels for thick matrices, which read packed copies. */
-static void multiply(const product *p, int64_t row, int64_t col, int64_t rows, int64_t cols)
+static void multiply_by_blis(const product *p, int64_t row, int64_t col, int64_t rows, int64_t cols)
 {
     const int64_t inner = p->n.inner, rest = inner % 8;
     const bool lone = (p->trans_b && rows % 3 == 1) || cols == 1; /* one column: BLIS takes the product transposed */
@@ -57,6 +59,22 @@ static void multiply(const product *p, int64_t row, int64_t col, int64_t rows, i
     if (inner > rest)
         multiply_range(p, row, col, rows, cols, 0, inner - rest, p->b, true);
     multiply_range(p, row, col, rows, cols, inner - rest, rest, inner > rest ? 1.0 : p->b, false);
+}
+
+static void multiply(const product *p, int64_t row, int64_t col, int64_t rows, int64_t cols)
+{
+    const host_gemm *n = &p->n;
+    if (!p->own) {
+        multiply_by_blis(p, row, col, rows, cols);
+        return;
+    }
+    const int64_t row_step = p->trans_a ? 1 : n->lda, inner_step = p->trans_a ? n->lda : 1, to = row * n->ldc + col;
+    if (p->wide)
+        wide_product_f64(rows, cols, n->inner, p->a, (const double *)(const void *)p->A + row * row_step, row_step, inner_step,
+                         (const double *)(const void *)p->B + col, n->ldb, p->b, (double *)(void *)p->C + to, n->ldc);
+    else
+        wide_product_f32(rows, cols, n->inner, (float)p->a, (const float *)(const void *)p->A + row * row_step, row_step, inner_step,
+                         (const float *)(const void *)p->B + col, n->ldb, (float)p->b, (float *)(void *)p->C + to, n->ldc);
 }
 
 static void tile(void *ctx, int64_t part)
@@ -99,8 +117,8 @@ pudle_status cpu_gemm(pudle_exec *exec, bool trans_a, bool trans_b, double a, co
         return FAIL(exec, PUDLE_ERR_UNSUPPORTED,
                     "gemm: a size is above %ld, the most that this BLIS (32-bit integers) can address",
                     (long)INT32_MAX);
-    product p = { .n = n, .trans_a = trans_a, .trans_b = trans_b, .wide = A->dtype == PUDLE_F64, .a = a, .b = b,
-                  .A = A->data, .B = B->data, .C = C->data };
+    product p = { .n = n, .trans_a = trans_a, .trans_b = trans_b, .wide = A->dtype == PUDLE_F64,
+                  .own = !trans_b && exec->products == PRODUCTS_AUTO && wide_here(), .a = a, .b = b, .A = A->data, .B = B->data, .C = C->data };
     if (!exec->lane) {
         multiply(&p, 0, 0, n.rows, n.cols);
         return PUDLE_OK;

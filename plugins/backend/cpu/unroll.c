@@ -20,6 +20,7 @@
  * the bound at every layer, for which it has all it needs; when it fails, the row gets its correlations evaluated again.
  * This is safe screening, for the layers of a network in place of the solution of a problem. */
 #include "cpu.h"
+#include "transpose.h"
 #include "unroll_gram.h"
 #include "unroll_parts.h"
 #include "unroll.h"
@@ -300,7 +301,7 @@ static void columns_part(void *ctx, int64_t part)
     pudle_unroll *u = w->u;
     const int64_t first = part * EVALUATE_COLUMNS, left = u->spec.atoms - first;
     const size_t width = width_of(u);
-    pudle_exec alone = { .host = u->root->host, .threads = 1, .lane = NULL };
+    pudle_exec alone = cpu_alone(u->root);
     const pudle_status s = product(u, &alone, w->a, w->A, w->rows, u->spec.features, w->lda, (const char *)u->spec.dictionary.data + (size_t)first * width,
                                    left < EVALUATE_COLUMNS ? left : EVALUATE_COLUMNS, u->spec.dictionary.stride[0], 0.0,
                                    (char *)w->C + (size_t)first * width, u->ld);
@@ -563,9 +564,9 @@ static void atoms_part(void *ctx, int64_t part)
     for (int64_t f = 0; f < m; f += FEATURES) {
         const int64_t wide = m - f < FEATURES ? m - f : FEATURES;
         if (u->spec.dtype == PUDLE_F64)
-            transpose_f64((double *)u->atoms + first * u->ldm + f, u->ldm, (const double *)u->spec.dictionary.data + f * stride + first, stride, wide, here);
+            cpu_transpose_f64((double *)u->atoms + first * u->ldm + f, u->ldm, (const double *)u->spec.dictionary.data + f * stride + first, stride, wide, here);
         else
-            transpose_f32((float *)u->atoms + first * u->ldm + f, u->ldm, (const float *)u->spec.dictionary.data + f * stride + first, stride, wide, here);
+            cpu_transpose_f32((float *)u->atoms + first * u->ldm + f, u->ldm, (const float *)u->spec.dictionary.data + f * stride + first, stride, wide, here);
     }
     for (int64_t j = first; j < first + here; j++) {
         const double sum = u->spec.dtype == PUDLE_F64 ? square_f64((double *)u->atoms + j * u->ldm, m) : square_f32((float *)u->atoms + j * u->ldm, m);

@@ -599,7 +599,7 @@ static pudle_status conv_forward(pudle_unroll *u, pudle_exec *exec, int64_t inde
     w->taped = tape;
     for (int64_t i = 0; i < cells(u) && tape; i++)
         memset(codes_of(u, w, 0, i)->start, 0, (size_t)(u->band_rows * u->conv.code[1] + 1) * sizeof(int64_t));
-    conv_call c = { .u = u, .w = w, .alone = { .host = exec->host, .threads = 1, .lane = NULL }, .tape = tape, .out = z, .status = PUDLE_OK };
+    conv_call c = { .u = u, .w = w, .alone = cpu_alone(exec), .tape = tape, .out = z, .status = PUDLE_OK };
     for (c.t = 1; c.t <= u->spec.layers && !s; c.t++)
         s = over_parts(exec, &c, forward_part);
     return s;
@@ -610,7 +610,7 @@ static pudle_status conv_decode(pudle_unroll *u, pudle_exec *exec, int64_t index
     conv_work *w = NULL;
     pudle_status s = work_of(u, exec, &w);
     (void)index;
-    conv_call c = { .u = u, .w = w, .alone = { .host = exec->host, .threads = 1, .lane = NULL }, .t = u->spec.layers, .tape = !s && w->taped,
+    conv_call c = { .u = u, .w = w, .alone = cpu_alone(exec), .t = u->spec.layers, .tape = !s && w->taped,
                     .out = estimate, .status = s };
     s = over_parts(exec, &c, decode_part);
     return s ? s : over_parts(exec, &c, decode_rows_part);
@@ -624,7 +624,7 @@ static pudle_status conv_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t inde
     if (s)
         return s;
     (void)index;
-    conv_call c = { .u = u, .w = w, .alone = { .host = exec->host, .threads = 1, .lane = NULL }, .t = u->spec.layers, .tape = true,
+    conv_call c = { .u = u, .w = w, .alone = cpu_alone(exec), .t = u->spec.layers, .tape = true,
                     .residual = residual, .direct = direct, .gtheta = gtheta, .status = PUDLE_OK };
     s = over_parts(exec, &c, begin_part);
     for (; c.t > u->spec.layers - u->spec.depth && !s; c.t--)

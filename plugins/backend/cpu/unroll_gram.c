@@ -1,5 +1,6 @@
 /* G and the gradient by way of it (unroll_gram.h). */
 #include "unroll_gram.h"
+#include "transpose.h"
 
 enum { GRAM_BLOCK = 128, MIRROR_TILE = 64 };
 
@@ -46,19 +47,17 @@ static void gram_block(void *ctx, int64_t part)
     const pudle_view a = part_of(d->data, d->dtype, at, m, rows, d->stride[0]), b = part_of(d->data, d->dtype, to, m, cols, d->stride[0]);
     const pudle_view c = part_of(g->gram, d->dtype, at * g->ld + to, rows, cols, g->ld);
     const pudle_cview ca = pudle_const(&a), cb = pudle_const(&b);
-    pudle_exec alone = { .host = g->root->host, .threads = 1, .lane = NULL };
+    pudle_exec alone = cpu_alone(g->root);
     const pudle_status s = cpu_gemm(&alone, true, false, 1.0, &ca, &cb, 0.0, &c);
     if (s) {
         __atomic_store_n(&g->status, s, __ATOMIC_RELAXED);
         return;
     }
-    for (int64_t y = 0; y < rows && j > i; y++)
-        for (int64_t x = 0; x < cols; x++) {
-            if (d->dtype == PUDLE_F64)
-                ((double *)g->gram)[(to + x) * g->ld + at + y] = ((double *)g->gram)[(at + y) * g->ld + to + x];
-            else
-                ((float *)g->gram)[(to + x) * g->ld + at + y] = ((float *)g->gram)[(at + y) * g->ld + to + x];
-        }
+    const int64_t above = at * g->ld + to, below = to * g->ld + at;
+    if (j > i && d->dtype == PUDLE_F64)
+        cpu_transpose_f64((double *)g->gram + below, g->ld, (double *)g->gram + above, g->ld, rows, cols);
+    else if (j > i)
+        cpu_transpose_f32((float *)g->gram + below, g->ld, (float *)g->gram + above, g->ld, rows, cols);
 }
 
 pudle_status gram_matrix(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, void *gram)
@@ -78,25 +77,34 @@ typedef struct mirror_work {
     int32_t dtype;
 } mirror_work;
 
+#define MIRROR(NAME, REAL, TRANSPOSE)                                                                                              \
+    static void NAME(const mirror_work *w, int64_t top, int64_t left, int64_t height, int64_t width)                              \
+    {                                                                                                                              \
+        double both[MIRROR_TILE * MIRROR_TILE] = { 0 };                                                                            \
+        REAL turned[MIRROR_TILE * MIRROR_TILE];                                                                                    \
+        for (int64_t l = 0; l < w->lanes; l++) {                                                                                   \
+            const REAL *outer = w->outer[l].memory.at;                                                                             \
+            if (!w->outer[l].used)                                                                                                 \
+                continue;                                                                                                          \
+            TRANSPOSE(turned, MIRROR_TILE, outer + left * w->ld + top, w->ld, width, height);                                      \
+            for (int64_t y = 0; y < height; y++)                                                                                   \
+                for (int64_t x = 0; x < width; x++)                                                                                \
+                    both[y * MIRROR_TILE + x] += (double)outer[(top + y) * w->ld + left + x] + (double)turned[y * MIRROR_TILE + x]; \
+        }                                                                                                                          \
+        for (int64_t y = 0; y < height; y++)                                                                                       \
+            for (int64_t x = 0; x < width; x++)                                                                                    \
+                ((REAL *)w->sum)[(top + y) * w->atoms + left + x] = (REAL)both[y * MIRROR_TILE + x];                               \
+    }
+MIRROR(mirror_f32, float, cpu_transpose_f32)
+MIRROR(mirror_f64, double, cpu_transpose_f64)
+#undef MIRROR
+
 static void mirror_tile(void *ctx, int64_t part)
 {
     const mirror_work *w = ctx;
     const int64_t p = w->atoms, top = part / w->tiles * MIRROR_TILE, left = part % w->tiles * MIRROR_TILE;
-    const int64_t bottom = top + MIRROR_TILE < p ? top + MIRROR_TILE : p, right = left + MIRROR_TILE < p ? left + MIRROR_TILE : p;
-    for (int64_t i = top; i < bottom; i++)
-        for (int64_t k = left; k < right; k++) {
-            double both = 0;
-            for (int64_t l = 0; l < w->lanes; l++) {
-                if (!w->outer[l].used)
-                    continue;
-                const pudle_cview outer = { .data = w->outer[l].memory.at, .dtype = w->dtype };
-                both += pudle_entry(&outer, i * w->ld + k) + pudle_entry(&outer, k * w->ld + i);
-            }
-            if (w->dtype == PUDLE_F64)
-                ((double *)w->sum)[i * p + k] = both;
-            else
-                ((float *)w->sum)[i * p + k] = (float)both;
-        }
+    const int64_t height = p - top < MIRROR_TILE ? p - top : MIRROR_TILE, width = p - left < MIRROR_TILE ? p - left : MIRROR_TILE;
+    (w->dtype == PUDLE_F64 ? mirror_f64 : mirror_f32)(w, top, left, height, width);
 }
 
 pudle_status gram_gradient(pudle_exec *root, const pudle_cview *dictionary, int64_t ld, const gram_outer *outer, int64_t lanes, double scale,

@@ -300,29 +300,6 @@ UNROLL_CLONES static void NAME(sum_rows)(REAL *out, const REAL *const *row, int6
     }
 }
 
-/* Transposed copy of a block: to[j][i] = from[i][j]. By squares of whole vectors, which the compiler keeps in registers. */
-UNROLL_CLONES static void NAME(transpose)(REAL *to, int64_t to_stride, const REAL *from, int64_t from_stride, int64_t rows, int64_t cols)
-{
-    int64_t j = 0;
-    for (; j + 8 <= cols; j += 8) {
-        int64_t i = 0;
-        for (; i + 8 <= rows; i += 8) {
-            REAL square[8][8];
-            for (int y = 0; y < 8; y++)
-                for (int x = 0; x < 8; x++)
-                    square[x][y] = from[(i + y) * from_stride + j + x];
-            for (int x = 0; x < 8; x++)
-                memcpy(to + (j + x) * to_stride + i, square[x], sizeof square[x]);
-        }
-        for (; i < rows; i++)
-            for (int x = 0; x < 8; x++)
-                to[(j + x) * to_stride + i] = from[i * from_stride + j + x];
-    }
-    for (; j < cols; j++)
-        for (int64_t i = 0; i < rows; i++)
-            to[j * to_stride + i] = from[i * from_stride + j];
-}
-
 /* ||x||^2, in double. */
 UNROLL_CLONES static double NAME(square)(const REAL *x, int64_t count)
 {

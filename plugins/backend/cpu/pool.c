@@ -1,0 +1,221 @@
+/* The pool of threads (pool.h).
+ *
+ * A network's pass is dozens of regions a few microseconds apart, and to wake a thread takes 20 to 90 microseconds. So a thread without
+ * work looks for some for a while, and takes part in the next region within a fraction of one. But where other programs want the processors,
+ * threads that look use up what the scheduler grants them, and are then kept from work that they have: 200 small updates took ten times as
+ * long as with threads that sleep. Whoever looks therefore hands its processor over between looks; when it gets it back late, others want
+ * it, and for a while all threads of the pool sleep at once. (OpenMP offers the two ends only.) */
+#include "pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LOOKS = 200,       /* before a processor is first handed over: some microseconds */
+    AWAKE = 3000000,   /* nanoseconds that a thread looks before it sleeps */
+    LATE = 700000,     /* nanoseconds without the processor that tell of other programs */
+    BUSY = 100000000   /* nanoseconds that this is believed */
+};
+
+/* Where a thread sleeps until a number is another. */
+typedef struct bed {
+    _Atomic bool used;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+} bed;
+
+typedef struct worker {
+    _Alignas(64) _Atomic uint32_t given, done; /* numbers of regions */
+    bed bed;
+    pthread_t id;
+    cpu_pool *pool;
+    int number;
+} worker;
+
+struct cpu_pool {
+    _Alignas(64) _Atomic int64_t next; /* part that nobody has taken */
+    int64_t parts;
+    cpu_pool_body body;
+    void *ctx;
+    bool end;                /* written before the last region is given */
+    bed bed;                 /* the caller's */
+    _Atomic int64_t busy;    /* time until which nobody looks for long */
+    pid_t owner; /* a child process has the memory, and none of the threads */
+    int workers;
+    worker worker[];
+};
+
+static int64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Look until *at is other than `old`, but not for long. */
+static bool changes(cpu_pool *pool, const _Atomic uint32_t *at, uint32_t old)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (atomic_load_explicit(at, memory_order_acquire) != old)
+            return true;
+        pause_briefly();
+    }
+    const int64_t start = now();
+    if (start < atomic_load_explicit(&pool->busy, memory_order_relaxed))
+        return false;
+    for (int64_t last = start, time; last - start < AWAKE; last = time) {
+        if (atomic_load_explicit(at, memory_order_acquire) != old)
+            return true;
+        sched_yield();
+        time = now();
+        if (time - last > LATE) {
+            atomic_store_explicit(&pool->busy, time + BUSY, memory_order_relaxed);
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Sleep until *at is other than `old`. `used` is written before *at is read here, and read after *at is written by whoever changes it, so
+ * that one of the two sees the other. */
+static void sleeps(bed *b, const _Atomic uint32_t *at, uint32_t old)
+{
+    pthread_mutex_lock(&b->lock);
+    atomic_store(&b->used, true);
+    while (atomic_load(at) == old)
+        pthread_cond_wait(&b->wake, &b->lock);
+    atomic_store(&b->used, false);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void change(_Atomic uint32_t *at, uint32_t to, bed *sleeper)
+{
+    atomic_store(at, to);
+    if (atomic_load(&sleeper->used)) {
+        pthread_mutex_lock(&sleeper->lock);
+        pthread_cond_signal(&sleeper->wake);
+        pthread_mutex_unlock(&sleeper->lock);
+    }
+}
+
+static void wait_for(cpu_pool *pool, bed *b, const _Atomic uint32_t *at, uint32_t old)
+{
+    if (!changes(pool, at, old))
+        sleeps(b, at, old);
+}
+
+static void take_parts(cpu_pool *pool, int thread)
+{
+    for (int64_t part; (part = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed)) < pool->parts;)
+        pool->body(pool->ctx, part, thread);
+}
+
+static void *work(void *of)
+{
+    worker *w = of;
+    cpu_pool *pool = w->pool;
+    for (uint32_t last = 0;;) {
+        wait_for(pool, &w->bed, &w->given, last);
+        if (pool->end)
+            return NULL;
+        take_parts(pool, w->number);
+        change(&w->done, ++last, &pool->bed); /* the caller gives no other region before this */
+    }
+}
+
+static void give(worker *w)
+{
+    change(&w->given, atomic_load_explicit(&w->given, memory_order_relaxed) + 1, &w->bed);
+}
+
+void cpu_pool_run(cpu_pool *pool, int threads, int64_t parts, cpu_pool_body body, void *ctx)
+{
+    int others = parts < threads ? (int)parts - 1 : threads - 1;
+    if (others > pool->workers)
+        others = pool->workers;
+    if (others < 1 || getpid() != pool->owner) {
+        for (int64_t i = 0; i < parts; i++)
+            body(ctx, i, 0);
+        return;
+    }
+    pool->body = body;
+    pool->ctx = ctx;
+    pool->parts = parts;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    for (int i = 0; i < others; i++)
+        give(&pool->worker[i]);
+    take_parts(pool, 0);
+    for (int i = 0; i < others; i++) {
+        const worker *w = &pool->worker[i];
+        wait_for(pool, &pool->bed, &w->done, atomic_load_explicit(&w->given, memory_order_relaxed) - 1);
+    }
+}
+
+static void bed_make(bed *b)
+{
+    atomic_init(&b->used, false);
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->wake, NULL);
+}
+
+static void bed_free(bed *b)
+{
+    pthread_cond_destroy(&b->wake);
+    pthread_mutex_destroy(&b->lock);
+}
+
+cpu_pool *cpu_pool_create(int threads)
+{
+    const int wanted = threads > 1 ? threads - 1 : 0;
+    const size_t bytes = (sizeof(cpu_pool) + (size_t)wanted * sizeof(worker) + 63) / 64 * 64;
+    cpu_pool *pool = aligned_alloc(64, bytes);
+    sigset_t all, old;
+    if (!pool)
+        return NULL;
+    *pool = (cpu_pool){ .owner = getpid() };
+    bed_make(&pool->bed);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the program's, on its own thread */
+    for (int i = 0; i < wanted; i++) {
+        worker *w = &pool->worker[i];
+        *w = (worker){ .pool = pool, .number = i + 1 };
+        bed_make(&w->bed);
+        if (pthread_create(&w->id, NULL, work, w)) {
+            bed_free(&w->bed);
+            break;
+        }
+        pool->workers++;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return pool;
+}
+
+void cpu_pool_destroy(cpu_pool *pool)
+{
+    if (!pool)
+        return;
+    pool->end = true;
+    for (int i = 0; i < pool->workers && getpid() == pool->owner; i++) {
+        worker *w = &pool->worker[i];
+        give(w);
+        pthread_join(w->id, NULL);
+        bed_free(&w->bed);
+    }
+    bed_free(&pool->bed);
+    free(pool);
+}

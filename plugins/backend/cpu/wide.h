@@ -1,0 +1,18 @@
+/* plugins/backend/cpu/wide.h - matrix products in vectors of 512 bits, for the processors that have them. */
+#ifndef BACKEND_CPU_WIDE_H
+#define BACKEND_CPU_WIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Does this processor have them (AVX-512 F)? */
+bool wide_here(void);
+
+/** C (rows, cols) <- a A B + b C; b = 0 ignores old C, even NaN. Entry (i, k) of A is at A[i row_step + k inner_step]; B (inner, cols)
+ *  and C lie by rows, ldb and ldc entries apart. All sizes >= 1. On the calling thread; how C is cut into calls does not change a bit. */
+void wide_product_f32(int64_t rows, int64_t cols, int64_t inner, float a, const float *A, int64_t row_step, int64_t inner_step,
+                      const float *B, int64_t ldb, float b, float *C, int64_t ldc);
+void wide_product_f64(int64_t rows, int64_t cols, int64_t inner, double a, const double *A, int64_t row_step, int64_t inner_step,
+                      const double *B, int64_t ldb, double b, double *C, int64_t ldc);
+
+#endif
