@@ -42,8 +42,8 @@ typedef struct pd_block {
     bool diagnose;
 } pd_block;
 
-/** Make net->space for batches of `samples`, or keep it where it fits. */
-/** plain: for primitives, whatever the backend offers: a diagnosis looks into every layer. */
+/** Make net->space for batches of `samples` within net->memory, or keep it where it fits. plain: for primitives, whatever the backend
+ *  offers, and without a budget: a diagnosis looks into every layer. @errors CONFIG where the budget is too small */
 pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain);
 void pd_lanes_free(pd_network *net);
 

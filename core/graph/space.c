@@ -6,6 +6,7 @@
  * about sqrt(K) layers a tape of about 2 sqrt(K) layers in place of K (Griewank and Walther 2000, doi:10.1145/347837.347846, go on to
  * windows in windows). */
 #include "graph/implicit.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,15 @@ static void lane_free(const pd_network *net, pd_lane_space *space)
     pd_implicit_free(net, space);
 }
 
+static void unroll_free(pd_network *net)
+{
+    if (net->unroll)
+        net->unroller->destroy(net->unroll);
+    net->unroll = NULL;
+    free(net->unroll_step);
+    net->unroll_step = NULL;
+}
+
 void pd_lanes_free(pd_network *net)
 {
     for (int64_t i = 0; net->space && i < net->lanes; i++)
@@ -119,11 +129,7 @@ void pd_lanes_free(pd_network *net)
     free(net->space);
     net->space = NULL;
     net->lanes = net->rows = 0;
-    if (net->unroll)
-        net->unroller->destroy(net->unroll);
-    net->unroll = NULL;
-    free(net->unroll_step);
-    net->unroll_step = NULL;
+    unroll_free(net);
 }
 
 static pudle_status take(const pd_network *net, pudle_view *v)
@@ -179,10 +185,10 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
 }
 
 /* The backend's own encoder, where it has one for this network. */
-static pudle_status unroll_make(pd_network *net, bool plain)
+static pudle_status unroll_make(pd_network *net)
 {
     net->unroller = net->be->get_ext ? net->be->get_ext(net->exec, PUDLE_UNROLL) : NULL;
-    if (plain || !net->unroller || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows) /* it knows a tied D z alone */
+    if (net->plain || !net->unroller || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows) /* it knows a tied D z alone */
         return PUDLE_OK;
     net->unroll_step = pd_alloc((size_t)net->layers, sizeof *net->unroll_step);
     if (!net->unroll_step)
@@ -209,6 +215,12 @@ static double bytes_with(const pd_network *net, int64_t rows, int64_t window)
     return (double)net->lanes * lane_bytes(net, &trial, rows);
 }
 
+/* The budget of these workspaces; a diagnosis, which keeps every layer, has none. */
+static double limit_of(const pd_network *net)
+{
+    return net->memory && !net->plain ? (double)net->memory : INFINITY;
+}
+
 /* The most layers on the tape for which blocks of `rows` stay within the budget, and what they take; 0: not even then, and the least. */
 static int64_t fitting_window(const pd_network *net, int64_t rows, double *bytes)
 {
@@ -219,7 +231,7 @@ static int64_t fitting_window(const pd_network *net, int64_t rows, double *bytes
         if (windows > 1 && window == (K + windows - 2) / (windows - 1))
             continue; /* the same once more */
         *bytes = bytes_with(net, rows, window);
-        if (*bytes <= (double)net->memory)
+        if (*bytes <= limit_of(net))
             return window;
         least = least > 0 && least < *bytes ? least : *bytes;
     }
@@ -227,25 +239,25 @@ static int64_t fitting_window(const pd_network *net, int64_t rows, double *bytes
     return 0;
 }
 
-/* Fewer rows, or layers that run again, until the workspaces stay within the budget. */
+/* Fewer rows, then layers that run again, then fewer lanes, until the workspaces stay within the budget; blocks of very few rows last. */
 static pudle_status fit(pd_network *net, bool whole, int64_t *window)
 {
+    const int64_t few = whole || net->rows < FEW_ROWS ? net->rows : FEW_ROWS;
     double bytes = bytes_with(net, net->rows, net->layers);
     *window = net->layers;
-    while (net->memory && bytes > (double)net->memory) {
-        const bool cut = net->rows > 1 && !whole;
-        if (cut && net->rows > FEW_ROWS) {
-            net->rows = (net->rows + 1) / 2;
+    while (bytes > limit_of(net)) {
+        if (net->rows > few) {
+            net->rows = net->rows / 2 > few ? (net->rows + 1) / 2 : few;
             bytes = bytes_with(net, net->rows, net->layers);
             continue;
         }
         *window = fitting_window(net, net->rows, &bytes);
         if (*window)
             break;
-        if (cut)
+        if (net->lanes > 1)
+            net->lanes = (net->lanes + 1) / 2;
+        else if (net->rows > 1 && !whole)
             net->rows = (net->rows + 1) / 2;
-        else if (net->lanes > 1)
-            net->lanes = 1;
         else
             return pd_fail(net->ctx, PUDLE_ERR_CONFIG, "train.memory: a network of %lld layers needs at least %.0f bytes for one block of %lld sample%s; write  "
                            "memory = \"%.0fK\";", (long long)net->layers, bytes, (long long)net->rows, net->rows == 1 ? "" : "s", bytes / 1024 + 1);
@@ -257,7 +269,7 @@ static pudle_status fit(pd_network *net, bool whole, int64_t *window)
 pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain)
 {
     const bool whole = (net->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED) != 0;
-    const pudle_work work = { sizeof work, net->dtype, samples, net->map.features, net->map.code, net->layers, whole, 0, net->memory };
+    const pudle_work work = { sizeof work, net->dtype, samples, net->map.features, net->map.code, net->layers, whole, 0, plain ? 0 : net->memory };
     int64_t rows = 0, lanes = 0, window = 0;
     pudle_status s = net->be->plan(net->exec, &work, &rows, &lanes);
     if (s)
@@ -271,9 +283,13 @@ pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain)
     net->planned_rows = net->rows = rows;
     net->planned_lanes = net->lanes = lanes;
     net->plain = plain;
-    s = unroll_make(net, plain);
+    s = unroll_make(net);
     if (!s)
         s = fit(net, whole, &window);
+    if (!s && net->unroll && (net->rows != rows || net->lanes != lanes)) { /* it was made for others */
+        unroll_free(net);
+        s = unroll_make(net);
+    }
     if (!s && !(net->space = pd_alloc((size_t)net->lanes, sizeof *net->space)))
         s = pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld lanes", (long long)net->lanes);
     for (int64_t i = 0; i < net->lanes && !s; i++) {

@@ -102,6 +102,8 @@ static pudle_status begin(bench *b)
     if (!b->order)
         s = pd_fail(b->ctx, PUDLE_ERR_NOMEM, "out of memory for the order of %lld samples", (long long)b->samples);
     if (!s)
+        s = pd_memory_plan(&b->problem);
+    if (!s)
         s = pd_optimizer_init(&b->problem);
     return s ? s : pd_problem_initialise(&b->problem);
 }

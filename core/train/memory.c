@@ -4,10 +4,11 @@
 #include <inttypes.h>
 #include <sys/resource.h>
 
-static const double MIB = 1048576.0;
+static const double MIB = 1048576.0, KIB = 1024.0;
 
 pudle_status pd_memory_plan(pd_problem *pb)
 {
+    pb->net.memory = pb->settings->memory;
     return pd_lanes_prepare(&pb->net, pd_batch_size(pb->settings, pb->train.samples), false);
 }
 
@@ -22,7 +23,8 @@ void pd_memory_describe(const pd_problem *pb, char *text, size_t size)
         snprintf(tape, sizeof tape, "%" PRId64 " layers in %" PRId64 " windows, all but the last computed twice", net->depth, space->windows);
     else if (net->depth)
         snprintf(tape, sizeof tape, "%" PRId64 " layers on the tape", net->depth);
-    snprintf(text, size, "%.1f MiB for %" PRId64 " lane%s of %" PRId64 " sample%s, %s", net->workspace_bytes / MIB, net->lanes, net->lanes == 1 ? "" : "s",
+    const bool large = net->workspace_bytes >= MIB;
+    snprintf(text, size, "%.1f %s for %" PRId64 " lane%s of %" PRId64 " sample%s, %s", net->workspace_bytes / (large ? MIB : KIB), large ? "MiB" : "KiB", net->lanes, net->lanes == 1 ? "" : "s",
              net->rows, net->rows == 1 ? "" : "s", tape);
 }
 

@@ -4,7 +4,7 @@
 
 #include "train/problem.h"
 
-/** Make the workspaces for batches of training now, so that a budget that cannot be kept is refused before anything runs.
+/** Put train.memory in force and make the workspaces for batches of training, so that a budget that cannot be kept is refused before anything runs.
  *  @errors CONFIG, NOMEM */
 pudle_status pd_memory_plan(pd_problem *problem);
 

@@ -150,9 +150,9 @@ static void warn_memory(run *r)
     if (r->beyond || most <= 0 || held <= most)
         return;
     r->beyond = true;
-    pd_log(r->ctx, PUDLE_LOG_WARNING, "update %" PRId64 ": the network holds %.1f MiB, more than train.memory = \"%s\": the codes are not as sparse as the "
-           "encoder of the backend '%s' expects; smaller batches or more memory help (said once)", r->at.update, held / 1048576,
-           r->settings->train.memory, r->problem.backend.desc->name);
+    pd_log(r->ctx, PUDLE_LOG_WARNING, "update %" PRId64 ": the network holds %.1f MiB, more than train.memory = \"%s\": the encoder that the backend '%s' has of its "
+           "own knows no firm limit. One operation after the other keeps to it (for the backend 'cpu': backend.unroll = \"none\"; said once)",
+           r->at.update, held / 1048576, r->settings->train.memory, r->problem.backend.desc->name);
 }
 
 static pudle_status update(run *r)

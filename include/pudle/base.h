@@ -26,7 +26,7 @@
 
 #define PUDLE_MAGIC 0x4c445550u /* "PUDL" in memory on a little-endian machine */
 #define PUDLE_ABI_MAJOR 1
-#define PUDLE_ABI_MINOR 1 /* 1: source of elementwise operators, mean of a loss */
+#define PUDLE_ABI_MINOR 1 /* 1: source of elementwise operators, mean of a loss, memory of a backend's work */
 /* The smallest host minor version this plugin needs. A plugin that uses nothing newer may define it lower before including. */
 #ifndef PUDLE_NEEDS_MINOR
 #define PUDLE_NEEDS_MINOR PUDLE_ABI_MINOR

@@ -12,6 +12,7 @@
 
 #include "graph/lane.h"
 #include "opened.h"
+#include "train/memory.h"
 
 static pd_context *ctx;
 static char config_path[] = "/tmp/pudle-memory-XXXXXX";
@@ -31,7 +32,7 @@ static const char *one_of(const char *const list[], int count)
 /* A network of everything that has a place in a workspace, without its budget. */
 static void random_config(char *text, size_t size, int64_t *samples)
 {
-    static const char *const backends[] = { "name = \"ref\";", "name = \"cpu\"; unroll = \"none\";" };
+    static const char *const backends[] = { "name = \"ref\";", "name = \"cpu\"; unroll = \"none\";", "name = \"cpu\";" };
     static const char *const gradients[] = { "gradient = \"ae\";", "gradient = \"ae\";", "gradient = \"truncated\"; truncate = 7;", "gradient = \"noodl\";",
                                              "gradient = \"dec\";", "gradient = \"implicit\";" };
     static const char *const encoders[] = { "encoder = \"tied\";", "encoder = \"tied\";", "encoder = \"analysis\";", "encoder = \"untied\"; encoder_layers = true;" };
@@ -61,7 +62,7 @@ static pudle_status open_with(const char *text, int64_t memory, opened *o)
     if (pd_settings_load(ctx, config_path, overrides, memory > 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) ||
         pd_problem_initialise(&o->pb))
         fail_msg("%s\n%s", pd_error(ctx), text);
-    return pd_lanes_prepare(&o->pb.net, o->pb.train.samples, false);
+    return pd_memory_plan(&o->pb);
 }
 
 typedef struct outcome { double *code, *gradient[PD_MAX_PARAMETERS], loss, bytes; int64_t codes, count[PD_MAX_PARAMETERS], rows, lanes, windows; int parameters; } outcome;
@@ -219,6 +220,25 @@ static void many_layers_in_the_memory_of_few(void **state)
     outcome_free(&within);
 }
 
+/* A diagnosis keeps every layer, whatever the budget was. */
+static void a_divergence_is_named_within_any_budget(void **state)
+{
+    (void)state;
+    static const char text[] = "precision = \"f32\";\nbackend: { name = \"cpu\"; };\ndata: { name = \"synthetic\"; samples = 20; features = 10; atoms = 15; sparsity = 2; };\n"
+                               "model: { dictionary: { kind = \"dense\"; atoms = 15; init = \"random\"; }; layers = 200; step = 1e4; gradient = \"ae\"; };\n"
+                               "prox: { name = \"soft_threshold\"; lambda = 0.1; };\nloss: { name = \"least_squares\"; };\ntrain: { epochs = 1; };\n";
+    opened o;
+    pd_batch batch;
+    pd_pass pass = { .gradient = true };
+    assert_int_equal(open_with(text, 12000, &o), PUDLE_OK);
+    assert_int_equal(pd_problem_first(&o.pb, PUDLE_SPLIT_TRAIN, 0, 20, &batch), PUDLE_OK);
+    assert_int_equal(pd_network_run(&o.pb.net, &batch, &pass), PUDLE_OK);
+    assert_int_equal(pd_problem_check_finite(&o.pb, &batch, &pass, 7), PUDLE_ERR_NUMERIC);
+    assert_non_null(strstr(pd_error(ctx), "layer "));
+    pd_error_clear(ctx);
+    close_problem(&o);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -245,6 +265,7 @@ int main(void)
         cmocka_unit_test(any_budget_gives_the_same),
         cmocka_unit_test(what_is_planned_is_taken),
         cmocka_unit_test(many_layers_in_the_memory_of_few),
+        cmocka_unit_test(a_divergence_is_named_within_any_budget),
     };
     return cmocka_run_group_tests_name("memory", tests, set_up, tear_down);
 }

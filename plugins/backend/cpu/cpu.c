@@ -2,6 +2,7 @@
 #include "cpu.h"
 #include "pool.h"
 #include "unroll.h"
+#include "wide.h"
 #include <math.h>
 #include <stdio.h>
 #include <pthread.h>
@@ -70,6 +71,9 @@ static pudle_status cpu_open(const pudle_host *host, const void *self, pudle_exe
         host->free(host->ctx, made);
         return host->fail(host->ctx, PUDLE_ERR_NOMEM, "out of memory for %d threads", threads);
     }
+    if (cpu_pool_threads(pool) < threads)
+        host->log(host->ctx, PUDLE_LOG_WARNING, "backend.threads: the system gives no more than %d of %d threads; results are the same", cpu_pool_threads(pool),
+                  threads);
     made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .products = p ? p->products : 0, .pool = pool, .lane = made + 1 };
     for (int i = 1; i <= threads; i++)
         made[i] = cpu_alone(&made[0]);
@@ -94,7 +98,9 @@ static void cpu_describe(pudle_exec *exec, char *text, size_t size)
     cpu_arch_describe(text, size);
     const size_t used = strlen(text);
     if (exec)
-        snprintf(text + used, size - used, "\nthreads: %d of %d processors", exec->threads, processors());
+        snprintf(text + used, size - used, "\nproducts: %s\nthreads: %d of %d processors",
+                 exec->products == PRODUCTS_AUTO && wide_here() ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS",
+                 cpu_pool_threads(exec->pool), processors());
 }
 
 static int64_t clamp(double value, int64_t low, int64_t high)
@@ -109,7 +115,8 @@ static int64_t clamp(double value, int64_t low, int64_t high)
  *   would bring all of it through the cache for its few rows.
  * - Rows of a block: as many as keep it in half of a 1 MiB second-level cache, but 32 to 256, and the lanes' shares cut into
  *   equal blocks, so that no lane ends with a stump.
- * - A wish for little memory makes blocks smaller, down to the same 32: the tapes of all lanes are to take half of it. */
+ * - A wish for little memory makes lanes fewer, until what they have beside their blocks takes half of it, and blocks smaller, down to
+ *   the same 32 (1 for images), until the tapes of all lanes take half of it. */
 static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *rows, int64_t *lanes)
 {
     const pudle_status s = host_check_work(exec, work);
@@ -134,8 +141,12 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     int64_t used = 1;
     while (!alone && used < 16 && n / (2 * used) >= least)
         used *= 2;
+    /* what a lane has beside its blocks: a gradient, and outer products in the size of a Gram matrix */
+    const bool wished = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0;
+    while (wished && !maps && used > 1 && (double)used * width * p * (p + m) > 0.5 * (double)work->memory)
+        used /= 2;
     double limit = atoms_few ? 4194304 : 16777216;
-    const double wish = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0 ? (double)work->memory / (2 * (double)used) : INFINITY;
+    const double wish = wished ? (double)work->memory / (2 * (double)used) : INFINITY;
     if (wish < limit)
         limit = wish;
     const int64_t fit = clamp(limit / tape, maps ? 1 : 32, 256), most = few < fit ? few : fit;
@@ -211,7 +222,8 @@ static const pudle_option options[] = {
     { "threads", PUDLE_INT, 0, offsetof(params, threads), "0", 0, 1024, NULL, "threads",
       "Threads to compute with; 0: as many as there are processors this process may use. Results do not depend on it." },
     { "arch", PUDLE_STRING, 0, offsetof(params, arch), "", 0, 0, NULL, NULL,
-      "Kernels of BLIS by name (skx, haswell, zen3 ...); empty: its own choice, or the best where it knows not the CPU." },
+      "Kernels of BLIS by name (skx, haswell, zen3 ...), for what BLIS multiplies (see products); empty: its own choice, or the best where it knows not "
+      "the CPU." },
     { "unroll", PUDLE_ENUM, 0, offsetof(params, unroll), "auto", 0, 0, ways, NULL,
       "How the layers of an encoder with a dense dictionary are computed together, where they are; for comparisons, the result is the same. auto: by "
       "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
@@ -262,7 +274,7 @@ static const pudle_desc desc = {
     .kind = PUDLE_KIND_BACKEND,
     .name = "cpu",
     .version = "1.0.0",
-    .summary = "Processor cores: matrix products by BLIS, a pool of threads; the same bits on any number of threads",
+    .summary = "Processor cores: matrix products by BLIS or in vectors of 512 bits, a pool of threads; the same bits on any number of threads",
     .cite = "Van Zee, van de Geijn 2015, doi:10.1145/2764454",
     .license = "MIT",
     .options = options,

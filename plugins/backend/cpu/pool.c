@@ -189,8 +189,11 @@ cpu_pool *cpu_pool_create(int threads)
         return NULL;
     *pool = (cpu_pool){ .owner = getpid() };
     bed_make(&pool->bed);
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS }; /* of the thread that does them */
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the program's, on its own thread */
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* other signals are the program's, on its own thread */
     for (int i = 0; i < wanted; i++) {
         worker *w = &pool->worker[i];
         *w = (worker){ .pool = pool, .number = i + 1 };
@@ -205,17 +208,23 @@ cpu_pool *cpu_pool_create(int threads)
     return pool;
 }
 
+int cpu_pool_threads(const cpu_pool *pool)
+{
+    return pool->workers + 1;
+}
+
 void cpu_pool_destroy(cpu_pool *pool)
 {
     if (!pool)
         return;
     pool->end = true;
-    for (int i = 0; i < pool->workers && getpid() == pool->owner; i++) {
+    for (int i = 0; i < pool->workers && getpid() == pool->owner; i++) { /* a child has no threads, and leaves their locks alone */
         worker *w = &pool->worker[i];
         give(w);
         pthread_join(w->id, NULL);
         bed_free(&w->bed);
     }
-    bed_free(&pool->bed);
+    if (getpid() == pool->owner)
+        bed_free(&pool->bed);
     free(pool);
 }

@@ -12,6 +12,7 @@ typedef void (*cpu_pool_body)(void *ctx, int64_t part, int thread);
 /** A pool of `threads` threads, the caller of cpu_pool_run among them; fewer where the system has no more to give. NULL without memory. */
 cpu_pool *cpu_pool_create(int threads);
 void cpu_pool_destroy(cpu_pool *pool); /* NULL is legal */
+int cpu_pool_threads(const cpu_pool *pool);
 
 /** body(ctx, part, thread) for part = 0 .. parts - 1, each once, in any order, on at most `threads` threads; returns after all. From one
  *  thread at a time, and not from inside a body. */
