@@ -67,14 +67,14 @@ static const pudle_host host = { sizeof host, PUDLE_ABI_MAJOR, PUDLE_ABI_MINOR, 
 
 /* ------------------------------------------------------------------ backends */
 
-#ifndef PRODUCTS
-#define PRODUCTS 0 /* the option `products`: auto. The same tests are built again for blis */
+#ifndef VECTORS
+#define VECTORS 0 /* the option `vectors`: auto. The same tests are built again for narrow ones */
 #endif
 
 typedef struct cpu_params { /* as the option table of the module lays it out; checked on loading */
     int64_t threads;
     const char *arch;
-    int32_t unroll, products;
+    int32_t unroll, vectors;
 } cpu_params;
 
 typedef struct backend {
@@ -138,7 +138,7 @@ static void open_cpu(const pudle_desc *desc)
         print_message("# %s\n", said);
     }
     for (int threads = 1; threads <= 3; threads++) {
-        const cpu_params params = { threads, "", 0, PRODUCTS };
+        const cpu_params params = { threads, "", 0, VECTORS };
         backend *b = &be[CPU1 + threads - 1];
         snprintf(b->name, sizeof b->name, "cpu/%d", threads);
         b->ops = ops;
@@ -1054,7 +1054,7 @@ static void test_memory(void **state)
         be[i].ops->free(be[i].exec, NULL);
         starve = true;
         pudle_exec *exec = NULL;
-        const cpu_params params = { 2, "", 0, PRODUCTS };
+        const cpu_params params = { 2, "", 0, VECTORS };
         assert_int_equal(be[i].ops->alloc(be[i].exec, 100, &none), PUDLE_ERR_NOMEM);
         assert_null(none);
         assert_int_equal(be[i].ops->open(&host, i == REF ? NULL : (const void *)&params, &exec), PUDLE_ERR_NOMEM);

@@ -13,7 +13,7 @@
 typedef struct params {
     int64_t threads;
     const char *arch;
-    int32_t unroll, products;
+    int32_t unroll, vectors;
 } params;
 
 /* Processors this process may run on. */
@@ -74,7 +74,7 @@ static pudle_status cpu_open(const pudle_host *host, const void *self, pudle_exe
     if (cpu_pool_threads(pool) < threads)
         host->log(host->ctx, PUDLE_LOG_WARNING, "backend.threads: the system gives no more than %d of %d threads; results are the same", cpu_pool_threads(pool),
                   threads);
-    made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .products = p ? p->products : 0, .pool = pool, .lane = made + 1 };
+    made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .vectors = p ? p->vectors : 0, .pool = pool, .lane = made + 1 };
     for (int i = 1; i <= threads; i++)
         made[i] = cpu_alone(&made[0]);
     *exec = made;
@@ -99,7 +99,7 @@ static void cpu_describe(pudle_exec *exec, char *text, size_t size)
     const size_t used = strlen(text);
     if (exec)
         snprintf(text + used, size - used, "\nproducts: %s\nthreads: %d of %d processors",
-                 exec->products == PRODUCTS_AUTO && wide_here() ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS",
+                 exec->vectors == VECTORS_AUTO && wide_here() ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS",
                  cpu_pool_threads(exec->pool), processors());
 }
 
@@ -215,20 +215,21 @@ static const void *cpu_get_ext(pudle_exec *exec, const char *id)
     return id && !strcmp(id, PUDLE_UNROLL) ? &cpu_unroll_ops : NULL;
 }
 
-static const char products[] = "auto|blis"; /* enum cpu_products */
+static const char widths[] = "auto|narrow"; /* enum cpu_vectors */
 static const char ways[] = "auto|tiles|rows|none"; /* enum unroll_way */
 
 static const pudle_option options[] = {
     { "threads", PUDLE_INT, 0, offsetof(params, threads), "0", 0, 1024, NULL, "threads",
       "Threads to compute with; 0: as many as there are processors this process may use. Results do not depend on it." },
     { "arch", PUDLE_STRING, 0, offsetof(params, arch), "", 0, 0, NULL, NULL,
-      "Kernels of BLIS by name (skx, haswell, zen3 ...), for what BLIS multiplies (see products); empty: its own choice, or the best where it knows not "
+      "Kernels of BLIS by name (skx, haswell, zen3 ...), for what BLIS multiplies (see vectors); empty: its own choice, or the best where it knows not "
       "the CPU." },
     { "unroll", PUDLE_ENUM, 0, offsetof(params, unroll), "auto", 0, 0, ways, NULL,
       "How the layers of an encoder with a dense dictionary are computed together, where they are; for comparisons, the result is the same. auto: by "
       "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
-    { "products", PUDLE_ENUM, 0, offsetof(params, products), "auto", 0, 0, products, NULL,
-      "Who multiplies matrices; for comparisons. auto: pudle's own kernels where the processor has vectors of 512 bits, else BLIS; blis: BLIS." },
+    { "vectors", PUDLE_ENUM, 0, offsetof(params, vectors), "auto", 0, 0, widths, NULL,
+      "For comparisons. auto: kernels in vectors of 512 bits where the processor has them, matrix products among them; narrow: as where it has not, with "
+      "matrix products by BLIS." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }
 };
 

@@ -118,7 +118,7 @@ pudle_status cpu_gemm(pudle_exec *exec, bool trans_a, bool trans_b, double a, co
                     "gemm: a size is above %ld, the most that this BLIS (32-bit integers) can address",
                     (long)INT32_MAX);
     product p = { .n = n, .trans_a = trans_a, .trans_b = trans_b, .wide = A->dtype == PUDLE_F64,
-                  .own = !trans_b && exec->products == PRODUCTS_AUTO && wide_here(), .a = a, .b = b, .A = A->data, .B = B->data, .C = C->data };
+                  .own = !trans_b && exec->vectors == VECTORS_AUTO && wide_here(), .a = a, .b = b, .A = A->data, .B = B->data, .C = C->data };
     if (!exec->lane) {
         multiply(&p, 0, 0, n.rows, n.cols);
         return PUDLE_OK;

@@ -5,6 +5,7 @@
 #include "unroll_conv.h"
 #include "unroll_gram.h"
 #include "unroll_tiles.h"
+#include "wide.h"
 
 /* What the tape of a block of tiles may take. */
 #define TILES_TAPE 67108864.0
@@ -52,6 +53,17 @@ static bool tiles_pay(const selected *u, int64_t samples)
     return gram_pays(&u->spec, samples) && (u->spec.depth == 0 || m * p * p <= 200000 * (double)samples * T);
 }
 
+static const pudle_unroll_ops *tiles_ops(const pudle_exec *exec)
+{
+#ifdef WIDE_POSSIBLE
+    if (exec->vectors == VECTORS_AUTO && wide_here())
+        return &cpu_unroll_tiles_wide_ops;
+#else
+    (void)exec;
+#endif
+    return &cpu_unroll_tiles_ops;
+}
+
 static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
 {
     void *memory = NULL;
@@ -60,7 +72,7 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
     if (s)
         return s;
     selected *u = memory;
-    *u = (selected){ exec, *spec, { conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL }, { &cpu_unroll_tiles_ops, NULL }, NULL };
+    *u = (selected){ exec, *spec, { conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL }, { tiles_ops(exec), NULL }, NULL };
     s = u->usual.ops->create(exec, spec, &u->usual.it);
     const bool usual = !s, ask = usual || s == PUDLE_ERR_UNSUPPORTED;
     if (ask && !conv && tiles_fit(exec, spec) && (usual || tiles_pay(u, spec->rows * spec->lanes))) {

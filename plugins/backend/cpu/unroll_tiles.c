@@ -21,6 +21,12 @@
 #define HAVE_MOVEMASK
 #endif
 
+/* Bytes of a vector. unroll_tiles_wide.c makes all of this once more. */
+#ifndef TILES_VECTOR
+#define TILES_VECTOR 32
+#define TILES_OPS cpu_unroll_tiles_ops
+#endif
+
 enum {
     TILE = 32,          /* rows that a call of the prox takes, and that read G together */
     TILE_PAD = 16,      /* entries behind a tile that are written and never looked at */
@@ -460,7 +466,7 @@ static size_t tiles_bytes(const pudle_unroll *u)
     return u->memory.held;
 }
 
-const pudle_unroll_ops cpu_unroll_tiles_ops = {
+const pudle_unroll_ops TILES_OPS = {
     .size = sizeof(pudle_unroll_ops),
     .create = tiles_create,
     .destroy = tiles_destroy,

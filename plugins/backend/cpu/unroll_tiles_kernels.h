@@ -1,12 +1,12 @@
-/* The arithmetic of unroll_tiles.c on the rows of a tile. Included twice, with REAL float and double.
+/* The arithmetic of unroll_tiles.c on the rows of a tile, in vectors of TILES_VECTOR bytes. Included twice, with REAL float and double.
  *
  * Rows lie p entries apart, so that operators see one array (rows, p), and p need not be whole vectors: a row is written across its
  * end into the next one, which is written later (the rows go up, and the columns of the end come first), or into the TILE_PAD entries
  * behind the tile. Rows of G and of the outer products are ld apart, whole vectors. */
 
-typedef REAL NAME(vector) __attribute__((vector_size(32)));
-typedef REAL NAME(loose) __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias)); /* anywhere */
-enum { NAME(LANES) = 32 / sizeof(REAL) };
+typedef REAL NAME(vector) __attribute__((vector_size(TILES_VECTOR)));
+typedef REAL NAME(loose) __attribute__((vector_size(TILES_VECTOR), aligned(sizeof(REAL)), may_alias)); /* anywhere */
+enum { NAME(LANES) = TILES_VECTOR / sizeof(REAL) };
 
 #define L NAME(LANES)
 #define VEC(at) (*(const NAME(vector) *)(const void *)(at))
@@ -18,27 +18,33 @@ enum { NAME(LANES) = 32 / sizeof(REAL) };
  * nearest cache and are not too narrow. */
 static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors)
 {
-    const int64_t least = (vectors + 12) / 13, near = (p * vectors * 32 + NEAR_BYTES - 1) / NEAR_BYTES;
-    return near > least && vectors >= 6 * near ? near : least;
+    const int64_t least = (vectors + 12) / 13, near = (p * vectors * TILES_VECTOR + NEAR_BYTES - 1) / NEAR_BYTES;
+    return near > least && vectors * TILES_VECTOR >= 192 * near ? near : least;
 }
 
-/* Columns [c, c + N vectors) of all rows; the sums stay in registers. */
+/* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where the processor has 32 registers: one of few
+ * vectors would wait for the multiply-add before. */
 #define PANEL(N)                                                                                       \
     case N:                                                                                            \
         for (int64_t i = 0; i < rows; i++) {                                                           \
-            NAME(vector) sum[N];                                                                       \
+            enum { SETS = TILES_VECTOR == 64 && (N) <= 7 ? 2 : 1 };                                    \
+            NAME(vector) sum[SETS][N] = { { { 0 } } };                                                 \
             const REAL *from = z + i * p;                                                              \
             const uint16_t *index = list + i * stride;                                                 \
             const int64_t found = count[i];                                                            \
             for (int k = 0; k < (N); k++)                                                              \
-                sum[k] = START(base + i * ld + c + k * L);                                             \
-            for (int64_t e = 0; e < found; e++) {                                                      \
-                const REAL *row = strip + index[e] * ((N) * L);                                        \
+                sum[0][k] = START(base + i * ld + c + k * L);                                          \
+            int64_t e = 0;                                                                             \
+            for (; e + SETS <= found; e += SETS)                                                       \
+                for (int h = 0; h < SETS; h++)                                                         \
+                    for (int k = 0; k < (N); k++)                                                      \
+                        sum[h][k] -= from[index[e + h]] * VEC(strip + index[e + h] * ((N) * L) + k * L); \
+            for (; e < found; e++)                                                                     \
                 for (int k = 0; k < (N); k++)                                                          \
-                    sum[k] -= from[index[e]] * VEC(row + k * L);                                       \
-            }                                                                                          \
+                    sum[0][k] -= from[index[e]] * VEC(strip + index[e] * ((N) * L) + k * L);           \
             for (int k = 0; k < (N); k++)                                                              \
-                LOOSE_PUT(out + i * p + c + k * L) = LOOSE(from + c + k * L) + step * sum[k];          \
+                LOOSE_PUT(out + i * p + c + k * L) =                                                   \
+                    LOOSE(from + c + k * L) + step * (SETS == 2 ? sum[0][k] + sum[SETS - 1][k] : sum[0][k]); \
         }                                                                                              \
         break
 #define PANELS                                                                          \

@@ -8,7 +8,7 @@
  * six. Nothing is packed: a strip of B, WIDE_INNER rows of 256 bytes, stays in the second-level cache while the rows of A go by. */
 #include "wide.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef WIDE_POSSIBLE
 #include <immintrin.h>
 
 enum { WIDE_ROWS = 6, WIDE_VECTORS = 4, WIDE_INNER = 256 };
@@ -23,7 +23,8 @@ enum { WIDE_ROWS = 6, WIDE_VECTORS = 4, WIDE_INNER = 256 };
 
 bool wide_here(void)
 {
-    return __builtin_cpu_supports("avx512f");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
 }
 
 #define REAL float

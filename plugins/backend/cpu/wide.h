@@ -5,7 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Does this processor have them (AVX-512 F)? */
+/* Can the compiler make them, and ask the processor? */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define WIDE_POSSIBLE
+#endif
+
+/** Does this processor have them: AVX-512 F, BW, VL and DQ? */
 bool wide_here(void);
 
 /** C (rows, cols) <- a A B + b C; b = 0 ignores old C, even NaN. Entry (i, k) of A is at A[i row_step + k inner_step]; B (inner, cols)
