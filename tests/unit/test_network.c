@@ -58,6 +58,8 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, "threads = %d; ", s->threads);
     if (s->way && !strcmp(s->backend, "cpu"))
         fprintf(f, "unroll = \"%s\"; ", s->way);
+    if (!strcmp(s->backend, "cpu") && s->seed % 3 == 0) /* where they are the only ones, the same once more */
+        fprintf(f, "vectors = \"narrow\"; ");
     fprintf(f, "};\ndata: { name = \"synthetic\"; samples = %lld; features = %lld; atoms = %lld; sparsity = %lld; seed = %lld; };\n", (long long)s->n,
             (long long)s->m, (long long)s->p, (long long)(s->p < 3 ? 1 : 3), (long long)s->seed);
     fprintf(f, "model: { dictionary: { kind = \"dense\"; atoms = %lld; %s }; layers = %lld; gradient = \"%s\";", (long long)s->p,

@@ -80,8 +80,8 @@ static void open_problem(const setup *s, opened *o)
 {
     FILE *f = fopen(config_path, "w");
     assert_non_null(f);
-    fprintf(f, "precision = \"%s\";\nbackend: { name = \"cpu\"; threads = %d; };\ndata: { name = \"npy\"; path = \"not-there.npy\"; };\n", s->precision,
-            s->threads ? s->threads : 1);
+    fprintf(f, "precision = \"%s\";\nbackend: { name = \"cpu\"; threads = %d; vectors = \"%s\"; };\ndata: { name = \"npy\"; path = \"not-there.npy\"; };\n", s->precision,
+            s->threads ? s->threads : 1, s->seed / 7 % 3 ? "auto" : "narrow");
     fprintf(f, "model: { dictionary: { kind = \"conv\"; atoms = %lld; init = \"random\"; ", (long long)s->atoms);
     if (s->dims == 1)
         fprintf(f, "size = [%lld]; stride = [%lld]; };\n", (long long)s->kernel[1], (long long)s->stride[1]);

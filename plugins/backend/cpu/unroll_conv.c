@@ -14,6 +14,7 @@
  * bits do not depend on the number of threads. */
 #include "unroll_conv.h"
 #include "unroll_parts.h"
+#include "wide.h"
 #include <stdlib.h>
 
 enum {
@@ -82,6 +83,7 @@ struct pudle_unroll {
     pudle_unroll_spec spec;
     pudle_conv conv;
     conv_shape shape;
+    bool wide;                           /* correlations in vectors of 512 bits */
     int64_t ld, positions;               /* atoms, padded; positions of a code map */
     int64_t bands, band_rows, groups;    /* bands of a sample, code rows of each; groups of samples */
     int64_t tiles;                       /* of a band */
@@ -507,7 +509,7 @@ static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec,
     pudle_unroll *u = memory;
     const pudle_prox_ops *ops = spec->prox.desc->ops;
     *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .spec = *spec, .conv = *spec->conv, .dead_along = along,
-                        .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0 };
+                        .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0, .wide = exec->vectors == VECTORS_AUTO && wide_here() };
     u->spec.conv = &u->conv;
     cut_up(u);
     s = places(u);

@@ -77,6 +77,34 @@ CONV_CLONES static void NAME(correlate)(const REAL *image, const int64_t *positi
         }
 }
 
+#ifdef WIDE_POSSIBLE
+/* The same, on a processor with vectors of 512 bits: six positions times two blocks. */
+__attribute__((target("avx512f"))) static void NAME(correlate_wide)(const REAL *image, const int64_t *position, int64_t count, const int64_t *offset,
+                                                                    int64_t taps, const REAL *filters, int64_t blocks, REAL scale, REAL *v, int64_t ld)
+{
+    typedef REAL wide __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
+    for (; blocks >= 2; blocks -= 2, filters += 2 * taps * NAME(BLOCK), v += 2 * NAME(BLOCK))
+        for (int64_t q = 0; q < count; q += 6) {
+            const REAL *at[6], *one = filters, *two = filters + taps * NAME(BLOCK);
+            wide s[6][2] = { 0 };
+            for (int i = 0; i < 6; i++)
+                at[i] = image + position[q + i];
+            for (int64_t j = 0; j < taps; j++, one += NAME(BLOCK), two += NAME(BLOCK)) {
+                const wide w = *(const wide *)(const void *)one, x = *(const wide *)(const void *)two;
+                for (int i = 0; i < 6; i++) {
+                    s[i][0] += at[i][offset[j]] * w;
+                    s[i][1] += at[i][offset[j]] * x;
+                }
+            }
+            for (int i = 0; i < 6; i++)
+                for (int k = 0; k < 2; k++)
+                    *(wide *)(void *)(v + (q + i) * ld + k * NAME(BLOCK)) = scale * s[i][k];
+        }
+    if (blocks)
+        NAME(correlate)(image, position, count, offset, taps, filters, blocks, scale, v, ld);
+}
+#endif
+
 /* Of the last vector of a filter's row, the lanes that belong to the row. */
 CONV_INLINE void NAME(last_lanes)(const conv_shape *g, NAME(bits) *mask)
 {

@@ -106,6 +106,19 @@ typedef struct NAME(tile) {
     REAL *z;
 } NAME(tile);
 
+/* v (some, ld) <- scale <w_k, the patch at position q, q + 1, ...> for all atoms k. */
+static void NAME(correlate_all)(const pudle_unroll *u, const REAL *image, int64_t q, int64_t some, REAL scale, REAL *v)
+{
+    const int64_t *position = (const int64_t *)u->position.at + q, count = up_to(some, 6), blocks = u->ld / NAME(BLOCK);
+#ifdef WIDE_POSSIBLE
+    if (u->wide) {
+        NAME(correlate_wide)(image, position, count, u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
+        return;
+    }
+#endif
+    NAME(correlate)(image, position, count, u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
+}
+
 /* The inputs of layer t at `some` positions from q on that are not surely mapped to 0: where they are, and what, from place `found`
  * of index and value on. from: the code before; it may lie where index does. Returns the next place. */
 static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const REAL *image, int64_t q, int64_t some, const NAME(tile) *from, int64_t found,
@@ -114,8 +127,7 @@ static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const REAL *image,
     const pudle_unroll *u = c->u;
     const REAL step = (REAL)u->spec.step[c->t - 1], *dead = (const REAL *)u->dead.at + (u->dead_along ? (c->t - 1) * u->ld : c->t - 1);
     REAL *v = p->tile.at;
-    NAME(correlate)(image, (const int64_t *)u->position.at + q, up_to(some, 6), u->offset.at, u->shape.taps, u->blocks.at, u->ld / NAME(BLOCK), -step,
-                    v, u->ld);
+    NAME(correlate_all)(u, image, q, some, -step, v);
     if (c->t > 1)
         NAME(add_code)(v, u->ld, from->start[some] - from->start[0], from->index + from->start[0], from->z + from->start[0]);
     for (int64_t i = 0; i < some; i++) {
@@ -380,7 +392,7 @@ static pudle_status NAME(clear_sums)(conv_call *c, conv_part *p)
 static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t count, const NAME(conv_side) *now, const NAME(conv_side) *before,
                                      REAL scale, REAL *up)
 {
-    const int64_t blocks = u->ld / NAME(BLOCK), taps = up_to(u->shape.taps, 6), *position = u->position.at;
+    const int64_t taps = up_to(u->shape.taps, 6), *position = u->position.at;
     const bool both = before->start[count] > 0;
     pudle_status s = p->dense_gradient.at ? PUDLE_OK : parts_want(&u->memory, &p->dense_gradient, u->ld * taps, sizeof(REAL));
     if (!s)
@@ -399,7 +411,7 @@ static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t coun
         NAME(correlate_back)(before->image, position + q, some, u->offset.at, taps, z, u->ld, scale, p->dense_gradient.at);
         if (!up)
             continue;
-        NAME(correlate)(before->image, position + q, up_to(some, 6), u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
+        NAME(correlate_all)(u, before->image, q, some, scale, v);
         NAME(pick)(before, q, some, gv, v, u->ld, up);
     }
     return PUDLE_OK;
