@@ -151,7 +151,7 @@ static void warn_memory(run *r)
         return;
     r->beyond = true;
     pd_log(r->ctx, PUDLE_LOG_WARNING, "update %" PRId64 ": the network holds %.1f MiB, more than train.memory = \"%s\": the encoder that the backend '%s' has of its "
-           "own knows no firm limit. One operation after the other keeps to it (for the backend 'cpu': backend.unroll = \"none\"; said once)",
+           "own knows no firm limit. One operation after the other keeps to it, where the backend has an option for that (backend.unroll = \"none\"; said once)",
            r->at.update, held / 1048576, r->settings->train.memory, r->problem.backend.desc->name);
 }
 
