@@ -60,8 +60,9 @@ SQUARE(square_f32, float, 8)
 SQUARE(square_f64, double, 4)
 #endif
 
+/* Compiled for several processors under a name of its own: clang before 15 gives clones that others call another one. */
 #define TRANSPOSE(NAME, REAL, N, square)                                                                                              \
-    UNROLL_CLONES void NAME(REAL *to, int64_t to_stride, const REAL *from, int64_t from_stride, int64_t rows, int64_t cols)           \
+    UNROLL_CLONES static void NAME##_here(REAL *to, int64_t to_stride, const REAL *from, int64_t from_stride, int64_t rows, int64_t cols) \
     {                                                                                                                                 \
         int64_t j = 0;                                                                                                                \
         for (; j + (N) <= cols; j += (N)) {                                                                                           \
@@ -75,6 +76,10 @@ SQUARE(square_f64, double, 4)
         for (; j < cols; j++)                                                                                                         \
             for (int64_t i = 0; i < rows; i++)                                                                                        \
                 to[j * to_stride + i] = from[i * from_stride + j];                                                                    \
+    }                                                                                                                                 \
+    void NAME(REAL *to, int64_t to_stride, const REAL *from, int64_t from_stride, int64_t rows, int64_t cols)                         \
+    {                                                                                                                                 \
+        NAME##_here(to, to_stride, from, from_stride, rows, cols);                                                                    \
     }
 TRANSPOSE(cpu_transpose_f32, float, 8, square_f32)
 TRANSPOSE(cpu_transpose_f64, double, 4, square_f64)
