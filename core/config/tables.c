@@ -154,8 +154,8 @@ static const pudle_option train_table[] = {
       .unit = "updates",
       .doc = "How often a row of metrics is written." },
     { .name = "memory", .type = PUDLE_STRING, AT(pd_train_params, memory), .dflt = "",
-      .doc = "Most memory for the network's workspaces while it trains, as \"512M\" or \"2G\"; empty: what is fastest. Blocks become smaller first; then layers are "
-             "computed again on the way back instead of being kept; then lanes become fewer. Dictionary, optimiser and data come on top, and "
+      .doc = "Most memory for the network's workspaces while it trains, as \"512M\" or \"2G\"; empty: what is fastest. Blocks become smaller, layers are "
+             "computed again on the way back instead of being kept, and lanes become fewer, as it takes. Dictionary, optimiser and data come on top, and "
              "so does what the tape of a backend's own encoder needs beyond what it plans for: training warns of it." },
     END
 };

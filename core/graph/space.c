@@ -289,6 +289,8 @@ pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain)
     if (!s && net->unroll && (net->rows != rows || net->lanes != lanes)) { /* it was made for others */
         unroll_free(net);
         s = unroll_make(net);
+        if (!s && !net->unroll) /* the backend leaves so small blocks to its primitives, whose tape is in the workspaces */
+            s = fit(net, whole, &window);
     }
     if (!s && !(net->space = pd_alloc((size_t)net->lanes, sizeof *net->space)))
         s = pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld lanes", (long long)net->lanes);

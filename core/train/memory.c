@@ -8,6 +8,7 @@ static const double MIB = 1048576.0, KIB = 1024.0;
 
 pudle_status pd_memory_plan(pd_problem *pb)
 {
+    pd_lanes_free(&pb->net); /* what was made without it */
     pb->net.memory = pb->settings->memory;
     return pd_lanes_prepare(&pb->net, pd_batch_size(pb->settings, pb->train.samples), false);
 }

@@ -141,9 +141,10 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     int64_t used = 1;
     while (!alone && used < 16 && n / (2 * used) >= least)
         used *= 2;
-    /* what a lane has beside its blocks: a gradient, and outer products in the size of a Gram matrix */
+    /* what an encoder of ours has for a lane beside its blocks: outer products in the size of a Gram matrix, where they can pay */
     const bool wished = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0;
-    while (wished && !maps && used > 1 && (double)used * width * p * (p + m) > 0.5 * (double)work->memory)
+    const bool gathers = exec->unroll != UNROLL_NONE && !maps && 300 * (double)n * (double)(work->layers < 30 ? work->layers : 30) >= p * p;
+    while (wished && gathers && used > 1 && (double)used * width * p * (p + m) > 0.5 * (double)work->memory)
         used /= 2;
     double limit = atoms_few ? 4194304 : 16777216;
     const double wish = wished ? (double)work->memory / (2 * (double)used) : INFINITY;
@@ -228,8 +229,8 @@ static const pudle_option options[] = {
       "How the layers of an encoder with a dense dictionary are computed together, where they are; for comparisons, the result is the same. auto: by "
       "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
     { "vectors", PUDLE_ENUM, 0, offsetof(params, vectors), "auto", 0, 0, widths, NULL,
-      "For comparisons. auto: kernels in vectors of 512 bits where the processor has them, matrix products among them; narrow: as where it has not, with "
-      "matrix products by BLIS." },
+      "For comparisons. auto: the kernels written for vectors of 512 bits where the processor has them, matrix products among them; narrow: none of "
+      "these, and all matrix products by BLIS." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }
 };
 

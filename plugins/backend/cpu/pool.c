@@ -193,7 +193,7 @@ cpu_pool *cpu_pool_create(int threads)
     sigfillset(&all);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* other signals are the program's, on its own thread */
+    pthread_sigmask(SIG_BLOCK, &all, &old); /* other signals are the program's, on its own thread */
     for (int i = 0; i < wanted; i++) {
         worker *w = &pool->worker[i];
         *w = (worker){ .pool = pool, .number = i + 1 };
