@@ -16,6 +16,7 @@
 #include "unroll.h"
 #include "unroll_gram.h"
 #include "unroll_parts.h"
+#include <unistd.h>
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define HAVE_MOVEMASK
@@ -30,7 +31,7 @@
 enum {
     TILE = 32,          /* rows that a call of the prox takes, and that read G together */
     TILE_PAD = 16,      /* entries behind a tile that are written and never looked at */
-    NEAR_BYTES = 24576, /* of the nearest cache, for a strip of G */
+    NEAR_LEAST = 24576, NEAR_ELSE = 4096, /* bytes of the nearest cache that a strip of G has where it is small; that it leaves */
     WINDOW_MOST = 128,  /* layers */
     WINDOW_VECTORS = 12 /* that a row of a window may be wide */
 };
@@ -57,6 +58,7 @@ struct pudle_unroll {
     int32_t needs;
     bool windows;         /* where the prox gives 0 its derivative is 0, and its levels are the same for all atoms */
     int64_t ld, bytes;    /* p padded; of a bit an atom */
+    int64_t near;         /* bytes that a strip of G has in the nearest cache */
     parts_buffer gram, strips; /* (p, ld); the same by strips */
     tiles_lane *lane;     /* one a thread, and one for the root */
     gram_outer *outer;    /* P, one a lane */
@@ -287,6 +289,16 @@ static void tiles_destroy(pudle_unroll *u)
     host_free(root, u);
 }
 
+static int64_t near_bytes(void)
+{
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    const long cache = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+#else
+    const long cache = 0;
+#endif
+    return cache > 40000 ? cache - NEAR_ELSE : NEAR_LEAST;
+}
+
 static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
 {
     const pudle_prox_ops *ops = spec->prox.desc->ops;
@@ -303,7 +315,7 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
         alike = alike && spec->theta[i].shape[1] == 1;
     *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .windows = alike && parts_sparse_prox(spec),
                          .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
-                         .ld = (spec->atoms + TILE_PAD - 1) / TILE_PAD * TILE_PAD, .bytes = (spec->atoms + 7) / 8 };
+                         .ld = (spec->atoms + TILE_PAD - 1) / TILE_PAD * TILE_PAD, .bytes = (spec->atoms + 7) / 8, .near = near_bytes() };
     const size_t lanes = (size_t)(exec->threads + 1) * sizeof *u->lane, outer = (size_t)spec->lanes * sizeof *u->outer;
     s = host_alloc(exec, lanes, &memory);
     if (!s) {
@@ -333,9 +345,9 @@ static pudle_status tiles_refresh(pudle_unroll *u, int64_t samples)
         u->outer[i].used = false;
     const pudle_status s = gram_matrix(u->memory.root, &u->spec.dictionary, u->ld, u->gram.at);
     if (!s && u->spec.dtype == PUDLE_F64)
-        cut_f64(u->strips.at, u->gram.at, u->spec.atoms, u->ld);
+        cut_f64(u->strips.at, u->gram.at, u->spec.atoms, u->ld, u->near);
     else if (!s)
-        cut_f32(u->strips.at, u->gram.at, u->spec.atoms, u->ld);
+        cut_f32(u->strips.at, u->gram.at, u->spec.atoms, u->ld, u->near);
     return s;
 }
 

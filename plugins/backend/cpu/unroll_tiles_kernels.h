@@ -15,10 +15,10 @@ enum { NAME(LANES) = TILES_VECTOR / sizeof(REAL) };
 #define LOOSE_PUT(at) (*(NAME(loose) *)(void *)(at))
 
 /* How many panels the columns are done in: as few as registers allow for, 13 sums; or more, where their strips of G then stay in the
- * nearest cache and are not too narrow. */
-static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors)
+ * nearest cache, of which they have `room` bytes, and are not too narrow. */
+static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
 {
-    const int64_t least = (vectors + 12) / 13, near = (p * vectors * TILES_VECTOR + NEAR_BYTES - 1) / NEAR_BYTES;
+    const int64_t least = (vectors + 12) / 13, near = (p * vectors * TILES_VECTOR + room - 1) / room;
     return near > least && vectors * TILES_VECTOR >= 192 * near ? near : least;
 }
 
@@ -48,7 +48,7 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors)
         }                                                                                              \
         break
 #define PANELS                                                                          \
-    const int64_t vectors = (p + L - 1) / L, panels = NAME(panels_of)(p, vectors);      \
+    const int64_t vectors = (p + L - 1) / L, panels = NAME(panels_of)(p, vectors, room);      \
     for (int64_t panel = panels - 1; panel >= 0; panel--) {                             \
         const int64_t first = panel * vectors / panels, c = first * L;                  \
         const REAL *strip = gram + c * p;                                               \
@@ -72,9 +72,9 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors)
     }
 
 /* G by strips of the columns that a panel takes, so that one stays in the nearest cache while the rows of a tile go by. */
-static void NAME(cut)(REAL *strips, const REAL *gram, int64_t p, int64_t ld)
+static void NAME(cut)(REAL *strips, const REAL *gram, int64_t p, int64_t ld, int64_t room)
 {
-    const int64_t vectors = (p + L - 1) / L, panels = NAME(panels_of)(p, vectors);
+    const int64_t vectors = (p + L - 1) / L, panels = NAME(panels_of)(p, vectors, room);
     for (int64_t panel = 0; panel < panels; panel++) {
         const int64_t first = panel * vectors / panels * L, width = (panel + 1) * vectors / panels * L - first;
         for (int64_t j = 0; j < p; j++)
@@ -85,7 +85,7 @@ static void NAME(cut)(REAL *strips, const REAL *gram, int64_t p, int64_t ld)
 /* A layer: out = z + step (base - G z), where `count` and `list` say for each row which entries of z are other than 0. */
 #define START(at) VEC(at)
 UNROLL_CLONES static void NAME(descend)(REAL *out, const REAL *z, const uint16_t *count, const uint16_t *list, int64_t stride, const REAL *base,
-                                        REAL step, const REAL *gram, int64_t rows, int64_t p, int64_t ld)
+                                        REAL step, const REAL *gram, int64_t rows, int64_t p, int64_t ld, int64_t room)
 {
     PANELS
 }
@@ -93,7 +93,7 @@ UNROLL_CLONES static void NAME(descend)(REAL *out, const REAL *z, const uint16_t
 /* Its adjoint: out = z - step G z. */
 #define START(at) (NAME(vector)){ 0 }
 UNROLL_CLONES static void NAME(ascend)(REAL *out, const REAL *z, const uint16_t *count, const uint16_t *list, int64_t stride, REAL step,
-                                       const REAL *gram, int64_t rows, int64_t p)
+                                       const REAL *gram, int64_t rows, int64_t p, int64_t room)
 {
     PANELS
 }

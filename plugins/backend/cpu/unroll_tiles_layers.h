@@ -14,7 +14,7 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
     memset(now.bits, 0, (size_t)(TILE * u->bytes));
     for (int64_t t = 1; t <= T && !s; t++) {
         const slot next = slot_of(u, w->l, tile, t <= end ? (end - t) % 2 : t - end);
-        NAME(descend)(next.v, now.z, count, list, stride, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld);
+        NAME(descend)(next.v, now.z, count, list, stride, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld, u->near);
         s = apply(u, w->exec, t, rows, next);
         NAME(mark)(next.bits, next.z, rows, p, u->bytes);
         list_bits(u->places, count, list, stride, next.bits, rows, u->bytes);
@@ -55,7 +55,7 @@ static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t r
             any[k] |= before.bits[k];
         NAME(mark)(bits, to, rows, p, bytes);
         list_bits(u->places, count, list, stride, bits, rows, bytes);
-        NAME(ascend)(adjoint, to, count, list, stride, step[h], u->strips.at, rows, p);
+        NAME(ascend)(adjoint, to, count, list, stride, step[h], u->strips.at, rows, p, u->near);
     }
     list_bits(u->places, count, list, stride, any, rows, bytes);
     /* first by themselves: thousands of terms one after the other would lose digits in single precision */

@@ -1,4 +1,5 @@
 /* unroll_tiles.c once more, in vectors of 512 bits, for processors that have them: half of the loads and multiply-adds. */
+#include "unroll.h"
 #include "unroll_gram.h"
 #include "unroll_parts.h"
 #include "unroll_tiles.h"
@@ -6,6 +7,7 @@
 
 #ifdef WIDE_POSSIBLE
 #include <immintrin.h>
+#include <unistd.h>
 #undef UNROLL_CLONES
 #define UNROLL_CLONES
 #undef PUDLE_CLONES
