@@ -115,7 +115,7 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     return s;
 }
 
-static pudle_status copy_code(const block *b, const pudle_view *from, const pudle_view *to)
+static pudle_status copy_view(const block *b, const pudle_view *from, const pudle_view *to)
 {
     const pudle_cview c = pudle_const(from);
     return b->net->be->copy(b->exec, &c, to);
@@ -159,16 +159,15 @@ static pudle_status encode(const block *b, bool tape)
     for (int64_t t = 1; t <= T - K && !s; t++)
         s = layer(b, t, 0, 0, 0);
     for (int64_t w = 0; K && w < space->windows && !s; w++) {
-        if (w + 1 < space->windows) { /* this one will run again */
-            const pudle_view begin = slot(&space->begin, w, b->rows), end = slot(&space->code, space->window, b->rows);
-            s = copy_code(b, &z0, &begin);
-            if (!s)
-                s = run_window(b, w);
-            if (!s)
-                s = copy_code(b, &end, &z0);
-        } else {
-            s = run_window(b, w);
+        const pudle_view last = slot(&space->code, space->window, b->rows);
+        if (w > 0)
+            s = copy_view(b, &last, &z0);
+        if (!s && w + 1 < space->windows) { /* this one will run again */
+            const pudle_view begin = slot(&space->begin, w, b->rows);
+            s = copy_view(b, &z0, &begin);
         }
+        if (!s)
+            s = run_window(b, w);
     }
     return s;
 }
@@ -275,7 +274,7 @@ static pudle_status backpropagate(const block *b)
     pudle_status s = window_back(b, space->windows - 1);
     for (int64_t w = space->windows - 2; w >= 0 && !s; w--) {
         const pudle_view begin = slot(&space->begin, w, b->rows), z0 = slot(&space->code, 0, b->rows);
-        s = copy_code(b, &begin, &z0);
+        s = copy_view(b, &begin, &z0);
         if (!s)
             s = run_window(b, w);
         if (!s)
@@ -376,8 +375,7 @@ static pudle_status copy_out(const block *b, const pudle_view *from, const pudle
     if (!all->data)
         return PUDLE_OK;
     const pudle_view to = pd_rows(all, first, b->rows);
-    const pudle_cview c = pudle_const(from);
-    return b->net->be->copy(b->exec, &c, &to);
+    return copy_view(b, from, &to);
 }
 
 /* The residual and what follows from it. The oracle takes both from the true code: (D z* - x) z*'. */

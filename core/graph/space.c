@@ -283,14 +283,14 @@ pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain)
     net->planned_rows = net->rows = rows;
     net->planned_lanes = net->lanes = lanes;
     net->plain = plain;
-    s = unroll_make(net);
-    if (!s)
-        s = fit(net, whole, &window);
-    if (!s && net->unroll && (net->rows != rows || net->lanes != lanes)) { /* it was made for others */
+    for (bool cut = true; cut && !s;) { /* an encoder is made for the plan; one that is cut may go without, with its tape in the workspaces */
         unroll_free(net);
+        rows = net->rows;
+        lanes = net->lanes;
         s = unroll_make(net);
-        if (!s && !net->unroll) /* the backend leaves so small blocks to its primitives, whose tape is in the workspaces */
+        if (!s)
             s = fit(net, whole, &window);
+        cut = net->unroll && (net->rows != rows || net->lanes != lanes);
     }
     if (!s && !(net->space = pd_alloc((size_t)net->lanes, sizeof *net->space)))
         s = pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld lanes", (long long)net->lanes);

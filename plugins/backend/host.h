@@ -10,7 +10,7 @@ struct pudle_exec {
     const pudle_host *host;
     int threads;      /* that a call on it may use; 1 in a lane */
     int unroll;       /* of the root: what an option of the backend says of it */
-    int vectors;      /* which kernels it is to use; the same in its lanes */
+    bool wide;        /* kernels in vectors of 512 bits; the same in its lanes */
     void *pool;       /* of the root: its threads */
     pudle_exec *lane; /* `threads` of them; NULL in a lane */
     void *scratch;    /* memory kept between calls, grown when an operation needs more */

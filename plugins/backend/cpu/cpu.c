@@ -2,6 +2,7 @@
 #include "cpu.h"
 #include "pool.h"
 #include "unroll.h"
+#include "unroll_gram.h"
 #include "wide.h"
 #include <math.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
+
+enum vectors { VECTORS_AUTO, VECTORS_NARROW };
 
 typedef struct params {
     int64_t threads;
@@ -39,11 +42,6 @@ static void call_part(void *ctx, int64_t part, int thread)
 
 void cpu_parts(const pudle_exec *exec, int64_t parts, cpu_body body, void *ctx)
 {
-    if (exec->threads == 1 || parts <= 1) {
-        for (int64_t i = 0; i < parts; i++)
-            body(ctx, i);
-        return;
-    }
     parts_call call = { body, ctx };
     cpu_pool_run(exec->pool, exec->threads, parts, call_part, &call);
 }
@@ -74,7 +72,7 @@ static pudle_status cpu_open(const pudle_host *host, const void *self, pudle_exe
     if (cpu_pool_threads(pool) < threads)
         host->log(host->ctx, PUDLE_LOG_WARNING, "backend.threads: the system gives no more than %d of %d threads; results are the same", cpu_pool_threads(pool),
                   threads);
-    made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .vectors = p ? p->vectors : 0, .pool = pool, .lane = made + 1 };
+    made[0] = (pudle_exec){ .host = host, .threads = threads, .unroll = p ? p->unroll : 0, .wide = (!p || p->vectors == VECTORS_AUTO) && wide_here(), .pool = pool, .lane = made + 1 };
     for (int i = 1; i <= threads; i++)
         made[i] = cpu_alone(&made[0]);
     *exec = made;
@@ -99,7 +97,7 @@ static void cpu_describe(pudle_exec *exec, char *text, size_t size)
     const size_t used = strlen(text);
     if (exec)
         snprintf(text + used, size - used, "\nproducts: %s\nthreads: %d of %d processors",
-                 exec->vectors == VECTORS_AUTO && wide_here() ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS",
+                 exec->wide ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS",
                  cpu_pool_threads(exec->pool), processors());
 }
 
@@ -143,7 +141,7 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
         used *= 2;
     /* what an encoder of ours has for a lane beside its blocks: outer products in the size of a Gram matrix, where they can pay */
     const bool wished = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0;
-    const bool gathers = exec->unroll != UNROLL_NONE && !maps && 300 * (double)n * (double)(work->layers < 30 ? work->layers : 30) >= p * p;
+    const bool gathers = exec->unroll != UNROLL_NONE && !maps && gram_gradient_enough(work->code, work->layers, n);
     while (wished && gathers && used > 1 && (double)used * width * p * (p + m) > 0.5 * (double)work->memory)
         used /= 2;
     double limit = atoms_few ? 4194304 : 16777216;
@@ -201,12 +199,11 @@ static pudle_status cpu_run(pudle_exec *exec, int64_t lanes, pudle_lane_fn fn, v
         return FAIL(exec, PUDLE_ERR_ARG, "run: %lld lanes; the number must be >= 0 and the function given",
                     (long long)lanes);
     lanes_call call = { .exec = exec, .fn = fn, .ctx = ctx, .lock = PTHREAD_MUTEX_INITIALIZER };
-    if (exec->lane && exec->threads > 1 && lanes > 1) {
+    if (exec->lane && lanes > 1)
         cpu_pool_run(exec->pool, exec->threads, lanes, call_lane, &call);
-    } else {
+    else
         for (int64_t i = 0; i < lanes; i++) /* one lane alone has all threads */
-            run_lane(&call, exec->lane && lanes > 1 ? exec->lane : exec, i);
-    }
+            run_lane(&call, exec, i);
     return call.status;
 }
 
@@ -216,7 +213,7 @@ static const void *cpu_get_ext(pudle_exec *exec, const char *id)
     return id && !strcmp(id, PUDLE_UNROLL) ? &cpu_unroll_ops : NULL;
 }
 
-static const char widths[] = "auto|narrow"; /* enum cpu_vectors */
+static const char widths[] = "auto|narrow"; /* enum vectors */
 static const char ways[] = "auto|tiles|rows|none"; /* enum unroll_way */
 
 static const pudle_option options[] = {

@@ -17,13 +17,10 @@ void cpu_parts(const pudle_exec *exec, int64_t parts, cpu_body body, void *ctx);
  *  costs microseconds, and milliseconds where something else keeps their processors busy. */
 void cpu_share(const pudle_exec *exec, int64_t parts, double work, cpu_body body, void *ctx);
 
-/* What the backend's option `vectors` says. */
-enum cpu_vectors { VECTORS_AUTO, VECTORS_NARROW };
-
 /** An exec like this one, for one part of a region: one thread, and no memory of its own. */
 static inline pudle_exec cpu_alone(const pudle_exec *exec)
 {
-    return (pudle_exec){ .host = exec->host, .threads = 1, .vectors = exec->vectors };
+    return (pudle_exec){ .host = exec->host, .threads = 1, .wide = exec->wide };
 }
 
 pudle_status cpu_gemm(pudle_exec *exec, bool trans_a, bool trans_b, double a, const pudle_cview *A, const pudle_cview *B,

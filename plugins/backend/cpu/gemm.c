@@ -10,7 +10,7 @@ enum { TILE_ROWS = 256, TILE_COLS = 512 };
 
 typedef struct product {
     host_gemm n;
-    bool trans_a, trans_b, wide;
+    bool trans_a, trans_b, f64;
     bool own; /* by wide.c */
     double a, b;
     const char *A, *B;
@@ -32,7 +32,7 @@ static void multiply_range(const product *p, int64_t row, int64_t col, int64_t r
     bli_rntm_set_num_threads(1, &alone);
     if (!thin)
         bli_rntm_disable_l3_sup(&alone);
-    if (p->wide) {
+    if (p->f64) {
         double da = p->a, db = b;
         bli_dgemm_ex(ta, tb, rows, cols, inner, &da, (double *)(uintptr_t)p->A + skip_a, n->lda, 1,
                      (double *)(uintptr_t)p->B + skip_b, n->ldb, 1, &db, (double *)(void *)p->C + skip_c, n->ldc, 1, NULL,
@@ -52,7 +52,7 @@ static void multiply_by_blis(const product *p, int64_t row, int64_t col, int64_t
 {
     const int64_t inner = p->n.inner, rest = inner % 8;
     const bool lone = (p->trans_b && rows % 3 == 1) || cols == 1; /* one column: BLIS takes the product transposed */
-    if (p->wide || !lone || rest == 0) {
+    if (p->f64 || !lone || rest == 0) {
         multiply_range(p, row, col, rows, cols, 0, inner, p->b, true);
         return;
     }
@@ -69,7 +69,7 @@ static void multiply(const product *p, int64_t row, int64_t col, int64_t rows, i
         return;
     }
     const int64_t row_step = p->trans_a ? 1 : n->lda, inner_step = p->trans_a ? n->lda : 1, to = row * n->ldc + col;
-    if (p->wide)
+    if (p->f64)
         wide_product_f64(rows, cols, n->inner, p->a, (const double *)(const void *)p->A + row * row_step, row_step, inner_step,
                          (const double *)(const void *)p->B + col, n->ldb, p->b, (double *)(void *)p->C + to, n->ldc);
     else
@@ -117,8 +117,8 @@ pudle_status cpu_gemm(pudle_exec *exec, bool trans_a, bool trans_b, double a, co
         return FAIL(exec, PUDLE_ERR_UNSUPPORTED,
                     "gemm: a size is above %ld, the most that this BLIS (32-bit integers) can address",
                     (long)INT32_MAX);
-    product p = { .n = n, .trans_a = trans_a, .trans_b = trans_b, .wide = A->dtype == PUDLE_F64,
-                  .own = !trans_b && exec->vectors == VECTORS_AUTO && wide_here(), .a = a, .b = b, .A = A->data, .B = B->data, .C = C->data };
+    product p = { .n = n, .trans_a = trans_a, .trans_b = trans_b, .f64 = A->dtype == PUDLE_F64,
+                  .own = !trans_b && exec->wide, .a = a, .b = b, .A = A->data, .B = B->data, .C = C->data };
     if (!exec->lane) {
         multiply(&p, 0, 0, n.rows, n.cols);
         return PUDLE_OK;

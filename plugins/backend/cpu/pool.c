@@ -145,8 +145,8 @@ static void give(worker *w)
 
 void cpu_pool_run(cpu_pool *pool, int threads, int64_t parts, cpu_pool_body body, void *ctx)
 {
-    int others = parts < threads ? (int)parts - 1 : threads - 1;
-    if (others > pool->workers)
+    int others = !pool ? 0 : parts < threads ? (int)parts - 1 : threads - 1;
+    if (pool && others > pool->workers)
         others = pool->workers;
     if (others < 1 || getpid() != pool->owner) {
         for (int64_t i = 0; i < parts; i++)

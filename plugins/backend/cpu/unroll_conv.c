@@ -509,7 +509,7 @@ static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec,
     pudle_unroll *u = memory;
     const pudle_prox_ops *ops = spec->prox.desc->ops;
     *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .spec = *spec, .conv = *spec->conv, .dead_along = along,
-                        .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0, .wide = exec->vectors == VECTORS_AUTO && wide_here() };
+                        .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0, .wide = exec->wide };
     u->spec.conv = &u->conv;
     cut_up(u);
     s = places(u);

@@ -56,7 +56,7 @@ static bool tiles_pay(const selected *u, int64_t samples)
 static const pudle_unroll_ops *tiles_ops(const pudle_exec *exec)
 {
 #ifdef WIDE_POSSIBLE
-    if (exec->vectors == VECTORS_AUTO && wide_here())
+    if (exec->wide)
         return &cpu_unroll_tiles_wide_ops;
 #else
     (void)exec;
