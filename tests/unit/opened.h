@@ -3,9 +3,42 @@
 #define TESTS_OPENED_H
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "train/dictionary.h"
 #include "train/problem.h"
+
+static pd_context *ctx;
+static pudle_random random_state;
+
+static int64_t between(int64_t low, int64_t high)
+{
+    return low + (int64_t)pudle_random_below(&random_state, (uint64_t)(high - low + 1));
+}
+
+/* The context, fresh random numbers, and a file at each of the paths, which mkstemp changes; not 0: failed. */
+static int begin_tests(char *const paths[], int count)
+{
+    const char *given = getenv("PUDLE_TEST_SEED");
+    const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u;
+    print_message("# seed %llu (set PUDLE_TEST_SEED to repeat)\n", (unsigned long long)seed);
+    random_state = pudle_random_at(seed, 1, 0, 0);
+    ctx = pd_context_create();
+    for (int i = 0; i < count; i++) {
+        const int fd = mkstemp(paths[i]);
+        if (fd < 0 || close(fd))
+            return 1;
+    }
+    return !ctx;
+}
+
+static int end_tests(char *const paths[], int count)
+{
+    for (int i = 0; i < count; i++)
+        unlink(paths[i]);
+    pd_context_destroy(ctx);
+    return 0;
+}
 
 typedef struct opened { pd_settings *settings; pd_problem pb; } opened;
 

@@ -16,14 +16,7 @@
 #include "graph/lane.h"
 #include "opened.h"
 
-static pd_context *ctx;
 static char config_path[] = "/tmp/pudle-implicit-XXXXXX", targets_path[] = "/tmp/pudle-implicit-y-XXXXXX", inputs_path[] = "/tmp/pudle-implicit-x-XXXXXX";
-static pudle_random random_state;
-
-static int64_t between(int64_t low, int64_t high)
-{
-    return low + (int64_t)pudle_random_below(&random_state, (uint64_t)(high - low + 1));
-}
 
 static bool backend_found(const char *name)
 {
@@ -641,28 +634,13 @@ static void divergence_is_told_apart(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *given = getenv("PUDLE_TEST_SEED");
-    char *const paths[] = { config_path, targets_path, inputs_path };
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u;
-    print_message("# seed %llu (set PUDLE_TEST_SEED to repeat)\n", (unsigned long long)seed);
-    random_state = pudle_random_at(seed, 1, 0, 0);
-    ctx = pd_context_create();
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        const int fd = mkstemp(paths[i]);
-        if (fd < 0 || close(fd))
-            return 1;
-    }
-    return !ctx || !backend_found("ref"); /* without a backend nothing would be tested */
+    return begin_tests((char *const[]){ config_path, targets_path, inputs_path }, 3) || !backend_found("ref"); /* without a backend nothing would be tested */
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    unlink(config_path);
-    unlink(targets_path);
-    unlink(inputs_path);
-    pd_context_destroy(ctx);
-    return 0;
+    return end_tests((char *const[]){ config_path, targets_path, inputs_path }, 3);
 }
 
 int main(void)

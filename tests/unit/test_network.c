@@ -15,15 +15,8 @@
 #include "graph/lane.h"
 #include "opened.h"
 
-static pd_context *ctx;
 static char config_path[] = "/tmp/pudle-network-XXXXXX";
-static pudle_random random_state;
 static const char *other = "cpu"; /* the backend compared with the reference; PUDLE_TEST_BACKEND names another */
-
-static int64_t between(int64_t low, int64_t high)
-{
-    return low + (int64_t)pudle_random_below(&random_state, (uint64_t)(high - low + 1));
-}
 
 static bool backend_found(const char *name)
 {
@@ -883,23 +876,16 @@ static void divergence_names_the_layer(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *given = getenv("PUDLE_TEST_SEED"), *named = getenv("PUDLE_TEST_BACKEND");
+    const char *named = getenv("PUDLE_TEST_BACKEND");
     if (named)
         other = named;
-    const int fd = mkstemp(config_path);
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u;
-    print_message("# seed %llu (set PUDLE_TEST_SEED to repeat)\n", (unsigned long long)seed);
-    random_state = pudle_random_at(seed, 1, 0, 0);
-    ctx = pd_context_create();
-    return fd < 0 || close(fd) || !ctx || !backend_found("ref"); /* without a backend nothing would be tested */
+    return begin_tests((char *const[]){ config_path }, 1) || !backend_found("ref"); /* without a backend nothing would be tested */
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    unlink(config_path);
-    pd_context_destroy(ctx);
-    return 0;
+    return end_tests((char *const[]){ config_path }, 1);
 }
 
 int main(void)

@@ -16,14 +16,7 @@
 #include "graph/lane.h"
 #include "opened.h"
 
-static pd_context *ctx;
 static char config_path[] = "/tmp/pudle-unroll-conv-XXXXXX";
-static pudle_random random_state;
-
-static int64_t between(int64_t low, int64_t high)
-{
-    return low + (int64_t)pudle_random_below(&random_state, (uint64_t)(high - low + 1));
-}
 
 static double uniform(void)
 {
@@ -361,21 +354,13 @@ static void leaves_others_alone(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *given = getenv("PUDLE_TEST_SEED");
-    const int fd = mkstemp(config_path);
-    const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u;
-    print_message("# seed %llu (set PUDLE_TEST_SEED to repeat)\n", (unsigned long long)seed);
-    random_state = pudle_random_at(seed, 1, 0, 0);
-    ctx = pd_context_create();
-    return fd < 0 || close(fd) || !ctx;
+    return begin_tests((char *const[]){ config_path }, 1);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    unlink(config_path);
-    pd_context_destroy(ctx);
-    return 0;
+    return end_tests((char *const[]){ config_path }, 1);
 }
 
 int main(void)
