@@ -1,5 +1,6 @@
 /* The implicit gradient of a block: one layer more, the solution u, two outer products, and what learned levels get. */
 #include "graph/implicit.h"
+#include "graph/small_systems.h"
 #include <stdlib.h>
 
 static pudle_cview theta_of_last(const pd_network *net, int i)
@@ -158,37 +159,54 @@ static pudle_status take(const pd_network *net, pudle_view *v, int64_t rows, int
     return s;
 }
 
-static pudle_status host_make(const pd_network *net, pd_implicit_space *w, int64_t rows)
+/* What a lane holds on the host for blocks of `rows` samples. */
+typedef struct host_array { void **at; int64_t count; size_t width; } host_array;
+enum { HOST_ARRAYS = 8 };
+
+static int host_arrays(const pd_network *net, pd_implicit_space *w, int64_t rows, host_array list[HOST_ARRAYS])
 {
-    const size_t width = pudle_dtype_size(net->dtype), p = (size_t)net->map.code, m = (size_t)net->map.features, n = (size_t)rows;
-    w->left_out = pd_alloc(n, sizeof *w->left_out);
+    const size_t width = pudle_dtype_size(net->dtype);
+    const int64_t p = net->map.code, m = net->map.features;
+    int n = 0;
+    list[n++] = (host_array){ (void **)&w->left_out, rows, sizeof *w->left_out };
     if (!pd_implicit_direct(net)) {
-        w->row = pd_alloc(n, 4 * sizeof *w->row);
-        return w->left_out && w->row ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
+        list[n++] = (host_array){ (void **)&w->row, 4 * rows, sizeof *w->row };
+        return n;
     }
-    w->host_code[0] = pd_alloc(n * p, width);
-    w->host_code[1] = pd_alloc(n * p, width);
-    w->host_data = pd_alloc(n * m, width);
-    w->support = pd_alloc(p, sizeof *w->support);
-    if (!w->left_out || !w->host_code[0] || !w->host_code[1] || !w->host_data || !w->support)
-        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
-    return PUDLE_OK;
+    list[n++] = (host_array){ &w->host_code[0], rows * p, width };
+    list[n++] = (host_array){ &w->host_code[1], rows * p, width };
+    list[n++] = (host_array){ &w->host_data, rows * m, width };
+    list[n++] = (host_array){ (void **)&w->support, PD_SIDE * (p + 1), sizeof *w->support };
+    list[n++] = (host_array){ (void **)&w->place, p + 2, sizeof *w->place };
+    list[n++] = (host_array){ (void **)&w->count, rows, sizeof *w->count };
+    list[n++] = (host_array){ (void **)&w->order, rows, sizeof *w->order };
+    return n;
+}
+
+static int codes_of(const pd_network *net)
+{
+    return pd_implicit_direct(net) ? PD_IMPLICIT_JACOBIAN + 1 : PD_IMPLICIT_CODES;
 }
 
 double pd_implicit_bytes(const pd_network *net, int64_t rows)
 {
-    const bool direct = pd_implicit_direct(net);
-    const double width = (double)pudle_dtype_size(net->dtype), p = (double)net->map.code, m = (double)net->map.features, n = (double)rows;
-    const double codes = direct ? PD_IMPLICIT_JACOBIAN + 3 : PD_IMPLICIT_CODES, data = direct ? PD_IMPLICIT_DATA + 1 : PD_IMPLICIT_DATA;
-    return width * n * (codes * p + data * m) + (direct ? (p * p + 13 * p) * sizeof(double) : 4 * n * sizeof(double));
+    pd_implicit_space none = { 0 };
+    host_array list[HOST_ARRAYS];
+    double bytes = (double)pudle_dtype_size(net->dtype) * (double)rows * ((double)(codes_of(net) * net->map.code) + (double)(PD_IMPLICIT_DATA * net->map.features));
+    for (int i = host_arrays(net, &none, rows, list) - 1; i >= 0; i--)
+        bytes += (double)list[i].count * (double)list[i].width;
+    return bytes + (pd_implicit_direct(net) ? pd_implicit_worst(net) : 0);
 }
 
 pudle_status pd_implicit_make(const pd_network *net, pd_lane_space *space, int64_t rows)
 {
-    const int codes = pd_implicit_direct(net) ? PD_IMPLICIT_JACOBIAN + 1 : PD_IMPLICIT_CODES;
     pd_implicit_space *w = space->implicit = pd_alloc(1, sizeof *w);
-    pudle_status s = w ? host_make(net, w, rows) : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
-    for (int i = 0; i < codes && !s; i++)
+    host_array list[HOST_ARRAYS];
+    bool all = w != NULL;
+    for (int i = w ? host_arrays(net, w, rows, list) - 1 : -1; i >= 0; i--)
+        all = (*list[i].at = pd_alloc((size_t)list[i].count, list[i].width)) && all;
+    pudle_status s = all ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
+    for (int i = 0; i < codes_of(net) && !s; i++)
         s = take(net, &w->code[i], rows, net->map.code);
     for (int i = 0; i < PD_IMPLICIT_DATA && !s; i++)
         s = take(net, &w->data[i], rows, net->map.features);
@@ -206,14 +224,11 @@ void pd_implicit_free(const pd_network *net, pd_lane_space *space)
     for (int i = 0; i < PD_IMPLICIT_DATA; i++)
         if (w->data[i].data)
             net->be->free(net->exec, w->data[i].data);
-    free(w->host_code[0]);
-    free(w->host_code[1]);
-    free(w->host_data);
+    host_array list[HOST_ARRAYS];
+    for (int i = host_arrays(net, w, 0, list) - 1; i >= 0; i--)
+        free(*list[i].at);
     free(w->matrix);
     free(w->work);
-    free(w->support);
-    free(w->row);
-    free(w->left_out);
     free(w);
     space->implicit = NULL;
 }

@@ -12,6 +12,9 @@
 /** Beyond this estimated condition number (1-norm) a support is reported, and nothing is solved with it. */
 #define PD_CONDITION_LIMIT 1e12
 
+/** Supports of more atoms than this are taken one by one: eight of their matrices would leave the cache. */
+enum { PD_TOGETHER = 192 };
+
 /** Places for arrays like the codes of a block. */
 enum { PD_IMPLICIT_NEXT, PD_IMPLICIT_U, PD_IMPLICIT_JACOBIAN, PD_IMPLICIT_RESIDUAL, PD_IMPLICIT_P, PD_IMPLICIT_DIRECTION, PD_IMPLICIT_CODES };
 /** And like its data. */
@@ -21,10 +24,11 @@ typedef struct pd_implicit_space {
     pudle_view code[PD_IMPLICIT_CODES]; /* (rows, code); what the way of solving does not use has no data */
     pudle_view data[PD_IMPLICIT_DATA];  /* (rows, features) */
     void *host_code[2], *host_data;     /* the direct way: diagonal of J, d -> u; Hessian of the block's samples */
-    double *matrix, *work;              /* room for a support of `room` atoms */
-    int32_t *support;                   /* (code) */
+    double *matrix, *work;              /* room for matrices and vectors of supports */
+    int64_t matrix_room, work_room;     /* doubles */
+    int32_t *support, *place;           /* (8, code + 1): of samples side by side; (code + 2) */
+    int32_t *count, *order;             /* (rows): size of each support; samples by it */
     double *row;                        /* (rows, 4): scalars of the conjugate gradients */
-    int64_t room;
     bool *left_out;                     /* (rows): ill conditioned, u = 0 */
 } pd_implicit_space;
 
@@ -36,6 +40,9 @@ bool pd_implicit_direct(const pd_network *net);
 double pd_implicit_bytes(const pd_network *net, int64_t rows);
 pudle_status pd_implicit_make(const pd_network *net, pd_lane_space *space, int64_t rows);
 void pd_implicit_free(const pd_network *net, pd_lane_space *space);
+
+/** Bytes of matrices and vectors that pd_implicit_factor adds for a support of all atoms. */
+double pd_implicit_worst(const pd_network *net);
 
 /** D, and its Gram matrix where the batch is worth it, to host memory: before the lanes of every batch. */
 pudle_status pd_implicit_refresh(pd_network *net, int64_t samples);

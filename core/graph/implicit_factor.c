@@ -3,13 +3,18 @@
  * for a dense D, an inner loss with a diagonal Hessian, and a prox that acts on every entry alone, so that J is the diagonal j. c is the
  * curvature of the prox's penalty: 0 for thresholds, mu for an elastic net.
  *
- * Cholesky; the condition number in the 1-norm is estimated from a few solutions (the idea of Hager 1984), and a support beyond
- * PD_CONDITION_LIMIT, or whose matrix is not positive definite, is reported and left out. */
+ * Eight samples of supports alike in size go side by side, with an upper bound of the condition number (small_systems.h). Where it does
+ * not clear a sample, and for large supports, Cholesky of that one alone; its condition number in the 1-norm is estimated from a few
+ * solutions (the idea of Hager 1984), and a support beyond PD_CONDITION_LIMIT, or whose matrix is not positive definite, is reported and
+ * left out. */
 #include "graph/implicit.h"
+#include "graph/small_systems.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <pudle/elementwise.h>
+
+enum { DONE = -1 };
 
 bool pd_implicit_direct(const pd_network *net)
 {
@@ -126,113 +131,214 @@ static double solve_and_bound(const double *l, int64_t n, const double *d, doubl
 
 /* ------------------------------------------------------------------- samples */
 
-static double entry(const void *data, int32_t dtype, int64_t i)
-{
-    return dtype == PUDLE_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
-}
-
-static void put(void *data, int32_t dtype, int64_t i, double value)
+static void read_row(double *to, const void *data, int32_t dtype, int64_t row, int64_t count)
 {
     if (dtype == PUDLE_F64)
-        ((double *)data)[i] = value;
+        memcpy(to, (const double *)data + row * count, (size_t)count * sizeof *to);
     else
-        ((float *)data)[i] = (float)value;
+        for (int64_t i = 0; i < count; i++)
+            to[i] = (double)((const float *)data)[row * count + i];
 }
 
-/* Room for supports of n atoms: the matrix, and 13 arrays of n. */
-static pudle_status room_for(const pd_network *net, pd_implicit_space *w, int64_t n)
+/* The entries of j that are not 0, in order; room for one more. */
+static int64_t find_support(const double *j, int64_t p, int32_t *support)
 {
-    if (n <= w->room)
-        return PUDLE_OK;
-    const int64_t room = n + n / 2;
-    free(w->matrix);
-    free(w->work);
-    w->room = 0;
-    w->matrix = pd_alloc((size_t)room, (size_t)room * sizeof *w->matrix);
-    w->work = pd_alloc((size_t)room, 13 * sizeof *w->work);
-    if (!w->matrix || !w->work)
-        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for supports of %lld atoms: raise the threshold, or write  model.gradient = \"ae\";",
-                       (long long)n);
-    w->room = room;
+    int64_t n = 0;
+    for (int64_t k = 0; k < p; k++) {
+        support[n] = (int32_t)k;
+        n += j[k] != 0;
+    }
+    return n;
+}
+
+/* u, an entry for each atom of the support and 0 for the others; `apart` lie the entries of x. */
+static void write_row(const pd_network *net, pd_implicit_space *w, int64_t row, const int32_t *support, int64_t n, const double *x, int64_t apart)
+{
+    const int64_t p = net->map.code;
+    if (net->dtype == PUDLE_F64) {
+        double *to = (double *)w->host_code[1] + row * p;
+        memset(to, 0, (size_t)p * sizeof *to);
+        for (int64_t i = 0; i < n; i++)
+            to[support[i]] = x[i * apart];
+    } else {
+        float *to = (float *)w->host_code[1] + row * p;
+        memset(to, 0, (size_t)p * sizeof *to);
+        for (int64_t i = 0; i < n; i++)
+            to[support[i]] = (float)x[i * apart];
+    }
+}
+
+/* Doubles of vectors that solve_alone takes: two rows, the right-hand side, and three arrays of four. */
+static int64_t alone_work(const pd_network *net, int64_t n)
+{
+    return 2 * net->map.code + 13 * n;
+}
+
+/* And solve_together: x, and what form_lane and pd_small_solve want one after the other. */
+static int64_t together_work(const pd_network *net, int64_t n)
+{
+    const int64_t form = 2 * net->map.code + 4 * n + n * n, solve = pd_small_work(n);
+    return PD_SIDE * n + (form > solve ? form : solve);
+}
+
+double pd_implicit_worst(const pd_network *net)
+{
+    const int64_t p = net->map.code, n = p < PD_TOGETHER ? p : PD_TOGETHER;
+    return (fmax((double)p * (double)p, (double)pd_small_room(n)) + (double)(alone_work(net, p) > together_work(net, n) ? alone_work(net, p) : together_work(net, n))) *
+           sizeof(double);
+}
+
+/* Room for `matrix` doubles of matrices and `work` of vectors. */
+static pudle_status room_for(const pd_network *net, pd_implicit_space *w, int64_t n, int64_t matrix, int64_t work)
+{
+    const struct { double **at; int64_t *room, wanted; } wanted[] = { { &w->matrix, &w->matrix_room, matrix }, { &w->work, &w->work_room, work } };
+    for (int i = 0; i < 2; i++) {
+        if (wanted[i].wanted <= *wanted[i].room)
+            continue;
+        free(*wanted[i].at);
+        *wanted[i].room = 0;
+        *wanted[i].at = pd_alloc((size_t)wanted[i].wanted, sizeof **wanted[i].at);
+        if (!*wanted[i].at)
+            return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for supports of %lld atoms: raise the threshold, or write  model.gradient = \"ae\";",
+                           (long long)n);
+        *wanted[i].room = wanted[i].wanted;
+    }
     return PUDLE_OK;
 }
 
+/* The Gram matrix may stand for D' H D. */
 static bool all_ones(const void *h, int32_t dtype, int64_t row, int64_t m)
 {
-    for (int64_t f = 0; f < m; f++)
-        if (entry(h, dtype, row * m + f) != 1.0)
+    bool others = false;
+    for (int64_t f = row * m; f < (row + 1) * m; f++)
+        others |= dtype == PUDLE_F64 ? ((const double *)h)[f] != 1.0 : ((const float *)h)[f] != 1.0f;
+    return !others;
+}
+
+/* Lower triangle of D_S' H D_S (n, n). rows: room for 4 n. */
+static void form(const pd_network *net, const pd_implicit_space *w, int64_t row, const int32_t *s, int64_t n, double *matrix, double *rows)
+{
+    const int64_t m = net->map.features, p = net->map.code;
+    if (net->gram && all_ones(w->host_data, net->dtype, row, m)) {
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k <= i; k++)
+                matrix[i * n + k] = net->gram[s[i] * p + s[k]]; /* s increases: the lower triangle */
+        return;
+    }
+    memset(matrix, 0, (size_t)(n * n) * sizeof *matrix);
+    for (int64_t f = 0; f < m; f += 4) {
+        double weight[4];
+        for (int64_t x = 0; x < 4; x++) {
+            weight[x] = 0;
+            if (f + x < m)
+                read_row(&weight[x], w->host_data, net->dtype, row * m + f + x, 1);
+            for (int64_t i = 0; i < n; i++)
+                rows[x * n + i] = f + x < m ? net->host_dictionary[(f + x) * p + s[i]] : 0;
+        }
+        add_squares(matrix, n, rows, weight);
+    }
+}
+
+static bool all_finite(const double *x, int64_t n, int64_t apart)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i * apart]))
             return false;
     return true;
 }
 
-/* Lower triangle of D_S' H D_S. rows: room for 4 n. */
-static void form(const pd_network *net, const pd_implicit_space *w, int64_t row, int64_t n, double *rows)
-{
-    const int64_t m = net->map.features, p = net->map.code;
-    const int32_t *s = w->support;
-    if (net->gram && all_ones(w->host_data, net->dtype, row, m)) {
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t k = 0; k <= i; k++)
-                w->matrix[i * n + k] = net->gram[s[i] * p + s[k]]; /* s increases: the lower triangle */
-        return;
-    }
-    memset(w->matrix, 0, (size_t)(n * n) * sizeof *w->matrix);
-    for (int64_t f = 0; f < m; f += 4) {
-        double weight[4];
-        for (int64_t x = 0; x < 4; x++) {
-            weight[x] = f + x < m ? entry(w->host_data, net->dtype, row * m + f + x) : 0;
-            for (int64_t i = 0; i < n; i++)
-                rows[x * n + i] = f + x < m ? net->host_dictionary[(f + x) * p + s[i]] : 0;
-        }
-        add_squares(w->matrix, n, rows, weight);
-    }
-}
-
-/* u of one sample in place of its d. */
-static pudle_status solve_sample(const pd_block *b, int64_t row)
+/* u of one sample in place of its d; with its condition number estimated. */
+static pudle_status solve_alone(const pd_block *b, int64_t row, const int32_t *support, int64_t n)
 {
     const pd_network *net = b->net;
     pd_implicit_space *w = b->space->implicit;
     const int64_t p = net->map.code;
-    const int32_t t = net->dtype;
     const double step = net->alpha[net->layers - 1];
-    int64_t n = 0;
-    for (int64_t k = 0; k < p; k++)
-        if (entry(w->host_code[0], t, row * p + k) != 0)
-            w->support[n++] = (int32_t)k;
-    pudle_status s = room_for(net, w, n);
+    pudle_status s = room_for(net, w, n, n * n, alone_work(net, n));
     if (s)
         return s;
-    double *d = w->work, *x = d + n, *y = x + 4 * n, *rows = y + 4 * n;
-    form(net, w, row, n, rows);
+    double *all = w->work, *d = all + 2 * p, *x = d + n, *y = x + 4 * n, *rows = y + 4 * n;
+    read_row(all, w->host_code[0], net->dtype, row, p);
+    read_row(all + p, w->host_code[1], net->dtype, row, p);
+    form(net, w, row, support, n, w->matrix, rows);
+    bool sound = true, nan = false;
     for (int64_t i = 0; i < n; i++) {
-        const double j = entry(w->host_code[0], t, row * p + w->support[i]);
+        const double j = all[support[i]];
         w->matrix[i * n + i] += (1 - j) / (step * j);
-        d[i] = entry(w->host_code[1], t, row * p + w->support[i]);
-    }
-    for (int64_t k = 0; k < p; k++)
-        put(w->host_code[1], t, row * p + k, 0);
-    bool sound = true;
-    for (int64_t i = 0; i < n; i++)
+        d[i] = all[p + support[i]];
         sound = sound && isfinite(d[i]);
-    if (n == 0)
-        return PUDLE_OK;
-    bool nan = false;
+    }
     const double size = matrix_norm1(w->matrix, n, x);
     const bool positive = cholesky(w->matrix, n, x, &nan);
     const double condition = positive ? size * solve_and_bound(w->matrix, n, d, x, y) : INFINITY;
     if (!sound || nan || isnan(size) || isinf(size)) { /* a divergence, and reported as such: the gradient must not look sound */
         for (int64_t i = 0; i < n; i++)
-            put(w->host_code[1], t, row * p + w->support[i], NAN);
-        return PUDLE_OK;
-    }
-    if (condition > PD_CONDITION_LIMIT) {
+            x[4 * i] = NAN;
+    } else if (condition > PD_CONDITION_LIMIT) {
         pd_implicit_report(b, row, condition);
-        return PUDLE_OK;
+        n = 0;
     }
-    for (int64_t i = 0; i < n; i++)
-        put(w->host_code[1], t, row * p + w->support[i], x[4 * i]);
+    write_row(net, w, row, support, n, x, 4);
     return PUDLE_OK;
+}
+
+/* Matrix and right-hand side of sample `row` in a lane of `matrix` and x, between identity and 0. */
+static void form_lane(const pd_block *b, int64_t row, const int32_t *s, int64_t n, int64_t most, int lane, double *matrix, double *x, double *room)
+{
+    const pd_network *net = b->net;
+    const pd_implicit_space *w = b->space->implicit;
+    const int64_t p = net->map.code;
+    const double step = net->alpha[net->layers - 1];
+    double *const j = room, *const d = j + p, *const rows = d + p, *const alone = rows + 4 * n;
+    read_row(j, w->host_code[0], net->dtype, row, p);
+    read_row(d, w->host_code[1], net->dtype, row, p);
+    form(net, w, row, s, n, alone, rows);
+    for (int64_t i = 0; i < n; i++) {
+        double *const to = matrix + pd_small_at(i, 0, lane);
+        for (int64_t k = 0; k <= i; k++)
+            to[k * PD_SIDE] = alone[i * n + k];
+        to[i * PD_SIDE] += (1 - j[s[i]]) / (step * j[s[i]]);
+        x[i * PD_SIDE + lane] = d[s[i]];
+    }
+    for (int64_t i = n; i < most; i++) {
+        for (int64_t k = 0; k <= i; k++)
+            matrix[pd_small_at(i, k, lane)] = i == k;
+        x[i * PD_SIDE + lane] = 0;
+    }
+}
+
+/* u of at most eight samples side by side. Those that a bound of the condition number does not clear are taken once more by themselves. */
+static pudle_status solve_together(const pd_block *b, const int32_t *sample, int samples)
+{
+    const pd_network *net = b->net;
+    pd_implicit_space *w = b->space->implicit;
+    const int64_t p = net->map.code, most = w->count[sample[samples - 1]]; /* they are in order */
+    int64_t size[PD_SIDE] = { 0 };
+    double bound[PD_SIDE];
+    const bool together = most <= PD_TOGETHER;
+    pudle_status s = room_for(net, w, most, together ? pd_small_room(most) : 0, together ? together_work(net, most) : p);
+    if (s)
+        return s;
+    for (int lane = 0; lane < samples; lane++) {
+        size[lane] = w->count[sample[lane]];
+        read_row(w->work, w->host_code[0], net->dtype, sample[lane], p);
+        find_support(w->work, p, w->support + lane * (p + 1));
+    }
+    double *const x = w->work, *const room = x + PD_SIDE * most;
+    if (together) {
+        for (int lane = 0; lane < PD_SIDE; lane++)
+            form_lane(b, sample[lane < samples ? lane : 0], w->support + lane * (p + 1), size[lane], most, lane, w->matrix, x, room);
+        pd_small_solve(w->matrix, most, size, x, room, bound);
+    }
+    for (int lane = 0; lane < samples && together; lane++)
+        if (bound[lane] <= PD_CONDITION_LIMIT && all_finite(x + lane, size[lane], PD_SIDE)) {
+            write_row(net, w, sample[lane], w->support + lane * (p + 1), size[lane], x + lane, PD_SIDE);
+            size[lane] = DONE;
+        }
+    for (int lane = 0; lane < samples && !s; lane++)
+        if (size[lane] != DONE)
+            s = solve_alone(b, sample[lane], w->support + lane * (p + 1), size[lane]);
+    return s;
 }
 
 /* j and the diagonal of H: what J and H make of ones. */
@@ -258,12 +364,35 @@ static pudle_status diagonals(const pd_block *b, const pudle_view *estimate)
     return s ? s : be->download(b->exec, w->host_data, h.data, (size_t)(b->rows * net->map.features) * width);
 }
 
+/* The samples of the block, those of small supports first, so that such of a size meet. */
+static pudle_status sort_samples(const pd_block *b)
+{
+    pd_implicit_space *w = b->space->implicit;
+    const int64_t p = b->net->map.code;
+    const pudle_status s = room_for(b->net, w, p, 0, p);
+    if (s)
+        return s;
+    memset(w->place, 0, (size_t)(p + 2) * sizeof *w->place);
+    for (int64_t i = 0; i < b->rows; i++) {
+        read_row(w->work, w->host_code[0], b->net->dtype, i, p);
+        w->count[i] = (int32_t)find_support(w->work, p, w->support);
+        w->place[w->count[i] + 1]++;
+    }
+    for (int64_t n = 0; n <= p; n++)
+        w->place[n + 1] += w->place[n];
+    for (int64_t i = 0; i < b->rows; i++)
+        w->order[w->place[w->count[i]]++] = (int32_t)i;
+    return PUDLE_OK;
+}
+
 pudle_status pd_implicit_factor(const pd_block *b, const pudle_view *estimate)
 {
     const pd_implicit_space *w = b->space->implicit;
     pudle_status s = diagonals(b, estimate);
-    for (int64_t i = 0; i < b->rows && !s; i++)
-        s = solve_sample(b, i);
+    if (!s)
+        s = sort_samples(b);
+    for (int64_t i = 0; i < b->rows && !s; i += PD_SIDE)
+        s = solve_together(b, w->order + i, b->rows - i < PD_SIDE ? (int)(b->rows - i) : PD_SIDE);
     if (s)
         return s;
     const size_t bytes = (size_t)(b->rows * b->net->map.code) * pudle_dtype_size(b->net->dtype);
