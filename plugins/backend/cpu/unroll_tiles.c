@@ -36,8 +36,9 @@ enum {
     WINDOW_VECTORS = 12 /* that a row of a window may be wide */
 };
 
-typedef uint16_t eight __attribute__((vector_size(16)));
-typedef uint16_t eight_loose __attribute__((vector_size(16), aligned(2), may_alias)); /* anywhere */
+#include "unroll_tiles_lists.h"
+
+typedef uint64_t four_loose __attribute__((aligned(2), may_alias)); /* four entries of a list, the first of them lowest */
 
 /* A thread's workspace. */
 typedef struct tiles_lane {
@@ -57,7 +58,7 @@ struct pudle_unroll {
     const pudle_prox_kernel *kernel;
     int32_t needs;
     bool windows;         /* where the prox gives 0 its derivative is 0, and its levels are the same for all atoms */
-    int64_t ld, bytes;    /* p padded; of a bit an atom */
+    int64_t ld, words;    /* p padded; of 64 bits, a bit an atom */
     int64_t near;         /* bytes that a strip of G has in the nearest cache */
     parts_buffer gram, strips; /* (p, ld); the same by strips */
     tiles_lane *lane;     /* one a thread, and one for the root */
@@ -68,7 +69,7 @@ struct pudle_unroll {
 /* A code on the tape: what went into the prox, what came out, and where that is not 0. */
 typedef struct slot {
     void *z, *v;
-    uint8_t *bits;
+    uint64_t *bits;
 } slot;
 
 typedef struct tiles_work {
@@ -90,7 +91,7 @@ static slot slot_of(const pudle_unroll *u, const tiles_lane *l, int64_t tile, in
 {
     const int64_t size = TILE * u->spec.atoms + TILE_PAD, at = tile * l->slots + k;
     char *z = (char *)l->tape.at + (size_t)(2 * at * size) * width_of(u);
-    return (slot){ z, z + (size_t)size * width_of(u), (uint8_t *)l->bits.at + at * TILE * u->bytes };
+    return (slot){ z, z + (size_t)size * width_of(u), (uint64_t *)l->bits.at + at * TILE * u->words };
 }
 
 /* ------------------------------------------------------------ the prox */
@@ -138,81 +139,6 @@ static pudle_status differentiate(pudle_unroll *u, pudle_exec *exec, int64_t t, 
                           u->needs & PUDLE_VJP_OUTPUT ? &cz : NULL, &cg, &gv, gtheta ? sums : NULL);
 }
 
-/* ------------------------------------------------------------ which entries are not 0 */
-
-/* A bit for each entry of x (rows, p) that is other than 0 (a NaN is), `bytes` bytes to a row; x may be read 8 entries further. */
-#define MARK(REAL, BYTE)                                                         \
-    for (int64_t i = 0; i < rows; i++) {                                         \
-        for (int64_t k = 0; k < bytes; k++) {                                    \
-            const REAL *from = x + i * p + 8 * k;                                \
-            bits[i * bytes + k] = (uint8_t)(BYTE);                               \
-        }                                                                        \
-        if (p % 8)                                                               \
-            bits[(i + 1) * bytes - 1] &= (uint8_t)((1 << p % 8) - 1);            \
-    }
-#define ONE(k) (from[k] != 0) << (k)
-#define EIGHT (ONE(0) | ONE(1) | ONE(2) | ONE(3) | ONE(4) | ONE(5) | ONE(6) | ONE(7))
-static void mark_plain_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
-{
-    MARK(float, EIGHT)
-}
-static void mark_plain_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, int64_t bytes)
-{
-    MARK(double, EIGHT)
-}
-#undef ONE
-#undef EIGHT
-#ifdef HAVE_MOVEMASK
-/* No portable way of writing it becomes this one instruction. */
-__attribute__((target("avx"))) static void mark_avx_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
-{
-    MARK(float, _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(from), _mm256_setzero_ps(), _CMP_NEQ_UQ)))
-}
-__attribute__((target("avx"))) static void mark_avx_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, int64_t bytes)
-{
-    MARK(double, _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(from), _mm256_setzero_pd(), _CMP_NEQ_UQ)) |
-                 _mm256_movemask_pd(_mm256_cmp_pd(_mm256_loadu_pd(from + 4), _mm256_setzero_pd(), _CMP_NEQ_UQ)) << 4)
-}
-static void mark_f32(uint8_t *bits, const float *x, int64_t rows, int64_t p, int64_t bytes)
-{
-    (__builtin_cpu_supports("avx") ? mark_avx_f32 : mark_plain_f32)(bits, x, rows, p, bytes);
-}
-static void mark_f64(uint8_t *bits, const double *x, int64_t rows, int64_t p, int64_t bytes)
-{
-    (__builtin_cpu_supports("avx") ? mark_avx_f64 : mark_plain_f64)(bits, x, rows, p, bytes);
-}
-#else
-#define mark_f32 mark_plain_f32
-#define mark_f64 mark_plain_f64
-#endif
-#undef MARK
-
-static void fill_places(eight places[256])
-{
-    for (int byte = 0; byte < 256; byte++) {
-        eight these = { 0 };
-        for (int bit = 0, found = 0; bit < 8; bit++)
-            if (byte & 1 << bit)
-                these[found++] = (uint16_t)bit;
-        places[byte] = these;
-    }
-}
-
-/* The set bits of each row as a list, behind which there is room for eight entries more; without a branch that depends on them. */
-PUDLE_CLONES static void list_bits(const eight places[256], uint16_t *count, uint16_t *list, int64_t stride, const uint8_t *bits, int64_t rows,
-                                   int64_t bytes)
-{
-    for (int64_t i = 0; i < rows; i++) {
-        uint16_t *to = list + i * stride;
-        for (int64_t k = 0; k < bytes; k++) {
-            const uint8_t byte = bits[i * bytes + k];
-            *(eight_loose *)(void *)to = places[byte] + (uint16_t)(8 * k);
-            to += __builtin_popcount(byte);
-        }
-        count[i] = (uint16_t)(to - (list + i * stride));
-    }
-}
-
 /* ------------------------------------------------------------ windows */
 
 /* Does a window pay? For a row, with a atoms in n vectors of `lanes` entries, of `all` vectors in p: a layer by all atoms costs about
@@ -225,20 +151,20 @@ static bool window_pays(double layers, double a, int64_t all, int64_t lanes)
 
 /* How many layers, from the code in slot k of the tape back, had better be gone through by few atoms of each row: those that it uses
  * in any of them or before them, whose bits are left in `any`. 0: none. lanes: entries of a vector. */
-PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int64_t rows, int64_t k, int64_t lanes, uint8_t *any)
+PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int64_t rows, int64_t k, int64_t lanes, uint64_t *any)
 {
     const pudle_unroll *u = w->u;
-    const int64_t bytes = u->bytes, most = WINDOW_VECTORS * lanes, all = (u->spec.atoms + lanes - 1) / lanes;
-    uint8_t next[TILE * UNROLL_FEW_ATOMS / 8];
+    const int64_t words = u->words, most = WINDOW_VECTORS * lanes, all = (u->spec.atoms + lanes - 1) / lanes;
+    uint64_t next[TILE * UNROLL_FEW_ATOMS / 64];
     int64_t layers = 0, used = 0, first = 0;
-    memcpy(any, slot_of(u, w->l, tile, k).bits, (size_t)(rows * bytes));
+    memcpy(any, slot_of(u, w->l, tile, k).bits, (size_t)(rows * words) * sizeof *any);
     for (; layers < k && layers < WINDOW_MOST; layers++) {
-        const uint8_t *before = slot_of(u, w->l, tile, k - layers - 1).bits;
+        const uint64_t *before = slot_of(u, w->l, tile, k - layers - 1).bits;
         int64_t total = 0, widest = 0;
         for (int64_t i = 0; i < rows; i++) {
             int64_t found = 0;
-            for (int64_t b = i * bytes; b < (i + 1) * bytes; b++)
-                found += __builtin_popcount(next[b] = any[b] | before[b]);
+            for (int64_t b = i * words; b < (i + 1) * words; b++)
+                found += __builtin_popcountll(next[b] = any[b] | before[b]);
             total += found;
             widest = found > widest ? found : widest;
         }
@@ -247,24 +173,33 @@ PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int
             break;
         if (!layers && !window_pays((double)(k < WINDOW_MOST ? k : WINDOW_MOST), (double)total / (double)rows, all, lanes))
             return 0; /* it cannot, however long */
-        memcpy(any, next, (size_t)(rows * bytes));
+        memcpy(any, next, (size_t)(rows * words) * sizeof *any);
         used = total;
     }
     return layers && window_pays((double)layers, (double)used / (double)rows, all, lanes) ? layers : 0;
 }
 
+/* Of vectors of 512 bits: the entries that a mask names side by side, the others being 0; and back. */
 #define REAL float
 #define NAME(x) x##_f32
+#define PRESS(mask, v) ((vector_f32)_mm512_maskz_compress_ps(mask, (__m512)(v)))
+#define SPREAD(mask, v) ((vector_f32)_mm512_maskz_expand_ps(mask, (__m512)(v)))
 #include "unroll_tiles_kernels.h"
 #include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
+#undef PRESS
+#undef SPREAD
 #define REAL double
 #define NAME(x) x##_f64
+#define PRESS(mask, v) ((vector_f64)_mm512_maskz_compress_pd(mask, (__m512d)(v)))
+#define SPREAD(mask, v) ((vector_f64)_mm512_maskz_expand_pd(mask, (__m512d)(v)))
 #include "unroll_tiles_kernels.h"
 #include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
+#undef PRESS
+#undef SPREAD
 
 /* ------------------------------------------------------------ life */
 
@@ -315,7 +250,7 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
         alike = alike && spec->theta[i].shape[1] == 1;
     *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .windows = alike && parts_sparse_prox(spec),
                          .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
-                         .ld = (spec->atoms + TILE_PAD - 1) / TILE_PAD * TILE_PAD, .bytes = (spec->atoms + 7) / 8, .near = near_bytes() };
+                         .ld = (spec->atoms + TILE_PAD - 1) / TILE_PAD * TILE_PAD, .words = (spec->atoms + 63) / 64, .near = near_bytes() };
     const size_t lanes = (size_t)(exec->threads + 1) * sizeof *u->lane, outer = (size_t)spec->lanes * sizeof *u->outer;
     s = host_alloc(exec, lanes, &memory);
     if (!s) {
@@ -361,7 +296,7 @@ static pudle_status make_room(pudle_unroll *u, tiles_lane *l, int64_t rows, bool
     l->slots = tape && spec->depth > 0 ? spec->depth + 1 : 2;
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
         { &l->target, rows * spec->features, w }, { &l->base, rows * u->ld, w }, { &l->code, rows * p, w },
-        { &l->tape, 2 * tiles * l->slots * size, w }, { &l->bits, tiles * l->slots * TILE * u->bytes, 1 },
+        { &l->tape, 2 * tiles * l->slots * size, w }, { &l->bits, tiles * l->slots * TILE * u->words, sizeof(uint64_t) },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)

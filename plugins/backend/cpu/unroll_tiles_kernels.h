@@ -23,25 +23,28 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
 }
 
 /* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where the processor has 32 registers: one of few
- * vectors would wait for the multiply-add before. */
+ * vectors would wait for the multiply-add before. Loads are what bounds this, so four entries of the list are one. */
+#define TAKE(set, N, j)                                                                                \
+    for (int k = 0; k < (N); k++)                                                                      \
+        sum[set][k] -= from[j] * VEC(strip + (j) * ((N) * L) + k * L)
 #define PANEL(N)                                                                                       \
     case N:                                                                                            \
         for (int64_t i = 0; i < rows; i++) {                                                           \
             enum { SETS = TILES_VECTOR == 64 && (N) <= 7 ? 2 : 1 };                                    \
             NAME(vector) sum[SETS][N] = { { { 0 } } };                                                 \
             const REAL *from = z + i * p;                                                              \
-            const uint16_t *index = list + i * stride;                                                 \
-            const int64_t found = count[i];                                                            \
+            const uint16_t *index = list + i * stride, *const end = index + count[i];                  \
             for (int k = 0; k < (N); k++)                                                              \
                 sum[0][k] = START(base + i * ld + c + k * L);                                          \
-            int64_t e = 0;                                                                             \
-            for (; e + SETS <= found; e += SETS)                                                       \
-                for (int h = 0; h < SETS; h++)                                                         \
-                    for (int k = 0; k < (N); k++)                                                      \
-                        sum[h][k] -= from[index[e + h]] * VEC(strip + index[e + h] * ((N) * L) + k * L); \
-            for (; e < found; e++)                                                                     \
-                for (int k = 0; k < (N); k++)                                                          \
-                    sum[0][k] -= from[index[e]] * VEC(strip + index[e] * ((N) * L) + k * L);           \
+            for (; index + 4 <= end; index += 4) {                                                     \
+                const uint64_t four = *(const four_loose *)(const void *)index;                        \
+                TAKE(0, N, four & 0xffff);                                                             \
+                TAKE(SETS - 1, N, four >> 16 & 0xffff);                                                \
+                TAKE(0, N, four >> 32 & 0xffff);                                                       \
+                TAKE(SETS - 1, N, four >> 48);                                                         \
+            }                                                                                          \
+            for (; index < end; index++)                                                               \
+                TAKE(0, N, *index);                                                                    \
             for (int k = 0; k < (N); k++)                                                              \
                 LOOSE_PUT(out + i * p + c + k * L) =                                                   \
                     LOOSE(from + c + k * L) + step * (SETS == 2 ? sum[0][k] + sum[SETS - 1][k] : sum[0][k]); \
@@ -99,6 +102,7 @@ UNROLL_CLONES static void NAME(ascend)(REAL *out, const REAL *z, const uint16_t 
 }
 #undef START
 #undef PANEL
+#undef TAKE
 #undef PANELS
 
 /* Columns of a row of `outer`: at += sum over four layers h of from[h][j] a[h], N vectors. */
@@ -134,6 +138,15 @@ UNROLL_CLONES static void NAME(gather)(REAL *outer, const REAL *const z[4], cons
                                       const uint16_t *list, int64_t stride, int64_t rows, int64_t p, int64_t ld)
 {
     int64_t c = 0;
+#if TILES_VECTOR == 64
+    for (; c + 3 * L < p; c += 4 * L) {
+        OUTER(4)
+    }
+    if (c + 2 * L < p) {
+        OUTER(3)
+        return;
+    }
+#endif
     for (; c + L < p; c += 2 * L) {
         OUTER(2)
     }
@@ -153,29 +166,55 @@ UNROLL_CLONES static void NAME(add_four)(REAL *sum, const REAL *const gv[4], con
 
 /* ---------------------------------------------------------------- few atoms of one row */
 
-/* to[k] = row[atom[k]], for k < count; and 0 up to width. */
-static inline void NAME(pick)(REAL *to, const REAL *row, const uint16_t *atom, int64_t count, int64_t width)
+/* The same atoms stand in `atom`, `count` of them, and in `bits` (of p). Compact rows are `width` long, padded to whole vectors with 0, and
+ * are written up to a vector further. */
+
+/* to[k] = row[atom[k]]; row may be read up to a vector further than p. */
+static inline void NAME(pick)(REAL *to, const REAL *row, const uint64_t *bits, const uint16_t *atom, int64_t count, int64_t width, int64_t p)
 {
+#if TILES_VECTOR == 64
+    (void)atom, (void)width, (void)count;
+    for (int64_t k = 0; k < p; k += L) {
+        const NAME(bits) mask = ((const NAME(bits) *)(const void *)bits)[k / L];
+        LOOSE_PUT(to) = PRESS(mask, LOOSE(row + k));
+        to += __builtin_popcount(mask);
+    }
+    LOOSE_PUT(to) = (NAME(vector)){ 0 };
+#else
+    (void)bits, (void)p;
     for (int64_t k = 0; k < count; k++)
         to[k] = row[atom[k]];
     for (int64_t k = count; k < width; k++)
         to[k] = 0;
+#endif
 }
 
 /* The Gram matrix (count, width) of some atoms. */
-UNROLL_CLONES static void NAME(pick_gram)(REAL *to, const REAL *gram, int64_t ld, const uint16_t *atom, int64_t count, int64_t width)
+UNROLL_CLONES static void NAME(pick_gram)(REAL *to, const REAL *gram, int64_t ld, const uint64_t *bits, const uint16_t *atom, int64_t count,
+                                          int64_t width, int64_t p)
 {
     for (int64_t k = 0; k < count; k++)
-        NAME(pick)(to + k * width, gram + atom[k] * ld, atom, count, width);
+        NAME(pick)(to + k * width, gram + atom[k] * ld, bits, atom, count, width, p);
 }
 
 /* outer[atom[i]][atom[k]] += from[i][k] */
-UNROLL_CLONES static void NAME(put_outer)(REAL *outer, int64_t ld, const REAL *from, const uint16_t *atom, int64_t count, int64_t width)
+UNROLL_CLONES static void NAME(put_outer)(REAL *outer, int64_t ld, const REAL *from, const uint64_t *bits, const uint16_t *atom, int64_t count,
+                                          int64_t width, int64_t p)
 {
     for (int64_t i = 0; i < count; i++) {
         REAL *to = outer + atom[i] * ld;
+#if TILES_VECTOR == 64
+        const REAL *next = from + i * width;
+        for (int64_t k = 0; k < p; k += L) {
+            const NAME(bits) mask = ((const NAME(bits) *)(const void *)bits)[k / L];
+            PUT(to + k) += SPREAD(mask, LOOSE(next));
+            next += __builtin_popcount(mask);
+        }
+#else
+        (void)bits, (void)p;
         for (int64_t k = 0; k < count; k++)
             to[atom[k]] += from[i * width + k];
+#endif
     }
 }
 
@@ -254,7 +293,11 @@ UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total
                 memcpy(masked + h * width, masked, (size_t)width * sizeof(REAL));
         }
         int64_t c = 0;
-        if (width / L % 2 && width >= 3 * L)
+#if TILES_VECTOR == 64
+        while (width - c == 4 * L || width - c >= 7 * L)
+            FOUR(4);
+#endif
+        if ((width - c) / L % 2 && width - c >= 3 * L)
             FOUR(3);
         while (c + 2 * L <= width)
             FOUR(2);
