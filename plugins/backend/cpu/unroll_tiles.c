@@ -142,11 +142,11 @@ static pudle_status differentiate(pudle_unroll *u, pudle_exec *exec, int64_t t, 
 /* ------------------------------------------------------------ windows */
 
 /* Does a window pay? For a row, with a atoms in n vectors of `lanes` entries, of `all` vectors in p: a layer by all atoms costs about
- * a * all cycles, by few a n; and to get the atoms' Gram matrix and to put their outer products where they belong 3 a^2. */
+ * a * all cycles, by few a n; and to get the atoms' Gram matrix and to put their outer products where they belong 2 a^2. */
 static bool window_pays(double layers, double a, int64_t all, int64_t lanes)
 {
     const double n = (a + 0.5 * (double)lanes) / (double)lanes;
-    return layers * a * ((double)all - n) > 3 * a * a + 20;
+    return layers * a * ((double)all - n) > 2 * a * a + 20;
 }
 
 /* How many layers, from the code in slot k of the tape back, had better be gone through by few atoms of each row: those that it uses
@@ -169,7 +169,7 @@ PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int
             widest = found > widest ? found : widest;
         }
         first = layers ? first : total;
-        if (widest > most || total > first + first / 8 + rows)
+        if (widest > most || total > first + first / 4 + rows)
             break;
         if (!layers && !window_pays((double)(k < WINDOW_MOST ? k : WINDOW_MOST), (double)total / (double)rows, all, lanes))
             return 0; /* it cannot, however long */
