@@ -14,8 +14,13 @@
  * bits do not depend on the number of threads. */
 #include "unroll_conv.h"
 #include "unroll_parts.h"
-#include "wide.h"
 #include <stdlib.h>
+
+/* Bytes of a vector. unroll_conv_wide.c makes all of this once more. */
+#ifndef CONV_VECTOR
+#define CONV_VECTOR 32
+#define CONV_OPS cpu_unroll_conv_ops
+#endif
 
 enum {
     BANDS = 8,           /* parts of a block where all threads work on it */
@@ -30,8 +35,8 @@ enum {
 #define PLACE(index) ((index) & 31)
 
 /* Loops of products and sums: fused multiply-add, where the processor has it. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__) && !defined(PUDLE_ONE_PROCESSOR)
+#if CONV_VECTOR == 32 && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(PUDLE_ONE_PROCESSOR)
 #define CONV_CLONES __attribute__((target_clones("fma", "default")))
 #else
 #define CONV_CLONES
@@ -45,7 +50,7 @@ enum {
 #define CONV_INLINE static inline __attribute__((always_inline))
 
 /* What the kernels know of a filter, and of the strip it meets. Taps stand in such an order that a patch is cut out and added in
- * whole vectors: first those of every row of the filter that fill vectors, then every row's rest, as a vector of which `tail` lanes
+ * whole vectors of 32 bytes: first those of every row of the filter that fill vectors, then every row's rest, as a vector of which `tail` lanes
  * count, or, where it is short, entry by entry behind all vectors. A row of nine is one vector and one entry. */
 typedef struct conv_shape {
     int64_t taps, padded, ld, piece;       /* padded: to whole vectors; ld: to pairs of them, from filter to filter; piece: vectors held at once */
@@ -83,7 +88,6 @@ struct pudle_unroll {
     pudle_unroll_spec spec;
     pudle_conv conv;
     conv_shape shape;
-    bool wide;                           /* correlations in vectors of 512 bits */
     int64_t ld, positions;               /* atoms, padded; positions of a code map */
     int64_t bands, band_rows, groups;    /* bands of a sample, code rows of each; groups of samples */
     int64_t tiles;                       /* of a band */
@@ -177,14 +181,14 @@ static double vector_cost(const pudle_unroll *u)
  * and atom, as measured with 1 to 40 vectors to a filter. */
 static bool dense_is_cheaper(const pudle_unroll *u, int64_t positions, double pairs)
 {
-    const double lanes = 32.0 / (double)width_of(u), vectors = (double)u->shape.padded / lanes, taps = (double)up_to(u->shape.taps, 6);
+    const double lanes = (double)CONV_VECTOR / (double)width_of(u), vectors = (double)u->shape.padded / lanes, taps = (double)up_to(u->shape.taps, 6);
     return pairs * (22 + (1 + vector_cost(u)) * vectors) > (double)(positions * u->ld) * 3 * taps / (2 * lanes) + 8 * pairs;
 }
 
 /* The same for a synthesis. */
 static bool sum_all(const pudle_unroll *u, int64_t positions, int64_t nonzeros)
 {
-    const double lanes = 32.0 / (double)width_of(u), vectors = (double)u->shape.padded / lanes;
+    const double lanes = (double)CONV_VECTOR / (double)width_of(u), vectors = (double)u->shape.padded / lanes;
     return (double)nonzeros * (vector_cost(u) * vectors - 1) > 1.05 * (double)(positions * u->conv.atoms) * (double)u->shape.ld / (2 * lanes);
 }
 
@@ -427,7 +431,8 @@ static void cut_up(pudle_unroll *u)
     u->groups = least(u->spec.rows, u->spec.lanes > 1 ? 1 : (BANDS + u->bands - 1) / u->bands);
     u->tiles = (u->band_rows * c->code[1] + CONV_TILE - 1) / CONV_TILE;
     u->strip_rows = (u->band_rows - 1) * c->stride[0] + c->kernel[0];
-    const int64_t lanes = 32 / (int64_t)width_of(u), height = c->channels * c->kernel[0], rest = c->kernel[1] % lanes;
+    const int64_t lanes = 32 / (int64_t)width_of(u), all = CONV_VECTOR / (int64_t)width_of(u); /* of a row's vector; of others */
+    const int64_t height = c->channels * c->kernel[0], rest = c->kernel[1] % lanes;
     const bool short_rest = rest <= lanes / 4;
     conv_shape *g = &u->shape;
     g->taps = height * c->kernel[1];
@@ -435,13 +440,13 @@ static void cut_up(pudle_unroll *u)
     g->vectors = g->whole + (short_rest ? 0 : height);
     g->singles = short_rest ? height * rest : 0;
     g->tail = rest;
-    g->padded = g->vectors * lanes + up_to(g->singles, lanes);
-    g->ld = up_to(g->padded, 2 * lanes);
-    const int64_t vectors = g->padded / lanes, pieces = (vectors + CONV_REGISTERS - 1) / CONV_REGISTERS;
+    g->padded = up_to(g->vectors * lanes + g->singles, all);
+    g->ld = up_to(g->padded, 2 * all);
+    const int64_t vectors = g->padded / all, pieces = (vectors + CONV_REGISTERS - 1) / CONV_REGISTERS;
     g->piece = (vectors + pieces - 1) / pieces;
     u->plane = u->strip_rows * c->data[1];
     u->strip = up_to(c->channels * u->plane + CONV_PAD, 16);
-    u->ld = up_to(c->atoms, 2 * lanes);
+    u->ld = up_to(c->atoms, 2 * all);
     u->positions = c->code[0] * c->code[1];
 }
 
@@ -509,7 +514,7 @@ static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec,
     pudle_unroll *u = memory;
     const pudle_prox_ops *ops = spec->prox.desc->ops;
     *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .spec = *spec, .conv = *spec->conv, .dead_along = along,
-                        .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0, .wide = exec->wide };
+                        .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0 };
     u->spec.conv = &u->conv;
     cut_up(u);
     s = places(u);
@@ -649,7 +654,7 @@ static size_t conv_bytes(const pudle_unroll *u)
     return u->memory.held;
 }
 
-const pudle_unroll_ops cpu_unroll_conv_ops = {
+const pudle_unroll_ops CONV_OPS = {
     .size = sizeof(pudle_unroll_ops),
     .create = conv_create,
     .destroy = conv_destroy,

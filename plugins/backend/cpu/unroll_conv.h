@@ -4,6 +4,6 @@
 
 #include <pudle/unroll.h>
 
-extern const pudle_unroll_ops cpu_unroll_conv_ops;
+extern const pudle_unroll_ops cpu_unroll_conv_ops, cpu_unroll_conv_wide_ops; /* the second in vectors of 512 bits, where WIDE_POSSIBLE */
 
 #endif

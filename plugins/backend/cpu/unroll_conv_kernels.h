@@ -1,19 +1,23 @@
-/* The arithmetic of unroll_conv.c on a band of code rows. Included twice, with REAL float and double.
+/* The arithmetic of unroll_conv.c on a band of code rows, in vectors of CONV_VECTOR bytes. Included twice, with REAL float and double.
  *
  * Three kinds of work. The correlation of all filters with all patches is a matrix product whose left factor is never packed: six
  * positions times two vectors of atoms are summed in twelve registers, while pixels are read where they lie. What follows the
  * support of a code works on one patch at a time, which is at most twelve vectors of registers; filters of more taps are taken in
- * pieces. And patches are cut out of the image, or added to it, a row of the filter at a time in whole vectors. */
+ * pieces. And patches are cut out of the image, or added to it, a row of the filter at a time in vectors of 32 bytes: longer ones than most rows. */
 
-typedef REAL NAME(vector) __attribute__((vector_size(32)));
-typedef REAL NAME(loose) __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias)); /* wherever it lies */
+typedef REAL NAME(vector) __attribute__((vector_size(CONV_VECTOR)));
+typedef REAL NAME(loose) __attribute__((vector_size(CONV_VECTOR), aligned(sizeof(REAL)), may_alias)); /* wherever it lies */
 typedef REAL NAME(half) __attribute__((vector_size(16)));
+typedef REAL NAME(row) __attribute__((vector_size(32)));
+typedef REAL NAME(loose_row) __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));
 typedef WHOLE NAME(bits) __attribute__((vector_size(32)));
-enum { NAME(LANES) = 32 / sizeof(REAL), NAME(BLOCK) = 2 * NAME(LANES) };
+enum { NAME(LANES) = CONV_VECTOR / sizeof(REAL), NAME(BLOCK) = 2 * NAME(LANES), NAME(ROW) = 32 / sizeof(REAL) };
 
 /* NAME(BLOCK) is a power of two: an index splits by shifts */
 #define AT(p) (*(const NAME(loose) *)(const void *)(p))
 #define TO(p) (*(NAME(loose) *)(void *)(p))
+#define AT_ROW(p) (*(const NAME(loose_row) *)(const void *)(p))
+#define TO_ROW(p) (*(NAME(loose_row) *)(void *)(p))
 
 /* Nonzeros of a code or of an adjoint, and the image whose patches they meet. */
 typedef struct NAME(conv_side) {
@@ -77,38 +81,10 @@ CONV_CLONES static void NAME(correlate)(const REAL *image, const int64_t *positi
         }
 }
 
-#ifdef WIDE_POSSIBLE
-/* The same, on a processor with vectors of 512 bits: six positions times two blocks. */
-__attribute__((target("avx512f"))) static void NAME(correlate_wide)(const REAL *image, const int64_t *position, int64_t count, const int64_t *offset,
-                                                                    int64_t taps, const REAL *filters, int64_t blocks, REAL scale, REAL *v, int64_t ld)
-{
-    typedef REAL wide __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
-    for (; blocks >= 2; blocks -= 2, filters += 2 * taps * NAME(BLOCK), v += 2 * NAME(BLOCK))
-        for (int64_t q = 0; q < count; q += 6) {
-            const REAL *at[6], *one = filters, *two = filters + taps * NAME(BLOCK);
-            wide s[6][2] = { 0 };
-            for (int i = 0; i < 6; i++)
-                at[i] = image + position[q + i];
-            for (int64_t j = 0; j < taps; j++, one += NAME(BLOCK), two += NAME(BLOCK)) {
-                const wide w = *(const wide *)(const void *)one, x = *(const wide *)(const void *)two;
-                for (int i = 0; i < 6; i++) {
-                    s[i][0] += at[i][offset[j]] * w;
-                    s[i][1] += at[i][offset[j]] * x;
-                }
-            }
-            for (int i = 0; i < 6; i++)
-                for (int k = 0; k < 2; k++)
-                    *(wide *)(void *)(v + (q + i) * ld + k * NAME(BLOCK)) = scale * s[i][k];
-        }
-    if (blocks)
-        NAME(correlate)(image, position, count, offset, taps, filters, blocks, scale, v, ld);
-}
-#endif
-
 /* Of the last vector of a filter's row, the lanes that belong to the row. */
 CONV_INLINE void NAME(last_lanes)(const conv_shape *g, NAME(bits) *mask)
 {
-    for (int i = 0; i < NAME(LANES); i++)
+    for (int i = 0; i < NAME(ROW); i++)
         (*mask)[i] = i < g->tail ? -1 : 0;
 }
 
@@ -116,11 +92,11 @@ CONV_INLINE void NAME(last_lanes)(const conv_shape *g, NAME(bits) *mask)
 CONV_INLINE void NAME(cut)(const conv_shape g, const REAL *from, REAL scale, const NAME(bits) *last, REAL *patch)
 {
     int64_t i = 0;
-    for (; i < g.whole; i++, patch += NAME(LANES))
-        TO(patch) = scale * AT(from + g.vector[i]);
-    for (; i < g.vectors; i++, patch += NAME(LANES)) {
-        const NAME(vector) x = scale * AT(from + g.vector[i]);
-        TO(patch) = (NAME(vector))((NAME(bits))x & *last);
+    for (; i < g.whole; i++, patch += NAME(ROW))
+        TO_ROW(patch) = scale * AT_ROW(from + g.vector[i]);
+    for (; i < g.vectors; i++, patch += NAME(ROW)) {
+        const NAME(row) x = scale * AT_ROW(from + g.vector[i]);
+        TO_ROW(patch) = (NAME(row))((NAME(bits))x & *last);
     }
     for (int64_t k = 0; k < g.singles; k++)
         patch[k] = scale * from[g.single[k]];
@@ -130,10 +106,10 @@ CONV_INLINE void NAME(cut)(const conv_shape g, const REAL *from, REAL scale, con
 CONV_INLINE void NAME(paste)(const conv_shape g, const REAL *patch, const NAME(bits) *last, REAL *to)
 {
     int64_t i = 0;
-    for (; i < g.whole; i++, patch += NAME(LANES))
-        TO(to + g.vector[i]) += AT(patch);
-    for (; i < g.vectors; i++, patch += NAME(LANES))
-        TO(to + g.vector[i]) += (NAME(vector))((NAME(bits))AT(patch) & *last);
+    for (; i < g.whole; i++, patch += NAME(ROW))
+        TO_ROW(to + g.vector[i]) += AT_ROW(patch);
+    for (; i < g.vectors; i++, patch += NAME(ROW))
+        TO_ROW(to + g.vector[i]) += (NAME(row))((NAME(bits))AT_ROW(patch) & *last);
     for (int64_t k = 0; k < g.singles; k++)
         to[g.single[k]] += patch[k];
 }
@@ -159,8 +135,10 @@ CONV_INLINE void NAME(totals)(const NAME(vector) s[4], REAL out[4])
 {
     NAME(half) h[4];
     for (int i = 0; i < 4; i++) {
-        const union { NAME(vector) whole; NAME(half) part[2]; } u = { s[i] };
+        const union { NAME(vector) whole; NAME(half) part[CONV_VECTOR / 16]; } u = { s[i] };
         h[i] = u.part[0] + u.part[1];
+        for (int k = 2; k < CONV_VECTOR / 16; k += 2)
+            h[i] += u.part[k] + u.part[k + 1];
     }
     CONV_ACROSS(h, out);
 }
@@ -396,4 +374,6 @@ CONV_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REA
 
 #undef AT
 #undef TO
+#undef AT_ROW
+#undef TO_ROW
 #undef PIECES

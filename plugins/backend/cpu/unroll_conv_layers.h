@@ -110,12 +110,6 @@ typedef struct NAME(tile) {
 static void NAME(correlate_all)(const pudle_unroll *u, const REAL *image, int64_t q, int64_t some, REAL scale, REAL *v)
 {
     const int64_t *position = (const int64_t *)u->position.at + q, count = up_to(some, 6), blocks = u->ld / NAME(BLOCK);
-#ifdef WIDE_POSSIBLE
-    if (u->wide) {
-        NAME(correlate_wide)(image, position, count, u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
-        return;
-    }
-#endif
     NAME(correlate)(image, position, count, u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
 }
 

@@ -64,6 +64,19 @@ static const pudle_unroll_ops *tiles_ops(const pudle_exec *exec)
     return &cpu_unroll_tiles_ops;
 }
 
+/* Correlations take two vectors of atoms at a time: wider ones do not serve where a third of them would be empty. */
+static const pudle_unroll_ops *conv_ops(const pudle_exec *exec, const pudle_unroll_spec *spec)
+{
+#ifdef WIDE_POSSIBLE
+    const int64_t narrow = 64 / (int64_t)pudle_dtype_size(spec->dtype), wide = 2 * narrow, atoms = spec->conv->atoms;
+    if (exec->wide && 3 * ((atoms + wide - 1) / wide * wide) <= 4 * ((atoms + narrow - 1) / narrow * narrow))
+        return &cpu_unroll_conv_wide_ops;
+#else
+    (void)exec, (void)spec;
+#endif
+    return &cpu_unroll_conv_ops;
+}
+
 static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
 {
     void *memory = NULL;
@@ -72,7 +85,7 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
     if (s)
         return s;
     selected *u = memory;
-    *u = (selected){ exec, *spec, { conv ? &cpu_unroll_conv_ops : &cpu_unroll_dense_ops, NULL }, { tiles_ops(exec), NULL }, NULL };
+    *u = (selected){ exec, *spec, { conv ? conv_ops(exec, spec) : &cpu_unroll_dense_ops, NULL }, { tiles_ops(exec), NULL }, NULL };
     s = u->usual.ops->create(exec, spec, &u->usual.it);
     const bool usual = !s, ask = usual || s == PUDLE_ERR_UNSUPPORTED;
     if (ask && !conv && tiles_fit(exec, spec) && (usual || tiles_pay(u, spec->rows * spec->lanes))) {
