@@ -4,7 +4,7 @@
  * work looks for some for a while, and takes part in the next region within a fraction of one. But where other programs want the processors,
  * threads that look use up what the scheduler grants them, and are then kept from work that they have: 200 small updates took ten times as
  * long as with threads that sleep. Whoever looks therefore hands its processor over between looks; when it gets it back late, others want
- * it, and for a while all threads of the pool sleep at once. (OpenMP offers the two ends only.) */
+ * it, and for a while all threads of the pool sleep at once: for longer, the more often that happens. (OpenMP offers the two ends only.) */
 #include "pool.h"
 
 #include <pthread.h>
@@ -20,7 +20,7 @@ enum {
     LOOKS = 200,       /* before a processor is first handed over: some microseconds */
     AWAKE = 3000000,   /* nanoseconds that a thread looks before it sleeps */
     LATE = 700000,     /* nanoseconds without the processor that tell of other programs */
-    BUSY = 100000000   /* nanoseconds that this is believed */
+    BUSY_LEAST = 1000000, BUSY_MOST = 100000000 /* nanoseconds that this is believed, once and at most */
 };
 
 /* Where a thread sleeps until a number is another. */
@@ -46,6 +46,7 @@ struct cpu_pool {
     bool end;                /* written before the last region is given */
     bed bed;                 /* the caller's */
     _Atomic int64_t busy;    /* time until which nobody looks for long */
+    _Atomic int64_t believed; /* how long that was */
     pid_t owner; /* a child process has the memory, and none of the threads */
     int workers;
     worker worker[];
@@ -67,6 +68,17 @@ static void pause_briefly(void)
 #endif
 }
 
+/* Others wanted a processor at `time`. What was believed doubles, unless that is as long ago as eight times of it. */
+static void note_busy(cpu_pool *pool, int64_t time)
+{
+    const int64_t before = atomic_load_explicit(&pool->believed, memory_order_relaxed), end = atomic_load_explicit(&pool->busy, memory_order_relaxed);
+    int64_t now = before < BUSY_LEAST || time - end > 8 * before ? BUSY_LEAST : 2 * before;
+    if (now > BUSY_MOST)
+        now = BUSY_MOST;
+    atomic_store_explicit(&pool->believed, now, memory_order_relaxed);
+    atomic_store_explicit(&pool->busy, time + now, memory_order_relaxed);
+}
+
 /* Look until *at is other than `old`, but not for long. */
 static bool changes(cpu_pool *pool, const _Atomic uint32_t *at, uint32_t old)
 {
@@ -84,7 +96,7 @@ static bool changes(cpu_pool *pool, const _Atomic uint32_t *at, uint32_t old)
         sched_yield();
         time = now();
         if (time - last > LATE) {
-            atomic_store_explicit(&pool->busy, time + BUSY, memory_order_relaxed);
+            note_busy(pool, time);
             return false;
         }
     }
