@@ -216,48 +216,7 @@ static void note(conv_call *c, pudle_status s)
         __atomic_store_n(&c->status, s, __ATOMIC_RELAXED);
 }
 
-/* collect() eight entries at a time: a table gives the order that brings those to the front whose bits are set. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define CONV_COMPACT
-typedef int32_t eight_whole __attribute__((vector_size(32)));
-typedef float eight __attribute__((vector_size(32)));
-typedef int32_t loose_whole __attribute__((vector_size(32), aligned(4), may_alias));
-typedef float loose_eight __attribute__((vector_size(32), aligned(4), may_alias));
-
-__attribute__((target("avx2,popcnt"))) static int64_t collect_compact(const float *v, int64_t count, const float *dead, bool along,
-                                                                      const eight_whole *table, int32_t place, int32_t *index, float *value)
-{
-    int64_t found = 0;
-    for (int64_t i = 0; i < count; i += 8) {
-        const eight x = *(const loose_eight *)(const void *)(v + i);
-        eight wide = dead[0] - (eight){ 0 };
-        if (along)
-            wide = *(const loose_eight *)(const void *)(dead + i);
-        const eight size = (eight)((eight_whole)x & INT32_MAX);
-        uint32_t set = 255U ^ (uint32_t)__builtin_ia32_movmskps256((eight)(size <= wide));
-        if (count - i < 8) /* what is behind the last atom */
-            set &= (1U << (count - i)) - 1;
-        const eight_whole order = table[set];
-        *(loose_whole *)(void *)(index + found) = (order + (int32_t)i) * 32 + place;
-        *(loose_eight *)(void *)(value + found) = __builtin_shuffle(x, order);
-        found += __builtin_popcount(set);
-    }
-    return found;
-}
-
-static pudle_status compact_table(parts_memory *m, parts_buffer *table)
-{
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("popcnt"))
-        return PUDLE_OK;
-    const pudle_status s = parts_want(m, table, 256, sizeof(eight_whole));
-    int32_t *to = table->at;
-    for (int set = 0; set < 256 && !s; set++, to += 8)
-        for (int i = 0, n = 0; i < 8; i++)
-            if (set & 1 << i)
-                to[n++] = i;
-    return s;
-}
-#endif
+#include "unroll_conv_collect.h"
 
 /* out[i] = the sum of the entries of h[i], i < 4 */
 #if defined(__GNUC__) && !defined(__clang__)

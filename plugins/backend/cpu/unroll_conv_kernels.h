@@ -359,6 +359,7 @@ static void NAME(add_code)(REAL *v, int64_t ld, int64_t count, const int32_t *in
         v[PLACE(index[k]) * ld + ATOM(index[k])] += z[k];
 }
 
+#if CONV_VECTOR == 32
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
  * `place` in the tile goes into the index. There is room for `count` entries and a vector more. */
 CONV_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t place, int32_t *index, REAL *value)
@@ -371,6 +372,7 @@ CONV_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REA
     }
     return found;
 }
+#endif
 
 #undef AT
 #undef TO

@@ -91,12 +91,16 @@ static pudle_status NAME(levels_of)(pudle_unroll *u, conv_part *p, int64_t t, co
 
 static int64_t NAME(collect_row)(const pudle_unroll *u, const REAL *v, const REAL *dead, int32_t place, int32_t *index, REAL *value)
 {
+#if CONV_VECTOR == 64
+    return NAME(collect_wide)(v, u->conv.atoms, dead, u->dead_along, place, index, value);
+#else
 #ifdef CONV_COMPACT
     if (sizeof(REAL) == sizeof(float) && u->compact.at)
         return collect_compact((const float *)(const void *)v, u->conv.atoms, (const float *)(const void *)dead, u->dead_along, u->compact.at, place,
                                index, (float *)(void *)value);
 #endif
     return NAME(collect)(v, u->conv.atoms, dead, u->dead_along, place, index, value);
+#endif
 }
 
 /* Nonzeros of a tile's positions: entries [start[i], start[i + 1]) belong to the i-th. */
