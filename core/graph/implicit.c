@@ -2,6 +2,7 @@
 #include "graph/implicit.h"
 #include "graph/small_systems.h"
 #include <stdlib.h>
+#include <string.h>
 
 static pudle_cview theta_of_last(const pd_network *net, int i)
 {
@@ -159,8 +160,8 @@ static pudle_status take(const pd_network *net, pudle_view *v, int64_t rows, int
     return s;
 }
 
-/* What a lane holds on the host for blocks of `rows` samples. */
-typedef struct host_array { void **at; int64_t count; size_t width; } host_array;
+/* What a lane holds on the host for blocks of `rows` samples. at: of a pointer, whatever it points to. */
+typedef struct host_array { void *at; int64_t count; size_t width; } host_array;
 enum { HOST_ARRAYS = 8 };
 
 static int host_arrays(const pd_network *net, pd_implicit_space *w, int64_t rows, host_array list[HOST_ARRAYS])
@@ -168,18 +169,18 @@ static int host_arrays(const pd_network *net, pd_implicit_space *w, int64_t rows
     const size_t width = pudle_dtype_size(net->dtype);
     const int64_t p = net->map.code, m = net->map.features;
     int n = 0;
-    list[n++] = (host_array){ (void **)&w->left_out, rows, sizeof *w->left_out };
+    list[n++] = (host_array){ &w->left_out, rows, sizeof *w->left_out };
     if (!pd_implicit_direct(net)) {
-        list[n++] = (host_array){ (void **)&w->row, 4 * rows, sizeof *w->row };
+        list[n++] = (host_array){ &w->row, 4 * rows, sizeof *w->row };
         return n;
     }
     list[n++] = (host_array){ &w->host_code[0], rows * p, width };
     list[n++] = (host_array){ &w->host_code[1], rows * p, width };
     list[n++] = (host_array){ &w->host_data, rows * m, width };
-    list[n++] = (host_array){ (void **)&w->support, PD_SIDE * (p + 1), sizeof *w->support };
-    list[n++] = (host_array){ (void **)&w->place, p + 2, sizeof *w->place };
-    list[n++] = (host_array){ (void **)&w->count, rows, sizeof *w->count };
-    list[n++] = (host_array){ (void **)&w->order, rows, sizeof *w->order };
+    list[n++] = (host_array){ &w->support, PD_SIDE * p, sizeof *w->support };
+    list[n++] = (host_array){ &w->place, p + 2, sizeof *w->place };
+    list[n++] = (host_array){ &w->count, rows, sizeof *w->count };
+    list[n++] = (host_array){ &w->order, rows, sizeof *w->order };
     return n;
 }
 
@@ -203,8 +204,11 @@ pudle_status pd_implicit_make(const pd_network *net, pd_lane_space *space, int64
     pd_implicit_space *w = space->implicit = pd_alloc(1, sizeof *w);
     host_array list[HOST_ARRAYS];
     bool all = w != NULL;
-    for (int i = w ? host_arrays(net, w, rows, list) - 1 : -1; i >= 0; i--)
-        all = (*list[i].at = pd_alloc((size_t)list[i].count, list[i].width)) && all;
+    for (int i = w ? host_arrays(net, w, rows, list) - 1 : -1; i >= 0; i--) {
+        void *const memory = pd_alloc((size_t)list[i].count, list[i].width);
+        memcpy(list[i].at, &memory, sizeof memory);
+        all = all && memory;
+    }
     pudle_status s = all ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
     for (int i = 0; i < codes_of(net) && !s; i++)
         s = take(net, &w->code[i], rows, net->map.code);
@@ -225,8 +229,11 @@ void pd_implicit_free(const pd_network *net, pd_lane_space *space)
         if (w->data[i].data)
             net->be->free(net->exec, w->data[i].data);
     host_array list[HOST_ARRAYS];
-    for (int i = host_arrays(net, w, 0, list) - 1; i >= 0; i--)
-        free(*list[i].at);
+    for (int i = host_arrays(net, w, 0, list) - 1; i >= 0; i--) {
+        void *memory;
+        memcpy(&memory, list[i].at, sizeof memory);
+        free(memory);
+    }
     free(w->matrix);
     free(w->work);
     free(w);

@@ -12,8 +12,9 @@
 /** Beyond this estimated condition number (1-norm) a support is reported, and nothing is solved with it. */
 #define PD_CONDITION_LIMIT 1e12
 
-/** Supports of more atoms than this are taken one by one: eight of their matrices would leave the cache. */
-enum { PD_TOGETHER = 192 };
+/** Supports of more atoms than this are taken one by one: eight of their matrices leave the cache, and the bound of the condition number,
+ *  which grows exponentially with their size, no longer clears them where atoms are coherent. */
+enum { PD_TOGETHER = 128 };
 
 /** Places for arrays like the codes of a block. */
 enum { PD_IMPLICIT_NEXT, PD_IMPLICIT_U, PD_IMPLICIT_JACOBIAN, PD_IMPLICIT_RESIDUAL, PD_IMPLICIT_P, PD_IMPLICIT_DIRECTION, PD_IMPLICIT_CODES };
@@ -26,7 +27,7 @@ typedef struct pd_implicit_space {
     void *host_code[2], *host_data;     /* the direct way: diagonal of J, d -> u; Hessian of the block's samples */
     double *matrix, *work;              /* room for matrices and vectors of supports */
     int64_t matrix_room, work_room;     /* doubles */
-    int32_t *support, *place;           /* (8, code + 1): of samples side by side; (code + 2) */
+    int32_t *support, *place;           /* (8, code): of samples side by side; (code + 2) */
     int32_t *count, *order;             /* (rows): size of each support; samples by it */
     double *row;                        /* (rows, 4): scalars of the conjugate gradients */
     bool *left_out;                     /* (rows): ill conditioned, u = 0 */

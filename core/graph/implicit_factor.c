@@ -140,7 +140,7 @@ static void read_row(double *to, const void *data, int32_t dtype, int64_t row, i
             to[i] = (double)((const float *)data)[row * count + i];
 }
 
-/* The entries of j that are not 0, in order; room for one more. */
+/* The entries of j that are not 0, in order. */
 static int64_t find_support(const double *j, int64_t p, int32_t *support)
 {
     int64_t n = 0;
@@ -307,7 +307,22 @@ static void form_lane(const pd_block *b, int64_t row, const int32_t *s, int64_t 
     }
 }
 
-/* u of at most eight samples side by side. Those that a bound of the condition number does not clear are taken once more by themselves. */
+/* The support of a sample; w->work has room for a row. */
+static void read_support(const pd_block *b, int64_t row, int32_t *support)
+{
+    pd_implicit_space *w = b->space->implicit;
+    read_row(w->work, w->host_code[0], b->net->dtype, row, b->net->map.code);
+    find_support(w->work, b->net->map.code, support);
+}
+
+static pudle_status solve_large(const pd_block *b, int64_t row)
+{
+    pd_implicit_space *w = b->space->implicit;
+    read_support(b, row, w->support);
+    return solve_alone(b, row, w->support, w->count[row]);
+}
+
+/* u of at most eight samples side by side. Those that the bound of the condition number does not clear are taken once more, alone. */
 static pudle_status solve_together(const pd_block *b, const int32_t *sample, int samples)
 {
     const pd_network *net = b->net;
@@ -315,29 +330,25 @@ static pudle_status solve_together(const pd_block *b, const int32_t *sample, int
     const int64_t p = net->map.code, most = w->count[sample[samples - 1]]; /* they are in order */
     int64_t size[PD_SIDE] = { 0 };
     double bound[PD_SIDE];
-    const bool together = most <= PD_TOGETHER;
-    pudle_status s = room_for(net, w, most, together ? pd_small_room(most) : 0, together ? together_work(net, most) : p);
+    pudle_status s = room_for(net, w, most, pd_small_room(most), together_work(net, most));
     if (s)
         return s;
     for (int lane = 0; lane < samples; lane++) {
         size[lane] = w->count[sample[lane]];
-        read_row(w->work, w->host_code[0], net->dtype, sample[lane], p);
-        find_support(w->work, p, w->support + lane * (p + 1));
+        read_support(b, sample[lane], w->support + lane * p);
     }
     double *const x = w->work, *const room = x + PD_SIDE * most;
-    if (together) {
-        for (int lane = 0; lane < PD_SIDE; lane++)
-            form_lane(b, sample[lane < samples ? lane : 0], w->support + lane * (p + 1), size[lane], most, lane, w->matrix, x, room);
-        pd_small_solve(w->matrix, most, size, x, room, bound);
-    }
-    for (int lane = 0; lane < samples && together; lane++)
+    for (int lane = 0; lane < PD_SIDE; lane++)
+        form_lane(b, sample[lane < samples ? lane : 0], w->support + lane * p, size[lane], most, lane, w->matrix, x, room);
+    pd_small_solve(w->matrix, most, size, x, room, bound);
+    for (int lane = 0; lane < samples; lane++)
         if (bound[lane] <= PD_CONDITION_LIMIT && all_finite(x + lane, size[lane], PD_SIDE)) {
-            write_row(net, w, sample[lane], w->support + lane * (p + 1), size[lane], x + lane, PD_SIDE);
+            write_row(net, w, sample[lane], w->support + lane * p, size[lane], x + lane, PD_SIDE);
             size[lane] = DONE;
         }
     for (int lane = 0; lane < samples && !s; lane++)
         if (size[lane] != DONE)
-            s = solve_alone(b, sample[lane], w->support + lane * (p + 1), size[lane]);
+            s = solve_alone(b, sample[lane], w->support + lane * p, size[lane]);
     return s;
 }
 
@@ -391,8 +402,12 @@ pudle_status pd_implicit_factor(const pd_block *b, const pudle_view *estimate)
     pudle_status s = diagonals(b, estimate);
     if (!s)
         s = sort_samples(b);
-    for (int64_t i = 0; i < b->rows && !s; i += PD_SIDE)
-        s = solve_together(b, w->order + i, b->rows - i < PD_SIDE ? (int)(b->rows - i) : PD_SIDE);
+    for (int64_t i = 0, samples; i < b->rows && !s; i += samples) {
+        const bool large = w->count[w->order[i]] > PD_TOGETHER; /* and so are all that follow */
+        for (samples = 1; samples < PD_SIDE && i + samples < b->rows && !large && w->count[w->order[i + samples]] <= PD_TOGETHER;)
+            samples++;
+        s = large ? solve_large(b, w->order[i]) : solve_together(b, w->order + i, (int)samples);
+    }
     if (s)
         return s;
     const size_t bytes = (size_t)(b->rows * b->net->map.code) * pudle_dtype_size(b->net->dtype);

@@ -13,7 +13,8 @@ typedef int64_t sides __attribute__((vector_size(8 * PD_SIDE), aligned(sizeof(do
 /* l (lower triangles of A) becomes L, with 1 / d in its diagonal. Four columns at a time; column[h][i]: those of L diag(d). */
 PUDLE_CLONES static void factor(double *a, int64_t n, double *room)
 {
-    side *const l = (side *)(void *)a, *const column[] = { (side *)(void *)room, column[0] + n, column[0] + 2 * n, column[0] + 3 * n };
+    side *const l = (side *)(void *)a, *const columns = (side *)(void *)room;
+    side *const column[] = { columns, columns + n, columns + 2 * n, columns + 3 * n };
     for (int64_t first = 0; first < n; first += 4) {
         const int64_t next = first + 4 < n ? first + 4 : n;
         for (int64_t j = first; j < next; j++) {

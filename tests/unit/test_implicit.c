@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "graph/lane.h"
+#include "graph/implicit.h"
 #include "opened.h"
 
 static char config_path[] = "/tmp/pudle-implicit-XXXXXX", targets_path[] = "/tmp/pudle-implicit-y-XXXXXX", inputs_path[] = "/tmp/pudle-implicit-x-XXXXXX";
@@ -447,6 +448,49 @@ static void ways_of_solving_agree(void **state)
     }
 }
 
+/* Supports on both sides of what is taken side by side, and of all atoms of many; within the memory that was planned for them. */
+static void large_supports(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        setup s = small();
+        double *got[2];
+        s.n = 20;
+        s.m = 240;
+        s.p = round ? 150 : 300;
+        s.layers = 60;
+        s.data = "name = \"synthetic\"; samples = 20; features = 240; atoms = 300; sparsity = 20; noise_std = 0.3; seed = 5;";
+        s.prox = round ? "name = \"ridge\"; mu = 0.5;" : "name = \"soft_threshold\"; lambda = 0.27;";
+        for (int k = 0; k < 2; k++) {
+            opened o;
+            open_problem(&s, &o);
+            pudle_desc coupled = *o.pb.net.prox.desc;
+            coupled.caps &= ~(uint64_t)PUDLE_PROX_SEPARABLE;
+            if (k)
+                o.pb.net.prox.desc = &coupled;
+            pd_pass pass = { .gradient = true };
+            run(&o.pb, &pass);
+            assert_int_equal(pass.ill_conditioned, 0);
+            const pd_implicit_space *w = o.pb.net.space[0].implicit;
+            int least = INT32_MAX, most = 0;
+            for (int64_t i = 0; i < o.pb.net.rows && !k; i++) {
+                least = w->count[i] < least ? w->count[i] : least;
+                most = w->count[i] > most ? w->count[i] : most;
+            }
+            if (!k) {
+                print_message("# supports of %d to %d atoms\n", least, most);
+                assert_true(most > PD_TOGETHER && (round ? least == s.p : least <= PD_TOGETHER));
+                assert_true((double)(w->matrix_room + w->work_room) * sizeof(double) <= pd_implicit_worst(&o.pb.net));
+            }
+            got[k] = doubles(&o.pb, &o.pb.net.dictionary.grad);
+            close_problem(&o);
+        }
+        assert_true(relative(got[1], got[0], s.m * s.p, 1e-6) <= 1e-9);
+        free(got[0]);
+        free(got[1]);
+    }
+}
+
 static void single_precision(void **state)
 {
     (void)state;
@@ -507,7 +551,8 @@ static void dependent_atoms_are_reported(void **state)
         opened o;
         void *memory = NULL;
         s.n = 20;
-        s.layers = 300;
+        s.m = 20; /* else more atoms than dimensions would be dependent as well */
+        s.layers = 3000;
         s.step = 0.1;
         s.backend = backends[round % 2];
         s.precision = round / 2 % 2 ? "f32" : "f64";
@@ -663,7 +708,7 @@ int main(void)
         cmocka_unit_test(operators_that_are_not_convex), cmocka_unit_test(other_losses),
         cmocka_unit_test(loss_over_several_features),
         cmocka_unit_test(targets_of_their_own),      cmocka_unit_test(convolutional),
-        cmocka_unit_test(matches_differences),       cmocka_unit_test(ways_of_solving_agree),
+        cmocka_unit_test(matches_differences),       cmocka_unit_test(ways_of_solving_agree), cmocka_unit_test(large_supports),
         cmocka_unit_test(single_precision),          cmocka_unit_test(same_bits_for_any_threads),
         cmocka_unit_test(dependent_atoms_are_reported), cmocka_unit_test(the_condition_number_is_found), cmocka_unit_test(what_is_skipped_is_the_decoders),
         cmocka_unit_test(divergence_is_told_apart),

@@ -68,15 +68,19 @@ static void pause_briefly(void)
 #endif
 }
 
-/* Others wanted a processor at `time`. What was believed doubles, unless that is as long ago as eight times of it. */
+/* Others wanted a processor at `time`. That is believed for twice as long as the last time, or for the least again if more than eight times
+ * as long has passed since that ended. */
 static void note_busy(cpu_pool *pool, int64_t time)
 {
-    const int64_t before = atomic_load_explicit(&pool->believed, memory_order_relaxed), end = atomic_load_explicit(&pool->busy, memory_order_relaxed);
-    int64_t now = before < BUSY_LEAST || time - end > 8 * before ? BUSY_LEAST : 2 * before;
-    if (now > BUSY_MOST)
-        now = BUSY_MOST;
-    atomic_store_explicit(&pool->believed, now, memory_order_relaxed);
-    atomic_store_explicit(&pool->busy, time + now, memory_order_relaxed);
+    const int64_t before = atomic_load_explicit(&pool->believed, memory_order_relaxed);
+    int64_t end = atomic_load_explicit(&pool->busy, memory_order_relaxed);
+    if (time < end)
+        return; /* another thread met the same */
+    int64_t length = before < BUSY_LEAST || time - end > 8 * before ? BUSY_LEAST : 2 * before;
+    if (length > BUSY_MOST)
+        length = BUSY_MOST;
+    if (atomic_compare_exchange_strong_explicit(&pool->busy, &end, time + length, memory_order_relaxed, memory_order_relaxed))
+        atomic_store_explicit(&pool->believed, length, memory_order_relaxed);
 }
 
 /* Look until *at is other than `old`, but not for long. */

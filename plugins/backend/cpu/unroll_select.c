@@ -64,12 +64,11 @@ static const pudle_unroll_ops *tiles_ops(const pudle_exec *exec)
     return &cpu_unroll_tiles_ops;
 }
 
-/* Correlations take two vectors of atoms at a time: wider ones do not serve where a third of them would be empty. */
+/* Correlations take two vectors of atoms at a time: wider ones do not serve where half of them would be empty. */
 static const pudle_unroll_ops *conv_ops(const pudle_exec *exec, const pudle_unroll_spec *spec)
 {
 #ifdef WIDE_POSSIBLE
-    const int64_t narrow = 64 / (int64_t)pudle_dtype_size(spec->dtype), wide = 2 * narrow, atoms = spec->conv->atoms;
-    if (exec->wide && 3 * ((atoms + wide - 1) / wide * wide) <= 4 * ((atoms + narrow - 1) / narrow * narrow))
+    if (exec->wide && spec->conv->atoms > 64 / (int64_t)pudle_dtype_size(spec->dtype))
         return &cpu_unroll_conv_wide_ops;
 #else
     (void)exec, (void)spec;

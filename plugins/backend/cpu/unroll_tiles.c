@@ -38,7 +38,7 @@ enum {
 
 #include "unroll_tiles_lists.h"
 
-typedef uint64_t four_loose __attribute__((aligned(2), may_alias)); /* four entries of a list, the first of them lowest */
+typedef uint64_t four_loose __attribute__((aligned(2), may_alias)); /* four entries of a list, in either order */
 
 /* A thread's workspace. */
 typedef struct tiles_lane {

@@ -5,9 +5,9 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
 {
     pudle_unroll *u = w->u;
     const int64_t p = u->spec.atoms, T = u->spec.layers, first = tile * TILE, rows = w->l->rows - first < TILE ? w->l->rows - first : TILE;
-    const int64_t end = w->tape ? T - u->spec.depth : T, stride = 64 * u->words + LIST_PAD;
+    const int64_t end = w->tape ? T - u->spec.depth : T, stride = 64 * u->words;
     const REAL *base = (const REAL *)w->l->base.at + first * u->ld;
-    uint16_t count[TILE] = { 0 }, list[TILE * (UNROLL_FEW_ATOMS + LIST_PAD)];
+    uint16_t count[TILE] = { 0 }, list[TILE * UNROLL_FEW_ATOMS];
     slot now = slot_of(u, w->l, tile, end % 2);
     pudle_status s = PUDLE_OK;
     memset(now.z, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
@@ -30,9 +30,9 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
 static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, REAL *adjoint, REAL *masked)
 {
     pudle_unroll *u = w->u;
-    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, words = u->words, size = TILE * p + TILE_PAD, stride = 64 * words + LIST_PAD;
+    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, words = u->words, size = TILE * p + TILE_PAD, stride = 64 * words;
     uint64_t any[TILE * UNROLL_FEW_ATOMS / 64], bits[TILE * UNROLL_FEW_ATOMS / 64];
-    uint16_t count[TILE], list[TILE * (UNROLL_FEW_ATOMS + LIST_PAD)];
+    uint16_t count[TILE], list[TILE * UNROLL_FEW_ATOMS];
     const REAL *gv[4], *z[4];
     REAL step[4];
     memset(any, 0, (size_t)(rows * words) * sizeof *any);
@@ -73,8 +73,8 @@ static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t
 {
     pudle_unroll *u = w->u;
     tiles_lane *l = w->l;
-    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, size = TILE * p + TILE_PAD, stride = 64 * u->words + LIST_PAD;
-    uint16_t count[TILE], list[TILE * (UNROLL_FEW_ATOMS + LIST_PAD)];
+    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, size = TILE * p + TILE_PAD, stride = 64 * u->words;
+    uint16_t count[TILE], list[TILE * UNROLL_FEW_ATOMS];
     int64_t start[TILE + 1] = { 0 }, widest = 0;
     list_bits(u->places, count, list, stride, any, rows, p);
     for (int64_t i = 0; i < rows; i++) {

@@ -1,9 +1,7 @@
 /* Which entries of a tile's rows are not 0 (unroll_tiles.c): as bits, and as lists of places. Bits lie in bytes, those of an entry 8 k + b
  * being bit b of byte k, and a row has whole words of eight bytes, with 0 behind its entries.
  *
- * Both are made without a branch that depends on the entries. A list's row takes up to LIST_PAD entries more than there are. */
-
-enum { LIST_PAD = 16 };
+ * Both are made without a branch that depends on the entries. A list is written eight entries at a time, at most as many as a row has bits. */
 
 typedef uint16_t eight __attribute__((vector_size(16)));
 typedef uint16_t eight_loose __attribute__((vector_size(16), aligned(2), may_alias)); /* anywhere */
