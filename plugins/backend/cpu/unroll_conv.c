@@ -55,7 +55,6 @@ enum {
 typedef struct conv_shape {
     int64_t taps, padded, ld, piece;       /* padded: to whole vectors; ld: to pairs of them, from filter to filter; piece: vectors held at once */
     int64_t whole, vectors, singles, tail; /* vectors of which all lanes count; of a row of the image; entries besides */
-    int64_t pad;                           /* entries of `padded` behind all that */
     const int64_t *vector, *single, *slot; /* where vectors and entries lie, from a position on; the place of tap j in a patch */
 } conv_shape;
 
@@ -401,7 +400,6 @@ static void cut_up(pudle_unroll *u)
     g->singles = short_rest ? height * rest : 0;
     g->tail = rest;
     g->padded = up_to(g->vectors * lanes + g->singles, all);
-    g->pad = g->padded - g->vectors * lanes - g->singles;
     g->ld = up_to(g->padded, 2 * all);
     const int64_t vectors = g->padded / all, pieces = (vectors + CONV_REGISTERS - 1) / CONV_REGISTERS;
     g->piece = (vectors + pieces - 1) / pieces;

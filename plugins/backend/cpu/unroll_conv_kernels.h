@@ -284,10 +284,6 @@ CONV_CLONES static void NAME(back_through)(const conv_shape *shape, const REAL *
     uint32_t *there = room->there;
     NAME(bits) last;
     NAME(last_lanes)(g, &last);
-    for (int64_t j = 0; j < CONV_TILE; j++) { /* what meets the filters' padding of 0 must be a number */
-        memset(one + (j + 1) * g->padded - g->pad, 0, (size_t)g->pad * sizeof *one);
-        memset(two + (j + 1) * g->padded - g->pad, 0, (size_t)g->pad * sizeof *two);
-    }
     for (int64_t q = 0; q < positions; q += CONV_TILE) {
         const int64_t tile = positions - q < CONV_TILE ? positions - q : CONV_TILE;
         for (int64_t j = 0; j < tile; j++)

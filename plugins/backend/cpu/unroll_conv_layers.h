@@ -369,13 +369,14 @@ static pudle_status NAME(room_for_up)(conv_call *c, conv_part *p, const conv_cod
     return parts_want(&c->u->memory, &p->up, count + count / 4 + 1, sizeof(REAL));
 }
 
-/* The part's sums, cleared. */
+/* The part's sums, cleared; and its patches, whose padding meets that of the filters, 0, and must be a number even after a divergence. */
 static pudle_status NAME(clear_sums)(conv_call *c, conv_part *p)
 {
     pudle_unroll *u = c->u;
     pudle_status s = parts_want(&u->memory, &p->gradient, u->conv.atoms * u->shape.padded, sizeof(REAL));
     if (!s)
         memset(p->gradient.at, 0, p->gradient.bytes);
+    memset(p->patch.at, 0, p->patch.bytes);
     if (p->dense_gradient.at)
         memset(p->dense_gradient.at, 0, p->dense_gradient.bytes);
     for (int i = 0; c->gtheta && i < u->spec.levels && !s; i++) {
