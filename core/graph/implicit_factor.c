@@ -23,15 +23,39 @@ bool pd_implicit_direct(const pd_network *net)
 
 /* ------------------------------------------------------------- small matrices */
 
-/* Lower triangle of a (n, n) += sum over four rows x of weight[x] row_x row_x'. */
-PUDLE_CLONES static void add_squares(double *a, int64_t n, const double *rows, const double *weight)
+typedef double eight __attribute__((vector_size(64), aligned(sizeof(double)), may_alias));
+
+/* sums[j] = <x, y_j> over m entries, for four j: they share x, and do not wait for each other. */
+PUDLE_CLONES static void products(const double *x, const double *const y[4], int64_t m, double sums[4])
 {
-    const double *x0 = rows, *x1 = rows + n, *x2 = rows + 2 * n, *x3 = rows + 3 * n;
-    for (int64_t i = 0; i < n; i++) {
-        const double w0 = weight[0] * x0[i], w1 = weight[1] * x1[i], w2 = weight[2] * x2[i], w3 = weight[3] * x3[i];
-        double *to = a + i * n;
-        for (int64_t k = 0; k <= i; k++)
-            to[k] += (w0 * x0[k] + w1 * x1[k]) + (w2 * x2[k] + w3 * x3[k]);
+    eight part[4] = { { 0 } };
+    int64_t f = 0;
+    for (; f + 8 <= m; f += 8) {
+        const eight v = *(const eight *)(const void *)(x + f);
+        for (int j = 0; j < 4; j++)
+            part[j] += v * *(const eight *)(const void *)(y[j] + f);
+    }
+    for (int j = 0; j < 4; j++) {
+        sums[j] = ((part[j][0] + part[j][1]) + (part[j][2] + part[j][3])) + ((part[j][4] + part[j][5]) + (part[j][6] + part[j][7]));
+        for (int64_t k = f; k < m; k++)
+            sums[j] += x[k] * y[j][k];
+    }
+}
+
+/* to[k] = <x, atom s[k]>, k < n; s: NULL for 0, 1, ... */
+static void row_of_gram(const pd_network *net, const double *x, const int32_t *s, int64_t n, double *to)
+{
+    const int64_t m = net->map.features;
+    for (int64_t k = 0; k < n; k += 4) {
+        const double *y[4];
+        double sums[4];
+        for (int64_t j = 0; j < 4; j++) {
+            const int64_t at = k + j < n ? k + j : n - 1;
+            y[j] = net->host_atoms + (s ? s[at] : at) * m;
+        }
+        products(x, y, m, sums);
+        for (int64_t j = 0; j < 4 && k + j < n; j++)
+            to[k + j] = sums[j];
     }
 }
 
@@ -168,16 +192,16 @@ static void write_row(const pd_network *net, pd_implicit_space *w, int64_t row, 
     }
 }
 
-/* Doubles of vectors that solve_alone takes: two rows, the right-hand side, and three arrays of four. */
+/* Doubles of vectors that solve_alone takes: two rows, the right-hand side, two arrays of four, and an atom. */
 static int64_t alone_work(const pd_network *net, int64_t n)
 {
-    return 2 * net->map.code + 13 * n;
+    return 2 * net->map.code + 9 * n + net->map.features;
 }
 
 /* And solve_together: x, and what form_lane and pd_small_solve want one after the other. */
 static int64_t together_work(const pd_network *net, int64_t n)
 {
-    const int64_t form = 2 * net->map.code + 4 * n + n * n, solve = pd_small_work(n);
+    const int64_t form = 2 * net->map.code + net->map.features + n * n, solve = pd_small_work(n);
     return PD_SIDE * n + (form > solve ? form : solve);
 }
 
@@ -215,27 +239,25 @@ static bool all_ones(const void *h, int32_t dtype, int64_t row, int64_t m)
     return !others;
 }
 
-/* Lower triangle of D_S' H D_S (n, n). rows: room for 4 n. */
-static void form(const pd_network *net, const pd_implicit_space *w, int64_t row, const int32_t *s, int64_t n, double *matrix, double *rows)
+/* Lower triangle of D_S' H D_S (n, n). weighted: room for an atom. */
+static void form(const pd_network *net, const pd_implicit_space *w, int64_t row, const int32_t *s, int64_t n, double *matrix, double *weighted)
 {
     const int64_t m = net->map.features, p = net->map.code;
-    if (net->gram && all_ones(w->host_data, net->dtype, row, m)) {
+    const bool plain = all_ones(w->host_data, net->dtype, row, m);
+    if (net->gram && plain) {
         for (int64_t i = 0; i < n; i++)
             for (int64_t k = 0; k <= i; k++)
                 matrix[i * n + k] = net->gram[s[i] * p + s[k]]; /* s increases: the lower triangle */
         return;
     }
-    memset(matrix, 0, (size_t)(n * n) * sizeof *matrix);
-    for (int64_t f = 0; f < m; f += 4) {
-        double weight[4];
-        for (int64_t x = 0; x < 4; x++) {
-            weight[x] = 0;
-            if (f + x < m)
-                read_row(&weight[x], w->host_data, net->dtype, row * m + f + x, 1);
-            for (int64_t i = 0; i < n; i++)
-                rows[x * n + i] = f + x < m ? net->host_dictionary[(f + x) * p + s[i]] : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double *atom = net->host_atoms + s[i] * m;
+        if (!plain) {
+            read_row(weighted, w->host_data, net->dtype, row, m);
+            for (int64_t f = 0; f < m; f++)
+                weighted[f] *= atom[f];
         }
-        add_squares(matrix, n, rows, weight);
+        row_of_gram(net, plain ? atom : weighted, s, i + 1, matrix + i * n);
     }
 }
 
@@ -257,10 +279,10 @@ static pudle_status solve_alone(const pd_block *b, int64_t row, const int32_t *s
     pudle_status s = room_for(net, w, n, n * n, alone_work(net, n));
     if (s)
         return s;
-    double *all = w->work, *d = all + 2 * p, *x = d + n, *y = x + 4 * n, *rows = y + 4 * n;
+    double *all = w->work, *d = all + 2 * p, *x = d + n, *y = x + 4 * n, *weighted = y + 4 * n;
     read_row(all, w->host_code[0], net->dtype, row, p);
     read_row(all + p, w->host_code[1], net->dtype, row, p);
-    form(net, w, row, support, n, w->matrix, rows);
+    form(net, w, row, support, n, w->matrix, weighted);
     bool sound = true, nan = false;
     for (int64_t i = 0; i < n; i++) {
         const double j = all[support[i]];
@@ -289,10 +311,10 @@ static void form_lane(const pd_block *b, int64_t row, const int32_t *s, int64_t 
     const pd_implicit_space *w = b->space->implicit;
     const int64_t p = net->map.code;
     const double step = net->alpha[net->layers - 1];
-    double *const j = room, *const d = j + p, *const rows = d + p, *const alone = rows + 4 * n;
+    double *const j = room, *const d = j + p, *const weighted = d + p, *const alone = weighted + net->map.features;
     read_row(j, w->host_code[0], net->dtype, row, p);
     read_row(d, w->host_code[1], net->dtype, row, p);
-    form(net, w, row, s, n, alone, rows);
+    form(net, w, row, s, n, alone, weighted);
     for (int64_t i = 0; i < n; i++) {
         double *const to = matrix + pd_small_at(i, 0, lane);
         for (int64_t k = 0; k <= i; k++)
@@ -428,43 +450,50 @@ static bool gram_pays(const pd_network *net, int64_t samples)
 static pudle_status form_gram(pd_network *net)
 {
     const int64_t m = net->map.features, p = net->map.code;
-    const double ones[] = { 1, 1, 1, 1 };
-    double tail[4] = { 0 }, *last = NULL;
     if (!net->gram)
         net->gram = pd_alloc((size_t)p, (size_t)p * sizeof *net->gram);
-    last = m % 4 ? pd_alloc((size_t)p, 4 * sizeof *last) : NULL;
-    if (!net->gram || (m % 4 && !last)) {
-        free(last);
+    if (!net->gram)
         return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the Gram matrix of %lld atoms", (long long)p);
-    }
-    memset(net->gram, 0, (size_t)(p * p) * sizeof *net->gram);
-    for (int64_t f = 0; f + 4 <= m; f += 4)
-        add_squares(net->gram, p, net->host_dictionary + f * p, ones);
-    if (last) {
-        memcpy(last, net->host_dictionary + m / 4 * 4 * p, (size_t)(m % 4 * p) * sizeof *last);
-        for (int64_t x = 0; x < m % 4; x++)
-            tail[x] = 1;
-        add_squares(net->gram, p, last, tail);
-    }
-    free(last);
+    for (int64_t i = 0; i < p; i++)
+        row_of_gram(net, net->host_atoms + i * m, NULL, i + 1, net->gram + i * p);
     return PUDLE_OK;
+}
+
+enum { ROWS = 16 }; /* of D that are brought and turned at a time: their vectors of a column are a cache line or two */
+
+/* The atoms one by one, in double. */
+static pudle_status bring_atoms(pd_network *net)
+{
+    const int64_t m = net->map.features, p = net->map.code;
+    const size_t width = pudle_dtype_size(net->dtype);
+    if (!net->host_atoms)
+        net->host_atoms = pd_alloc((size_t)(m * p), sizeof *net->host_atoms);
+    void *rows = net->host_atoms ? pd_alloc((size_t)(ROWS * p), width) : NULL;
+    if (!rows)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
+    pudle_status s = PUDLE_OK;
+    for (int64_t first = 0; first < m && !s; first += ROWS) {
+        const int64_t count = m - first < ROWS ? m - first : ROWS;
+        s = net->be->download(net->exec, rows, (const char *)net->dictionary.value.data + (size_t)(first * p) * width, (size_t)(count * p) * width);
+        for (int64_t k = 0; k < p && !s; k++) {
+            double *to = net->host_atoms + k * m + first;
+            if (net->dtype == PUDLE_F64)
+                for (int64_t f = 0; f < count; f++)
+                    to[f] = ((const double *)rows)[f * p + k];
+            else
+                for (int64_t f = 0; f < count; f++)
+                    to[f] = (double)((const float *)rows)[f * p + k];
+        }
+    }
+    free(rows);
+    return s;
 }
 
 pudle_status pd_implicit_refresh(pd_network *net, int64_t samples)
 {
-    const size_t count = (size_t)(net->map.features * net->map.code);
     if (!pd_implicit_direct(net))
         return PUDLE_OK;
-    if (!net->host_dictionary)
-        net->host_dictionary = pd_alloc(count, sizeof *net->host_dictionary);
-    if (!net->host_dictionary)
-        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
-    pudle_status s = net->be->download(net->exec, net->host_dictionary, net->dictionary.value.data, count * pudle_dtype_size(net->dtype));
-    for (size_t i = count; i-- > 0 && !s && net->dtype == PUDLE_F32;) { /* widened in place, from the end */
-        float value;
-        memcpy(&value, (const char *)net->host_dictionary + i * sizeof value, sizeof value);
-        net->host_dictionary[i] = (double)value;
-    }
+    const pudle_status s = bring_atoms(net);
     if (s)
         return s;
     if (gram_pays(net, samples))

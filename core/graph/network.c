@@ -125,9 +125,9 @@ void pd_network_fini(pd_network *net)
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         parameter_fini(net, own[i]);
     free(net->alpha);
-    free(net->host_dictionary);
+    free(net->host_atoms);
     free(net->gram);
-    net->alpha = net->host_dictionary = net->gram = NULL;
+    net->alpha = net->host_atoms = net->gram = NULL;
     for (int i = 0; i < net->levels; i++) {
         parameter_fini(net, &net->level[i].parameter);
         free(net->level[i].host);

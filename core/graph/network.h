@@ -81,7 +81,7 @@ typedef struct pd_network {
     pudle_unroll *unroll;             /* its own encoder, for the present lanes and rows; NULL: primitives */
     pudle_cview unroll_theta[PD_MAX_LEVELS];
     double *unroll_step;              /* (T) */
-    double *host_dictionary, *gram;   /* implicit: D (m, p) in double, and D'D or NULL; in host memory */
+    double *host_atoms, *gram;        /* implicit: D' (p, m) in double, and D'D or NULL; in host memory */
     bool plain;                       /* the present workspaces are for primitives whatever the backend offers */
 } pd_network;
 
