@@ -23,7 +23,8 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
 }
 
 /* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where the processor has 32 registers: one of few
- * vectors would wait for the multiply-add before. Loads are what bounds this, so four entries of the list are one. */
+ * vectors would wait for the multiply-add before. Where a strip is in the nearest cache, loads are what bounds this, so four entries of
+ * the list are one; strips that come from behind it are read row after row by the same instructions, which the processor then foresees. */
 #define TAKE(set, N, j)                                                                                \
     for (int k = 0; k < (N); k++)                                                                      \
         sum[set][k] -= from[j] * VEC(strip + (j) * ((N) * L) + k * L)
@@ -36,7 +37,7 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
             const uint16_t *index = list + i * stride, *const end = index + count[i];                  \
             for (int k = 0; k < (N); k++)                                                              \
                 sum[0][k] = START(base + i * ld + c + k * L);                                          \
-            for (; index + 4 <= end; index += 4) {                                                     \
+            for (; (N) <= 7 && index + 4 <= end; index += 4) {                                         \
                 const uint64_t four = *(const four_loose *)(const void *)index;                        \
                 TAKE(0, N, four & 0xffff);                                                             \
                 TAKE(SETS - 1, N, four >> 16 & 0xffff);                                                \
