@@ -45,7 +45,8 @@ void pd_implicit_free(const pd_network *net, pd_lane_space *space);
 /** Bytes of matrices and vectors that pd_implicit_factor adds for a support of all atoms. */
 double pd_implicit_worst(const pd_network *net);
 
-/** D, and its Gram matrix where the batch is worth it, to host memory: before the lanes of every batch. */
+/** D, and its Gram matrix where the batch is worth it, to host memory: before the lanes of every batch. The network holds them once, in
+ *  double, beside what its lanes take. */
 pudle_status pd_implicit_refresh(pd_network *net, int64_t samples);
 
 /** The lane's gradient += that of a block. code: z_T; estimate: D z_T + a; r: q, changed; space->adjoint holds d, changed. */

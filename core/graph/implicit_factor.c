@@ -459,31 +459,39 @@ static pudle_status form_gram(pd_network *net)
     return PUDLE_OK;
 }
 
-enum { ROWS = 16 }; /* of D that are brought and turned at a time: their vectors of a column are a cache line or two */
+enum { TURNED = 16, BROUGHT = 1 << 20 }; /* rows of D that are turned at a time, a cache line or two of a column; bytes that are brought */
+
+/* to[k][first + f] = rows[f][k], in double, for count rows of p. */
+static void turn(double *to, int64_t m, int64_t first, const void *rows, int32_t dtype, int64_t from, int64_t count, int64_t p)
+{
+    for (int64_t k = 0; k < p; k++) {
+        double *row = to + k * m + first;
+        if (dtype == PUDLE_F64)
+            for (int64_t f = 0; f < count; f++)
+                row[f] = ((const double *)rows)[(from + f) * p + k];
+        else
+            for (int64_t f = 0; f < count; f++)
+                row[f] = (double)((const float *)rows)[(from + f) * p + k];
+    }
+}
 
 /* The atoms one by one, in double. */
 static pudle_status bring_atoms(pd_network *net)
 {
     const int64_t m = net->map.features, p = net->map.code;
     const size_t width = pudle_dtype_size(net->dtype);
+    const int64_t fit = BROUGHT / (p * (int64_t)width), some = fit > TURNED ? fit : TURNED, most = some < m ? some : m;
     if (!net->host_atoms)
         net->host_atoms = pd_alloc((size_t)(m * p), sizeof *net->host_atoms);
-    void *rows = net->host_atoms ? pd_alloc((size_t)(ROWS * p), width) : NULL;
+    void *rows = net->host_atoms ? pd_alloc((size_t)(most * p), width) : NULL;
     if (!rows)
         return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
     pudle_status s = PUDLE_OK;
-    for (int64_t first = 0; first < m && !s; first += ROWS) {
-        const int64_t count = m - first < ROWS ? m - first : ROWS;
+    for (int64_t first = 0; first < m && !s; first += most) {
+        const int64_t count = m - first < most ? m - first : most;
         s = net->be->download(net->exec, rows, (const char *)net->dictionary.value.data + (size_t)(first * p) * width, (size_t)(count * p) * width);
-        for (int64_t k = 0; k < p && !s; k++) {
-            double *to = net->host_atoms + k * m + first;
-            if (net->dtype == PUDLE_F64)
-                for (int64_t f = 0; f < count; f++)
-                    to[f] = ((const double *)rows)[f * p + k];
-            else
-                for (int64_t f = 0; f < count; f++)
-                    to[f] = (double)((const float *)rows)[f * p + k];
-        }
+        for (int64_t f = 0; f < count && !s; f += TURNED)
+            turn(net->host_atoms, m, first + f, rows, net->dtype, f, count - f < TURNED ? count - f : TURNED, p);
     }
     free(rows);
     return s;

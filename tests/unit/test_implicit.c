@@ -460,7 +460,7 @@ static void large_supports(void **state)
         s.p = round ? 150 : 300;
         s.layers = 60;
         s.data = "name = \"synthetic\"; samples = 60; features = 240; atoms = 300; sparsity = 20; noise_std = 0.3; seed = 5;";
-        s.prox = round ? "name = \"ridge\"; mu = 0.5;" : "name = \"soft_threshold\"; lambda = 0.262;";
+        s.prox = round ? "name = \"ridge\"; mu = 0.5;" : "name = \"soft_threshold\"; lambda = 0.255;";
         for (int k = 0; k < 2; k++) {
             opened o;
             open_problem(&s, &o);
