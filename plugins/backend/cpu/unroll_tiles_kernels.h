@@ -23,8 +23,9 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
 }
 
 /* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where the processor has 32 registers: one of few
- * vectors would wait for the multiply-add before. Where a strip is in the nearest cache (up to 7 vectors, of few atoms), loads are what bounds this, so four entries of
- * the list are one; strips that come from behind it are read row after row by the same instructions, which the processor then foresees. */
+ * vectors would wait for the multiply-add before. Where a strip is in the nearest cache (up to 7 vectors, of few atoms), loads are what
+ * bounds this, so four entries of the list are one; strips that come from behind it are read row after row by the same instructions, which
+ * the processor then foresees. */
 #define TAKE(set, N, j)                                                                                \
     for (int k = 0; k < (N); k++)                                                                      \
         sum[set][k] -= from[j] * VEC(strip + (j) * ((N) * L) + k * L)

@@ -1,0 +1,6 @@
+/* Ends what wide_begin.h began. */
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
