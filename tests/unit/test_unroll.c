@@ -1,0 +1,332 @@
+/* A backend's own encoder, all layers as one operation (pudle/unroll.h), against the same network made of primitives: codes, gradients and
+ * levels, on random problems of all densities, with every operator, in both precisions. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "network_setup.h"
+
+typedef struct outcome { double *code, *gradient, *level, loss; int64_t codes, weights, levels; bool unrolled; } outcome;
+
+/* Everything a batch gives, with or without what the backend offers beyond primitives. */
+static outcome outcome_of(const setup *s, bool primitives)
+{
+    opened o;
+    outcome out = { .codes = s->n * s->p, .weights = s->m * s->p };
+    open_problem(s, &o);
+    pd_network *net = &o.pb.net;
+    pudle_backend_ops bare = *net->be;
+    bare.get_ext = NULL;
+    if (primitives)
+        net->be = &bare;
+    void *memory = NULL;
+    assert_int_equal(net->be->alloc(net->exec, (size_t)out.codes * pudle_dtype_size(net->dtype), &memory), PUDLE_OK);
+    pd_pass pass = { .gradient = true, .code = pd_matrix(memory, net->dtype, s->n, s->p) };
+    run(&o.pb, &pass);
+    run(&o.pb, &pass); /* the second batch finds what the first has left */
+    out.loss = pass.data_loss + pass.code_loss;
+    out.code = doubles(&o.pb, &pass.code);
+    out.gradient = doubles(&o.pb, &net->dictionary.grad);
+    out.unrolled = net->unroll != NULL;
+    if (net->level[0].learned) {
+        out.level = doubles(&o.pb, &net->level[0].parameter.grad);
+        out.levels = net->level[0].rows * net->level[0].cols;
+    }
+    net->be->free(net->exec, memory);
+    pd_lanes_free(net);
+    net->be = o.pb.be;
+    close_problem(&o);
+    return out;
+}
+
+static void outcome_free(outcome *o)
+{
+    free(o->code);
+    free(o->gradient);
+    free(o->level);
+}
+
+/* A run of primitives on the reference backend whose every call of the operator is made twice more, its inputs moved down and up by
+ * `reach` of the largest: where the outcome or its derivative jumps in between, a kink lies within reach. */
+static struct watch { pudle_backend_ops ops; double reach; int kinks; } watched;
+
+static bool jumps(const double *low, const double *high, int64_t count, double most)
+{
+    bool found = false;
+    for (int64_t i = 0; i < count; i++)
+        found |= !(fabs(high[i] - low[i]) <= most);
+    return found;
+}
+
+static pudle_status watch_prox(pudle_exec *exec, const pudle_instance *prox, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_view *p)
+{
+    const pudle_prox_ops *ops = prox->desc->ops;
+    const int64_t count = pudle_count(v);
+    enum { MOVED, ONES, CODE, SLOPE = CODE + 2, PLACES = SLOPE + 2 }; /* code and slope: one place a side */
+    double *memory = malloc((size_t)(count * PLACES) * sizeof *memory), *place[PLACES], largest = 0;
+    pudle_view view[PLACES];
+    assert_non_null(memory);
+    for (int i = 0; i < PLACES; i++) {
+        place[i] = memory + i * count;
+        view[i] = pd_view(place[i], v->dtype, v->rank, v->shape);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        largest = fmax(largest, fabs(pudle_entry(v, i)));
+        place[ONES][i] = 1;
+    }
+    const double reach = watched.reach * largest;
+    const pudle_cview moved = pudle_const(&view[MOVED]), ones = pudle_const(&view[ONES]);
+    for (int side = 0; side < 2; side++) {
+        const int code = CODE + side, slope = SLOPE + side;
+        for (int64_t i = 0; i < count; i++)
+            place[MOVED][i] = pudle_entry(v, i) + (side ? reach : -reach);
+        const pudle_cview out = pudle_const(&view[code]);
+        assert_int_equal(watched.ops.prox_apply(exec, prox, tau, theta, &moved, &view[code]), PUDLE_OK);
+        assert_int_equal(watched.ops.prox_vjp(exec, prox, tau, theta, ops->vjp_needs & PUDLE_VJP_INPUT ? &moved : NULL,
+                                              ops->vjp_needs & PUDLE_VJP_OUTPUT ? &out : NULL, &ones, &view[slope], NULL), PUDLE_OK);
+    }
+    watched.kinks += jumps(place[CODE], place[CODE + 1], count, 100 * reach) || jumps(place[SLOPE], place[SLOPE + 1], count, 1e-2);
+    free(memory);
+    return watched.ops.prox_apply(exec, prox, tau, theta, v, p);
+}
+
+/* Whether some input of a separable operator lies so near a kink or a jump that rounding may carry it across: there a support, and
+ * with it a gradient, may rightly differ. */
+static bool hangs_on_rounding(const setup *s, double reach)
+{
+    setup wide = *s;
+    opened o;
+    wide.precision = "f64";
+    wide.backend = "ref";
+    open_problem(&wide, &o);
+    pd_network *net = &o.pb.net;
+    watched = (struct watch){ .ops = *net->be, .reach = reach };
+    pudle_backend_ops spy = *net->be;
+    spy.get_ext = NULL;
+    spy.prox_apply = watch_prox;
+    net->be = &spy;
+    pd_pass pass = { .gradient = false };
+    run(&o.pb, &pass);
+    pd_lanes_free(net);
+    net->be = o.pb.be;
+    close_problem(&o);
+    return watched.kinks > 0;
+}
+
+/* What the backend's own encoder gives must be what primitives give. */
+static void compare_ways(const setup *s, int round, double bound, outcome *fast)
+{
+    outcome bare = outcome_of(s, true);
+    *fast = outcome_of(s, false);
+    assert_true(!bare.unrolled);
+    const double size = bare.loss + 1e-3, level_size = s->prox ? 0 : s->hard ? s->lambda : s->step * s->lambda; /* a code is what stands out above it */
+    const double code = relative(fast->code, bare.code, fast->codes, fmax(0.01, level_size)), gradient = relative(fast->gradient, bare.gradient, fast->weights, size),
+                 level = relative(fast->level, bare.level, fast->levels, size);
+    if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast->loss - bare.loss) <= bound * bare.loss))
+        fail_msg("seed %lld round %d %s %s p %lld m %lld n %lld T %lld: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g",
+                 (long long)s->seed, round, s->precision, s->prox ? s->prox : s->hard ? "hard" : "soft", (long long)s->p, (long long)s->m,
+                 (long long)s->n, (long long)s->layers, code, gradient, level, fast->loss, bare.loss);
+    outcome_free(&bare);
+}
+
+static void unrolled_matches_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found(other))
+        skip();
+    int compared = 0, sparse = 0, dense = 0;
+    for (int round = 0; round < 60; round++) {
+        setup s = large_setup(round);
+        const bool wide = round % 3 != 0;
+        s.way = round % 2 && !strcmp(other, "cpu") ? "rows" : NULL;
+        s.precision = wide ? "f64" : "f32";
+        if (hangs_on_rounding(&s, wide ? 1e-12 : 5e-6))
+            continue;
+        outcome fast;
+        compare_ways(&s, round, wide ? 1e-11 : 1e-5, &fast);
+        assert_true(fast.unrolled);
+        int64_t nonzero = 0;
+        for (int64_t i = 0; i < fast.codes; i++)
+            nonzero += fast.code[i] != 0;
+        sparse += nonzero < fast.codes / 10;
+        dense += nonzero > fast.codes / 3;
+        outcome_free(&fast);
+        compared++;
+    }
+    print_message("# %d problems, %d with few nonzeros, %d with many\n", compared, sparse, dense);
+    assert_true(compared >= 30 && sparse >= 3 && dense >= 3);
+}
+
+/* Many layers near the truth, where most atoms can be left out of most layers; with and without a Gram matrix, by shares and by
+ * outer products, as sizes have it. */
+static void long_unrolls_match_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    for (int round = 0; round < 40; round++) {
+        static const int64_t samples[] = { 1, 3, 9, 40, 150 };
+        setup s = random_setup();
+        s.near = true;
+        s.backend = "cpu";
+        s.precision = "f64";
+        s.p = between(20, round % 4 ? 90 : 400);
+        s.m = between(s.p / 2 + 5, s.p + 20);
+        s.n = samples[round % 5];
+        s.layers = between(40, 160);
+        s.truncate = between(1, s.layers);
+        s.step = 0.1 + 0.1 * pudle_random_uniform(&random_state);
+        s.lambda = s.hard ? 0.1 + 0.1 * pudle_random_uniform(&random_state) : 0.05 + 0.3 * pudle_random_uniform(&random_state);
+        s.decay = between(0, 2) ? 1.0 : 0.995;
+        s.way = round % 10 < 5 ? "rows" : "tiles";
+        outcome fast;
+        compare_ways(&s, round, 1e-11, &fast);
+        assert_true(fast.unrolled);
+        outcome_free(&fast);
+    }
+}
+
+/* In single precision against double: a bound, or ten times what primitives lose, for c - G z is less exact than D'(x - D z) where
+ * the two parts are large and nearly cancel. */
+static void single_is_as_good(const setup *wide, const outcome *exact, double bound)
+{
+    setup s = *wide;
+    s.precision = "f32";
+    outcome fast = outcome_of(&s, false), bare = outcome_of(&s, true);
+    const double size = exact->loss + 1e-3;
+    const double code[] = { relative(fast.code, exact->code, exact->codes, 0.01), relative(bare.code, exact->code, exact->codes, 0.01) };
+    const double gradient[] = { relative(fast.gradient, exact->gradient, exact->weights, size), relative(bare.gradient, exact->gradient, exact->weights, size) };
+    if (!(code[0] <= fmax(bound, 10 * code[1])) || !(gradient[0] <= fmax(bound, 10 * gradient[1])))
+        fail_msg("seed %lld %s p %lld m %lld n %lld T %lld in f32: code off by %.3g, with primitives %.3g; gradient by %.3g, %.3g", (long long)s.seed, s.prox,
+                 (long long)s.p, (long long)s.m, (long long)s.n, (long long)s.layers, code[0], code[1], gradient[0], gradient[1]);
+    outcome_free(&fast);
+    outcome_free(&bare);
+}
+
+/* Tiles that are full, blocks of several, and lanes of several blocks; few atoms, down to one, which are no whole vectors; so many
+ * layers that most of them go back by few atoms, all of them or the last ones. */
+static void many_samples_match_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    int single = 0;
+    for (int round = 0; round < 24; round++) {
+        setup s = random_setup();
+        s.near = true;
+        s.backend = "cpu";
+        s.precision = "f64";
+        s.way = "tiles";
+        s.p = round % 3 ? between(1, 20) : between(40, 110);
+        s.m = between(s.p / 2 + 5, s.p + 20);
+        s.n = between(512, 1100);
+        s.layers = round % 4 ? between(60, 130) : between(1, 12);
+        s.truncate = between(1, s.layers);
+        s.step = 0.2;
+        s.lambda = s.hard ? 0.1 + 0.1 * pudle_random_uniform(&random_state) : 0.05 + 0.4 * pudle_random_uniform(&random_state);
+        s.decay = 1;
+        outcome fast;
+        compare_ways(&s, round, 1e-11, &fast);
+        assert_true(fast.unrolled);
+        outcome_free(&fast);
+        s.hard = false;
+        s.gradient = "ae";
+        if (round % 3 && !hangs_on_rounding(&s, 1e-6)) { /* and in vectors of twice the width, where no support hangs on rounding */
+            outcome wide = outcome_of(&s, true);
+            single_is_as_good(&s, &wide, 1e-5);
+            outcome_free(&wide);
+            single++;
+        }
+    }
+    print_message("# %d in single precision\n", single);
+    assert_true(single > 0);
+}
+
+/* A large dictionary and few samples: the threads share the tiles of one lane. */
+static void threads_share_tiles(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    setup s = { .backend = "cpu", .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .n = 70, .m = 750, .p = 400, .layers = 12,
+                .seed = between(1, 1000000), .step = 0.1, .lambda = 0.1, .decay = 1, .way = "tiles", .threads = 2 };
+    outcome one, two;
+    compare_ways(&s, 0, 1e-11, &one);
+    outcome_free(&one);
+    s.precision = "f32"; /* for bits alone: some support hangs on its rounding */
+    two = outcome_of(&s, false);
+    s.threads = 1;
+    one = outcome_of(&s, false);
+    assert_true(one.unrolled && two.unrolled);
+    assert_memory_equal(one.code, two.code, (size_t)one.codes * sizeof *one.code);
+    assert_memory_equal(one.gradient, two.gradient, (size_t)one.weights * sizeof *one.gradient);
+    outcome_free(&one);
+    outcome_free(&two);
+}
+
+/* The group of a prox, with a number an atom where its options are lists of them. */
+static void options_of(const char *name, int64_t atoms, char *text, size_t size)
+{
+    const bool weights = !strcmp(name, "weighted_l1"), signs = !strcmp(name, "signed_soft_threshold");
+    size_t used = (size_t)snprintf(text, size, "name = \"%s\";%s", name, weights ? " weights = [" : signs ? " signs = [" : "");
+    for (int64_t k = 0; k < atoms && (weights || signs); k++) {
+        const char *const comma = k + 1 < atoms ? ", " : "];";
+        used += weights ? (size_t)snprintf(text + used, size - used, "%.2f%s", 0.5 + 0.01 * (double)k, comma)
+                        : (size_t)snprintf(text + used, size - used, "%d%s", (int)(k % 3) - 1, comma);
+    }
+    assert_true(used < size);
+}
+
+/* Every operator that the backend's own encoder takes, with the values its options have by themselves; primitives do the others
+ * in any case. */
+static void every_prox_unrolls_the_same(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    pd_plugin_row *rows = NULL;
+    int count = 0, unrolled = 0, single = 0;
+    assert_int_equal(pd_plugin_scan(ctx, &rows, &count), PUDLE_OK);
+    for (int i = 0; i < count; i++) {
+        const pd_plugin *plugin = rows[i].plugin;
+        if (rows[i].kind != PUDLE_KIND_PROX || rows[i].reason || rows[i].shadowed)
+            continue;
+        const pudle_prox_ops *ops = plugin->desc->ops;
+        const uint32_t caps = plugin->desc->caps;
+        if (!(caps & PUDLE_PROX_SEPARABLE) || ops->vjp_needs == PUDLE_VJP_NONE)
+            continue;
+        const bool rows_too = !(caps & PUDLE_PROX_SURROGATE) && ops->dead_zone; /* tiles take every operator */
+        char text[1024];
+        for (int round = 0; round < 8; round++) {
+            setup s = { .backend = "cpu", .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .near = round > 3,
+                        .n = between(1, 9), .m = between(10, 40), .p = between(3, 60), .layers = round > 3 ? 60 : 8, .seed = between(1, 1000000),
+                        .step = 0.1, .decay = 1, .prox = text, .way = rows_too && round % 2 ? "rows" : "tiles" };
+            options_of(plugin->desc->name, s.p, text, sizeof text);
+            outcome fast;
+            compare_ways(&s, round, 1e-11, &fast);
+            assert_true(fast.unrolled);
+            /* derivatives above 1, which only operators have that are not convex, multiply rounding from layer to layer: there single
+             * precision is only looked at for something else than rounding */
+            if (!hangs_on_rounding(&s, 2e-6)) {
+                single_is_as_good(&s, &fast, caps & PUDLE_PROX_CONVEX ? 1e-5 : 1e-2);
+                single++;
+            }
+            outcome_free(&fast);
+        }
+        unrolled++;
+    }
+    pd_plugin_rows_free(rows, count);
+    print_message("# %d operators, %d problems of %d in single precision\n", unrolled, single, 8 * unrolled);
+    assert_true(unrolled > 0 && single >= 4 * unrolled);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unrolled_matches_primitives), cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(many_samples_match_primitives),
+        cmocka_unit_test(threads_share_tiles), cmocka_unit_test(every_prox_unrolls_the_same),
+    };
+    return cmocka_run_group_tests_name("unroll", tests, set_up, tear_down);
+}
