@@ -7,7 +7,8 @@
  *
  * The decoder's way back is that of one more layer, with the loss's gradient for an image and no gv.
  * Only the correlation of the forward pass is dense, and it never packs a patch; everything else goes along the nonzeros of the
- * codes, which are kept position by position as (atom, z, v). A patch or a sum of filters is a few vectors of registers.
+ * codes. These are kept position by position: a set of atoms, a bit each, and their entries z, one after the other; for the way back also v,
+ * and the atoms' numbers. A patch or a sum of filters is a few vectors of registers.
  *
  * A sample is cut into bands of code rows, by shape alone. A band sums its synthesis into an image strip of its own, and reads
  * images that are put together from the strips of its neighbours in their order: so that a layer is one parallel region, and its
@@ -24,6 +25,7 @@
 
 enum {
     BANDS = 8,           /* parts of a block where all threads work on it */
+    RUN_BYTES = 32768,   /* of inputs without a tape: more tiles use the filters, in both their orders, while these are in the first-level cache */
     CONV_PAD = 16,       /* entries behind a strip: whole vectors go over the end */
     CONV_REGISTERS = 12, /* vectors of a patch that are held at once */
     CONV_TAPS = 16,      /* in smaller filters a nonzero costs more than its part of a matrix product */
@@ -33,6 +35,15 @@ enum {
 /* An entry of a code is numbered by its atom and by its place in the tile of its band. */
 #define ATOM(index) ((int64_t)((index) >> 5))
 #define PLACE(index) ((index) & 31)
+
+/* The atoms that `words` words mark: bit j of word i stands for atom 64 i + j. */
+static inline int64_t set_size(const uint64_t *set, int64_t words)
+{
+    int64_t size = 0;
+    for (int64_t i = 0; i < words; i++)
+        size += __builtin_popcountll(set[i]);
+    return size;
+}
 
 /* Loops of products and sums: fused multiply-add, where the processor has it. */
 #if CONV_VECTOR == 32 && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
@@ -54,6 +65,7 @@ enum {
  * count, or, where it is short, entry by entry behind all vectors. A row of nine is one vector and one entry. */
 typedef struct conv_shape {
     int64_t taps, padded, ld, piece;       /* padded: to whole vectors; ld: to pairs of them, from filter to filter; piece: vectors held at once */
+    int64_t overlap;                       /* positions from one to the next in a row whose patches share no pixel */
     int64_t whole, vectors, singles, tail; /* vectors of which all lanes count; of a row of the image; entries besides */
     const int64_t *vector, *single, *slot; /* where vectors and entries lie, from a position on; the place of tap j in a patch */
 } conv_shape;
@@ -62,6 +74,7 @@ typedef struct conv_shape {
 typedef struct conv_codes {
     parts_buffer index, z, v;
     int64_t *start;
+    uint64_t *set;            /* (positions, words): the atoms, as bits */
     int64_t room, input_room; /* entries of index and z; of v */
 } conv_codes;
 
@@ -75,8 +88,8 @@ typedef struct conv_part {
 /* What belongs to an exec: the tape of the block it is at. A cell is one band of one sample. */
 typedef struct conv_work {
     conv_codes *codes;       /* (depth + 3, cells): z_{T-K} .. z_T, and two for the layers before */
-    parts_buffer starts, list, parts, target, strips[2], tape, masked_list;
-    parts_buffer tile_starts, tile_index, tile_z; /* codes of a pass without a tape: one place for each tile */
+    parts_buffer starts, sets, list, parts, target, strips[2], tape, masked_list;
+    parts_buffer run_sets, run_z; /* codes of a pass without a tape: entries have one place for each run */
     parts_buffer *masked;    /* a cell each: gv */
     conv_part *part;
     int64_t rows;            /* of the block that forward did last */
@@ -90,11 +103,12 @@ struct pudle_unroll {
     conv_shape shape;
     int64_t ld, positions;               /* atoms, padded; positions of a code map */
     int64_t bands, band_rows, groups;    /* bands of a sample, code rows of each; groups of samples */
-    int64_t tiles;                       /* of a band */
+    int64_t run, runs;                   /* positions of a pass without a tape that are done at once; how many times in a band */
+    int64_t words;                       /* of 64 atoms, a bit each, in a position's set */
     int64_t strip_rows, strip, plane;    /* image rows of a band; entries; and of one channel */
     bool dead_along, keeps_input;
     parts_buffer position, offset, order; /* where a band's patches lie in its strip; where taps lie from there; conv_shape's lists */
-    parts_buffer none;                   /* starts of a code without a nonzero */
+    parts_buffer none;                   /* starts and sets of a code without a nonzero */
     parts_buffer rows, blocks, each;     /* the filters, (atoms, shape.ld), and as correlate() wants them; 0, 1 .. atoms - 1 */
     parts_buffer dead, work_list, compact; /* compact: the table of collect_compact, where this processor has it */
     conv_work *work;                     /* one a thread, and one for the root */
@@ -216,7 +230,16 @@ static void note(conv_call *c, pudle_status s)
         __atomic_store_n(&c->status, s, __ATOMIC_RELAXED);
 }
 
+#if CONV_VECTOR == 32
 #include "unroll_conv_collect.h"
+#else
+/* `from` and what a vector of atoms adds to it, in the numbering of ATOM and PLACE. */
+static __m512i numbers_from(int32_t from)
+{
+    const __m512i first = _mm512_set_epi32(480, 448, 416, 384, 352, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32, 0);
+    return _mm512_add_epi32(first, _mm512_set1_epi32(from));
+}
+#endif
 
 /* out[i] = the sum of the entries of h[i], i < 4 */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -240,6 +263,12 @@ static void note(conv_call *c, pudle_status s)
 
 #define REAL float
 #define CONV_ACROSS ACROSS_f32
+#if CONV_VECTOR == 64
+#define OVER(v, dead) _mm512_cmp_ps_mask(_mm512_abs_ps((__m512)(v)), (__m512)(dead), _CMP_NLE_UQ)
+#define PRESS(set, v) ((vector_f32)_mm512_maskz_compress_ps((__mmask16)(set), (__m512)(v)))
+#define SPREAD(set, v) ((vector_f32)_mm512_maskz_expand_ps((__mmask16)(set), (__m512)(v)))
+#define PRESS_NUMBERS(set, from, to) _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)(set), numbers_from(from)))
+#endif
 #define WHOLE int32_t
 #define NAME(x) x##_f32
 #include "unroll_conv_kernels.h"
@@ -248,8 +277,19 @@ static void note(conv_call *c, pudle_status s)
 #undef WHOLE
 #undef NAME
 #undef CONV_ACROSS
+#undef OVER
+#undef PRESS
+#undef SPREAD
+#undef PRESS_NUMBERS
 #define REAL double
 #define CONV_ACROSS ACROSS_f64
+#if CONV_VECTOR == 64
+#define OVER(v, dead) _mm512_cmp_pd_mask(_mm512_abs_pd((__m512d)(v)), (__m512d)(dead), _CMP_NLE_UQ)
+#define PRESS(set, v) ((vector_f64)_mm512_maskz_compress_pd((__mmask8)(set), (__m512d)(v)))
+#define SPREAD(set, v) ((vector_f64)_mm512_maskz_expand_pd((__mmask8)(set), (__m512d)(v)))
+#define PRESS_NUMBERS(set, from, to)                                                                                                     \
+    _mm256_storeu_si256((__m256i *)(void *)(to), _mm256_maskz_compress_epi32((__mmask8)(set), _mm512_castsi512_si256(numbers_from(from))))
+#endif
 #define WHOLE int64_t
 #define NAME(x) x##_f64
 #include "unroll_conv_kernels.h"
@@ -284,8 +324,8 @@ static void work_free(pudle_unroll *u, conv_work *w)
             parts_release(m, &p->level_gradient[k]);
         }
     }
-    parts_buffer *const buffers[] = { &w->starts, &w->list, &w->parts, &w->target, &w->strips[0], &w->strips[1], &w->tape, &w->masked_list, &w->tile_starts,
-                                      &w->tile_index, &w->tile_z };
+    parts_buffer *const buffers[] = { &w->starts, &w->list, &w->parts, &w->target, &w->strips[0], &w->strips[1], &w->tape, &w->masked_list, &w->sets,
+                                      &w->run_sets, &w->run_z };
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
         parts_release(m, buffers[k]);
 }
@@ -307,7 +347,7 @@ static pudle_status part_make(pudle_unroll *u, conv_part *p)
 {
     parts_memory *m = &u->memory;
     const size_t w = width_of(u);
-    pudle_status s = parts_want(m, &p->tile, CONV_TILE * u->ld, w);
+    pudle_status s = parts_want(m, &p->tile, u->run * u->ld, w);
     if (!s)
         s = parts_want(m, &p->spread, 64 * u->conv.atoms, w);
     if (!s)
@@ -356,25 +396,27 @@ static pudle_status tape_make(pudle_unroll *u, conv_work *w)
     if (!s)
         s = parts_want(m, &w->starts, slots * length, sizeof(int64_t));
     if (!s)
+        s = parts_want(m, &w->sets, slots * length * u->words, sizeof(uint64_t));
+    if (!s)
         s = parts_want(m, &w->masked_list, cells(u), sizeof *w->masked);
     if (s)
         return s;
     w->codes = w->list.at;
     w->masked = w->masked_list.at;
-    for (int64_t i = 0; i < slots; i++)
+    for (int64_t i = 0; i < slots; i++) {
         w->codes[i].start = (int64_t *)w->starts.at + i * length;
+        w->codes[i].set = (uint64_t *)w->sets.at + i * length * u->words;
+    }
     return PUDLE_OK;
 }
 
 /* And one without: room for codes of all entries, of which only what is used is ever touched. */
-static pudle_status tiles_make(pudle_unroll *u, conv_work *w)
+static pudle_status runs_make(pudle_unroll *u, conv_work *w)
 {
-    const int64_t tiles = cells(u) * u->tiles, entries = CONV_TILE * u->conv.atoms + CONV_PAD;
-    pudle_status s = parts_want(&u->memory, &w->tile_starts, tiles * (CONV_TILE + 1), sizeof(int64_t));
+    const int64_t runs = cells(u) * u->runs, entries = u->run * u->conv.atoms + CONV_PAD;
+    pudle_status s = parts_want(&u->memory, &w->run_sets, cells(u) * u->band_rows * u->conv.code[1] * u->words, sizeof(uint64_t));
     if (!s)
-        s = parts_reserve(&u->memory, &w->tile_index, tiles * entries, sizeof(int32_t));
-    if (!s)
-        s = parts_reserve(&u->memory, &w->tile_z, tiles * entries, width_of(u));
+        s = parts_reserve(&u->memory, &w->run_z, runs * entries, width_of(u));
     for (int64_t i = 0; i < u->bands * u->groups && !s; i++)
         s = input_room(u, &w->part[i].input, &w->part[i].input_room, entries);
     return s;
@@ -388,13 +430,13 @@ static void cut_up(pudle_unroll *u)
     u->band_rows = (c->code[0] + wanted - 1) / wanted;
     u->bands = (c->code[0] + u->band_rows - 1) / u->band_rows;
     u->groups = least(u->spec.rows, u->spec.lanes > 1 ? 1 : (BANDS + u->bands - 1) / u->bands);
-    u->tiles = (u->band_rows * c->code[1] + CONV_TILE - 1) / CONV_TILE;
     u->strip_rows = (u->band_rows - 1) * c->stride[0] + c->kernel[0];
     const int64_t lanes = 32 / (int64_t)width_of(u), all = CONV_VECTOR / (int64_t)width_of(u); /* of a row's vector; of others */
     const int64_t height = c->channels * c->kernel[0], rest = c->kernel[1] % lanes;
     const bool short_rest = rest <= lanes / 4;
     conv_shape *g = &u->shape;
     g->taps = height * c->kernel[1];
+    g->overlap = (c->kernel[1] + c->stride[1] - 1) / c->stride[1];
     g->whole = height * (c->kernel[1] / lanes);
     g->vectors = g->whole + (short_rest ? 0 : height);
     g->singles = short_rest ? height * rest : 0;
@@ -406,6 +448,10 @@ static void cut_up(pudle_unroll *u)
     u->plane = u->strip_rows * c->data[1];
     u->strip = up_to(c->channels * u->plane + CONV_PAD, 16);
     u->ld = up_to(c->atoms, 2 * all);
+    u->words = (c->atoms + 63) / 64;
+    for (u->run = CONV_TILE; u->run < 4 * CONV_TILE && 2 * u->run * u->ld * (int64_t)width_of(u) <= RUN_BYTES;)
+        u->run *= 2;
+    u->runs = (u->band_rows * c->code[1] + u->run - 1) / u->run;
     u->positions = c->code[0] * c->code[1];
 }
 
@@ -443,7 +489,7 @@ static pudle_status places(pudle_unroll *u)
     if (!s)
         s = parts_want(&u->memory, &u->offset, up_to(u->shape.taps, 6), sizeof(int64_t)); /* six are taken at a time */
     if (!s)
-        s = parts_want(&u->memory, &u->none, count + 1, sizeof(int64_t));
+        s = parts_want(&u->memory, &u->none, (count + 1) * u->words, sizeof(int64_t));
     if (!s)
         s = parts_want(&u->memory, &u->each, c->atoms, sizeof(int64_t));
     if (!s)
@@ -556,15 +602,17 @@ static pudle_status conv_forward(pudle_unroll *u, pudle_exec *exec, int64_t inde
     pudle_status s = work_of(u, exec, &w);
     (void)index;
     if (!s)
-        s = tape ? tape_make(u, w) : tiles_make(u, w);
+        s = tape ? tape_make(u, w) : runs_make(u, w);
     if (!s)
         s = parts_target(exec, &u->spec, x, w->target.at);
     if (s)
         return s;
     w->rows = x->shape[0];
     w->taped = tape;
-    for (int64_t i = 0; i < cells(u) && tape; i++)
+    for (int64_t i = 0; i < cells(u) && tape; i++) {
         memset(codes_of(u, w, 0, i)->start, 0, (size_t)(u->band_rows * u->conv.code[1] + 1) * sizeof(int64_t));
+        memset(codes_of(u, w, 0, i)->set, 0, (size_t)(u->band_rows * u->conv.code[1] * u->words) * sizeof(uint64_t));
+    }
     conv_call c = { .u = u, .w = w, .alone = cpu_alone(exec), .tape = tape, .out = z, .status = PUDLE_OK };
     for (c.t = 1; c.t <= u->spec.layers && !s; c.t++)
         s = over_parts(exec, &c, forward_part);

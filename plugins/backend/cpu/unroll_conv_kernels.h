@@ -22,6 +22,7 @@ enum { NAME(LANES) = CONV_VECTOR / sizeof(REAL), NAME(BLOCK) = 2 * NAME(LANES), 
 /* Nonzeros of a code or of an adjoint, and the image whose patches they meet. */
 typedef struct NAME(conv_side) {
     const int64_t *start;
+    const uint64_t *set;
     const int32_t *index;
     const REAL *value, *image;
 } NAME(conv_side);
@@ -114,20 +115,26 @@ CONV_INLINE void NAME(paste)(const conv_shape g, const REAL *patch, const NAME(b
         to[g.single[k]] += patch[k];
 }
 
-/* out[0 .. n vectors) = sum over k of coef[k] w[index[k]] */
-CONV_INLINE void NAME(sum_rows)(const int n, REAL *out, const REAL *w, int64_t ld, int64_t count, const int32_t *index, const REAL *coef)
+/* out[i][0 .. n vectors) = the sum of coef w over the atoms of the i-th set, for `some` i; coef: theirs, one after the other. Returns what
+ * follows it. */
+CONV_INLINE const REAL *NAME(sum_rows)(const int n, int64_t some, REAL *out, int64_t apart, const REAL *w, int64_t ld, const uint64_t *set, int64_t words,
+                                       const REAL *coef)
 {
-    NAME(vector) s[12];
-    for (int i = 0; i < n; i++)
-        s[i] = (NAME(vector)){ 0 };
-    for (int64_t k = 0; k < count; k++) {
-        const REAL c = coef[k], *row = w + ATOM(index[k]) * ld;
-        CONV_HERE(row);
-        for (int i = 0; i < n; i++)
-            s[i] += c * AT(row + i * NAME(LANES));
+    for (int64_t i = 0; i < some; i++, out += apart) {
+        NAME(vector) s[12];
+        for (int k = 0; k < n; k++)
+            s[k] = (NAME(vector)){ 0 };
+        for (int64_t b = 0; b < words; b++)
+            for (uint64_t left = *set++; left; left &= left - 1) {
+                const REAL c = *coef++, *row = w + (64 * b + __builtin_ctzll(left)) * ld;
+                CONV_HERE(row);
+                for (int k = 0; k < n; k++)
+                    s[k] += c * AT(row + k * NAME(LANES));
+            }
+        for (int k = 0; k < n; k++)
+            TO(out + k * NAME(LANES)) = s[k];
     }
-    for (int i = 0; i < n; i++)
-        TO(out + i * NAME(LANES)) = s[i];
+    return coef;
 }
 
 /* The sums of four vectors' entries. */
@@ -209,35 +216,31 @@ CONV_INLINE void NAME(add_outer)(const int n, REAL *g, const REAL *p, const REAL
     default: CALL(12); break;                                                                                                            \
     }
 
-/* image += the sum over positions and nonzeros of coef w[index], each at its position. A patch is pasted when the one after it has
- * been summed: read straight after it was written, in other pieces, it would not be there yet. */
-CONV_CLONES static void NAME(synthesize)(const conv_shape *shape, const REAL *w, const int64_t *position, int64_t positions, const int64_t *start,
-                                         const int32_t *index, const REAL *coef, REAL *const patch[2], REAL *image)
+/* image += the sum of coef w over positions and the atoms of their sets, each at its position; patches: (CONV_TILE, padded). A tile's
+ * patches are summed before the first is pasted, and neighbours in the image are not pasted one after the other: what was just written
+ * is not there yet for a read of other pieces. */
+CONV_CLONES static void NAME(synthesize)(const conv_shape *shape, const REAL *w, const int64_t *position, int64_t positions, const uint64_t *set,
+                                         int64_t words, const REAL *coef, REAL *patches, REAL *image)
 {
     const conv_shape own = *shape, *g = &own; /* what is copied no store can change */
     const int64_t vectors = g->padded / NAME(LANES);
-    int64_t waiting = -1;
     NAME(bits) last;
     NAME(last_lanes)(g, &last);
-    for (int64_t q = 0; q < positions; q++) {
-        const int64_t first = start[q], count = start[q + 1] - first;
-        if (count == 0)
-            continue;
+    for (int64_t tile = 0; tile < positions; tile += CONV_TILE, set += CONV_TILE * words) {
+        const int64_t some = positions - tile < CONV_TILE ? positions - tile : CONV_TILE;
+        const REAL *end = coef;
         for (int64_t from = 0; from < vectors; from += g->piece) {
             const int64_t n = vectors - from < g->piece ? vectors - from : g->piece, at = from * NAME(LANES);
-#define CALL(N) NAME(sum_rows)(N, patch[q % 2] + at, w + at, g->ld, count, index + first, coef + first)
+#define CALL(N) end = NAME(sum_rows)(N, some, patches + at, g->padded, w + at, g->ld, set, words, coef)
             PIECES(n, CALL)
 #undef CALL
         }
-        if (waiting >= 0)
-            NAME(paste)(own, patch[waiting % 2], &last, image + position[waiting]);
-        if ((waiting = q) + 1 < positions && start[q + 2] == start[q + 1]) { /* the next one is skipped, and the one after it has this place */
-            NAME(paste)(own, patch[q % 2], &last, image + position[q]);
-            waiting = -1;
-        }
+        coef = end;
+        for (int64_t first = 0; first < g->overlap; first++)
+            for (int64_t i = first; i < some; i += g->overlap)
+                if (set_size(set + i * words, words))
+                    NAME(paste)(own, patches + i * g->padded, &last, image + position[tile + i]);
     }
-    if (waiting >= 0)
-        NAME(paste)(own, patch[waiting % 2], &last, image + position[waiting]);
 }
 
 /* The same where codes are not sparse: a product of all atoms at `count` positions, z (positions, apart), a multiple of six of which are
@@ -335,12 +338,14 @@ CONV_CLONES static void NAME(correlate_back)(const REAL *image, const int64_t *p
         }
 }
 
-/* The nonzeros of a tile as a matrix (positions, ld). */
-static void NAME(densify)(const int64_t *start, int64_t count, const int32_t *index, const REAL *value, int64_t ld, REAL *to)
+/* The entries at `count` positions as a matrix (positions, ld). */
+static void NAME(densify)(const uint64_t *set, int64_t words, int64_t count, const REAL *value, int64_t ld, REAL *to)
 {
     memset(to, 0, (size_t)(count * ld) * sizeof *to);
-    for (int64_t k = start[0]; k < start[count]; k++)
-        to[PLACE(index[k]) * ld + ATOM(index[k])] = value[k];
+    for (int64_t i = 0; i < count; i++, to += ld)
+        for (int64_t b = 0; b < words; b++)
+            for (uint64_t left = *set++; left; left &= left - 1)
+                to[64 * b + __builtin_ctzll(left)] = *value++;
 }
 
 /* up = gv + what the correlation has left in v, both (positions, ld), on the support of z. */
@@ -352,23 +357,71 @@ static void NAME(pick)(const NAME(conv_side) *before, int64_t first, int64_t cou
     }
 }
 
-/* v += z, over a tile's nonzeros */
-static void NAME(add_code)(REAL *v, int64_t ld, int64_t count, const int32_t *index, const REAL *z)
+#if CONV_VECTOR == 32
+/* v += the code before, over a tile; z: its entries, one after the other */
+static void NAME(add_code)(const uint64_t *set, int64_t words, int64_t count, const REAL *z, int64_t ld, REAL *v)
 {
-    for (int64_t k = 0; k < count; k++)
-        v[PLACE(index[k]) * ld + ATOM(index[k])] += z[k];
+    for (int64_t i = 0; i < count; i++, v += ld)
+        for (int64_t b = 0; b < words; b++)
+            for (uint64_t left = *set++; left; left &= left - 1)
+                v[64 * b + __builtin_ctzll(left)] += *z++;
 }
 
-#if CONV_VECTOR == 32
-/* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
- * `place` in the tile goes into the index. There is room for `count` entries and a vector more. */
-CONV_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t place, int32_t *index, REAL *value)
+/* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them. They are
+ * brought to the front of `value`, `set` marks them, and `index`, where it is not NULL, numbers them, with their place in the tile.
+ * There is room for `count` entries and a vector more. */
+CONV_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t place, uint64_t *set, int32_t *index,
+                                         REAL *value)
 {
     int64_t found = 0;
-    for (int64_t i = 0; i < count; i++) {
-        index[found] = (int32_t)(32 * i) + place;
-        value[found] = v[i];
-        found += !((v[i] < 0 ? -v[i] : v[i]) <= dead[along ? i : 0]);
+    for (int64_t from = 0; from < count; from += 64) {
+        const int64_t end = count - from < 64 ? count : from + 64;
+        uint64_t now = 0;
+        for (int64_t i = from; i < end; i++) {
+            const uint64_t in = !((v[i] < 0 ? -v[i] : v[i]) <= dead[along ? i : 0]);
+            value[found] = v[i];
+            if (index)
+                index[found] = (int32_t)(32 * i) + place;
+            now |= in << (i - from);
+            found += (int64_t)in;
+        }
+        *set++ = now;
+    }
+    return found;
+}
+#else
+/* collect() by instructions that bring the entries of a mask to the front, for all `some` positions of v (some, ld), after the code before,
+ * of which `before` marks the atoms and z has the entries, was added by those that put them back. start, where it is not NULL: where the next position's begin. */
+CONV_INLINE int64_t NAME(collect_tile)(const bool first, const bool along, const REAL *v, int64_t ld, int64_t some, int64_t count, const REAL *dead,
+                                       const uint64_t *before, const REAL *z, uint64_t *set, int64_t *start, int32_t *index, REAL *value)
+{
+    const uint32_t all = (1U << NAME(LANES)) - 1;
+    const NAME(vector) same = dead[0] - (NAME(vector)){ 0 };
+    int64_t found = 0;
+    for (int64_t q = 0; q < some; q++, v += ld) {
+        for (int64_t from = 0; from < count; from += 64, set++) {
+            const int64_t end = count - from < 64 ? count : from + 64;
+            uint64_t old = first ? 0 : *before++, now = 0;
+            for (int64_t i = from; i < end; i += NAME(LANES), old >>= NAME(LANES)) {
+                const uint32_t there = count - i < NAME(LANES) ? (1U << (count - i)) - 1 : all;
+                NAME(vector) x = AT(v + i), half = same;
+                if (along)
+                    half = AT(dead + i);
+                if (!first) {
+                    x += SPREAD(old & all, AT(z));
+                    z += __builtin_popcountll(old & all);
+                }
+                const uint32_t over = there & OVER(x, half);
+                if (index)
+                    PRESS_NUMBERS(over, (int32_t)(32 * i + q), index + found);
+                TO(value + found) = PRESS(over, x);
+                found += __builtin_popcount(over);
+                now |= (uint64_t)over << (i - from);
+            }
+            *set = now;
+        }
+        if (start)
+            start[q + 1] = start[0] + found;
     }
     return found;
 }

@@ -66,8 +66,8 @@ static void NAME(assemble)(const pudle_unroll *u, const parts_buffer *strips, in
     NAME(assemble_rows)(u, strips, sample, band * u->band_rows * u->conv.stride[0], image_rows(u, band), base, u->plane, image);
 }
 
-/* The levels of the entries of a layer: the scalars themselves, or gathered into `levels`. */
-static pudle_status NAME(levels_of)(pudle_unroll *u, conv_part *p, int64_t t, const int32_t *index, int64_t count, pudle_cview theta[])
+/* The levels of the entries at `positions` positions of a layer, `count` of them: the scalars themselves, or gathered into `levels`. */
+static pudle_status NAME(levels_of)(pudle_unroll *u, conv_part *p, int64_t t, const uint64_t *set, int64_t positions, int64_t count, pudle_cview theta[])
 {
     for (int i = 0; i < u->spec.levels; i++) {
         const pudle_cview *all = &u->spec.theta[i];
@@ -78,9 +78,10 @@ static pudle_status NAME(levels_of)(pudle_unroll *u, conv_part *p, int64_t t, co
             if (s)
                 return s;
             REAL *to = p->levels[i].at;
-            for (int64_t k = 0; k < count; k++)
-                to[k] = from[ATOM(index[k])];
-            from = to;
+            for (int64_t word = 0; word < positions * u->words; word++)
+                for (uint64_t left = set[word]; left; left &= left - 1)
+                    *to++ = from[word % u->words * 64 + __builtin_ctzll(left)];
+            from = p->levels[i].at;
         }
         theta[i] = parts_vector(from, u->spec.dtype, cols > 1 ? count : 1);
     }
@@ -89,26 +90,11 @@ static pudle_status NAME(levels_of)(pudle_unroll *u, conv_part *p, int64_t t, co
 
 /* ---------------------------------------------------------------- forward */
 
-static int64_t NAME(collect_row)(const pudle_unroll *u, const REAL *v, const REAL *dead, int32_t place, int32_t *index, REAL *value)
-{
-#if CONV_VECTOR == 64
-    return NAME(collect_wide)(v, u->conv.atoms, dead, u->dead_along, place, index, value);
-#else
-#ifdef CONV_COMPACT
-    if (sizeof(REAL) == sizeof(float) && u->compact.at)
-        return collect_compact((const float *)(const void *)v, u->conv.atoms, (const float *)(const void *)dead, u->dead_along, u->compact.at, place,
-                               index, (float *)(void *)value);
-#endif
-    return NAME(collect)(v, u->conv.atoms, dead, u->dead_along, place, index, value);
-#endif
-}
-
-/* Nonzeros of a tile's positions: entries [start[i], start[i + 1]) belong to the i-th. */
-typedef struct NAME(tile) {
-    int64_t *start;
-    int32_t *index;
+/* A code at some positions: which atoms, and the entries, one after the other. */
+typedef struct NAME(code) {
+    uint64_t *set;
     REAL *z;
-} NAME(tile);
+} NAME(code);
 
 /* v (some, ld) <- scale <w_k, the patch at position q, q + 1, ...> for all atoms k. */
 static void NAME(correlate_all)(const pudle_unroll *u, const REAL *image, int64_t q, int64_t some, REAL scale, REAL *v)
@@ -117,30 +103,55 @@ static void NAME(correlate_all)(const pudle_unroll *u, const REAL *image, int64_
     NAME(correlate)(image, position, count, u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
 }
 
-/* The inputs of layer t at `some` positions from q on that are not surely mapped to 0: where they are, and what, from place `found`
- * of index and value on. from: the code before; it may lie where index does. Returns the next place. */
-static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const REAL *image, int64_t q, int64_t some, const NAME(tile) *from, int64_t found,
-                            int64_t *start, int32_t *index, REAL *value)
+#if CONV_VECTOR == 32
+/* collect(), or what this processor has for it. */
+static int64_t NAME(collect_row)(const pudle_unroll *u, const REAL *v, const REAL *dead, int32_t place, uint64_t *set, int32_t *index, REAL *value)
+{
+#ifdef CONV_COMPACT
+    if (sizeof(REAL) == sizeof(float) && u->compact.at)
+        return collect_compact((const float *)(const void *)v, u->conv.atoms, (const float *)(const void *)dead, u->dead_along, u->compact.at, place,
+                               set, index, (float *)(void *)value);
+#endif
+    return NAME(collect)(v, u->conv.atoms, dead, u->dead_along, place, set, index, value);
+}
+#endif
+
+/* The inputs of layer t at `some` positions from q on that are not surely mapped to 0, one after the other into `value`; `set` marks them.
+ * start and index, where they are not NULL: where a position's begin, from start[0] on, and their numbers. from: the code before, whose set
+ * may be `set`. Returns how many there are. */
+static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const REAL *image, int64_t q, int64_t some, NAME(code) from, uint64_t *set, int64_t *start,
+                            int32_t *index, REAL *value)
 {
     const pudle_unroll *u = c->u;
-    const REAL step = (REAL)u->spec.step[c->t - 1], *dead = (const REAL *)u->dead.at + (u->dead_along ? (c->t - 1) * u->ld : c->t - 1);
+    const int64_t ld = u->ld;
+    const REAL step = (REAL)u->spec.step[c->t - 1], *dead = (const REAL *)u->dead.at + (u->dead_along ? (c->t - 1) * ld : c->t - 1);
     REAL *v = p->tile.at;
     NAME(correlate_all)(u, image, q, some, -step, v);
+#if CONV_VECTOR == 64
+    if (c->t == 1)
+        return NAME(collect_tile)(true, u->dead_along, v, ld, some, u->conv.atoms, dead, NULL, NULL, set, start, index, value);
+    if (u->dead_along)
+        return NAME(collect_tile)(false, true, v, ld, some, u->conv.atoms, dead, from.set, from.z, set, start, index, value);
+    return NAME(collect_tile)(false, false, v, ld, some, u->conv.atoms, dead, from.set, from.z, set, start, index, value);
+#else
+    int64_t found = 0;
     if (c->t > 1)
-        NAME(add_code)(v, u->ld, from->start[some] - from->start[0], from->index + from->start[0], from->z + from->start[0]);
+        NAME(add_code)(from.set, u->words, some, from.z, ld, v);
     for (int64_t i = 0; i < some; i++) {
-        start[i] = found;
-        found += NAME(collect_row)(u, v + i * u->ld, dead, (int32_t)i, index + found, value + found);
+        found += NAME(collect_row)(u, v + i * ld, dead, (int32_t)i, set + i * u->words, index ? index + found : NULL, value + found);
+        if (start)
+            start[i + 1] = start[0] + found;
     }
-    start[some] = found;
     return found;
+#endif
 }
 
-static pudle_status NAME(apply_prox)(conv_call *c, conv_part *p, const int32_t *index, const REAL *v, int64_t count, REAL *to)
+/* z = prox(v) for the `count` entries at `positions` positions that a set marks. */
+static pudle_status NAME(apply_prox)(conv_call *c, conv_part *p, const uint64_t *set, int64_t positions, const REAL *v, int64_t count, REAL *to)
 {
     pudle_unroll *u = c->u;
     pudle_cview theta[PARTS_LEVELS];
-    pudle_status s = NAME(levels_of)(u, p, c->t, index, count, theta);
+    pudle_status s = NAME(levels_of)(u, p, c->t, set, positions, count, theta);
     if (s || count == 0)
         return s;
     const pudle_cview in = parts_vector(v, u->spec.dtype, count);
@@ -157,41 +168,44 @@ static void NAME(clear_code)(const conv_call *c, int64_t sample, int64_t band)
         memset(to + k * u->positions, 0, (size_t)positions_in(u, band) * sizeof *to);
 }
 
-/* Nonzeros at `count` positions from q of the band on, into the result. */
-static void NAME(write_code)(const conv_call *c, int64_t sample, int64_t band, int64_t q, int64_t count, const NAME(tile) *code)
+/* The code at `count` positions from q of the band on, into the result. */
+static void NAME(write_code)(const conv_call *c, int64_t sample, int64_t band, int64_t q, int64_t count, NAME(code) code)
 {
     const pudle_unroll *u = c->u;
     REAL *to = (REAL *)c->out->data + sample * c->out->stride[0] + band * u->band_rows * u->conv.code[1] + q;
     for (int64_t i = 0; i < count; i++)
-        for (int64_t k = code->start[i]; k < code->start[i + 1]; k++)
-            to[ATOM(code->index[k]) * u->positions + i] = code->z[k];
+        for (int64_t b = 0; b < u->words; b++)
+            for (uint64_t left = *code.set++; left; left &= left - 1)
+                to[(64 * b + __builtin_ctzll(left)) * u->positions + i] = *code.z++;
 }
 
-/* Sum of coef w over nonzeros at `count` positions from q of a band on, added to its strip. */
-static pudle_status NAME(synthesis)(pudle_unroll *u, conv_part *p, int64_t q, int64_t count, const int64_t *start, const int32_t *index,
-                                    const REAL *coef, REAL *strip)
+/* D times the `held` entries at `count` positions from q of a band on, added to its strip. */
+static pudle_status NAME(synthesis)(pudle_unroll *u, conv_part *p, int64_t q, int64_t count, NAME(code) code, int64_t held, REAL *strip)
 {
     const NAME(conv_room) room = NAME(room_of)(u, p);
     const int64_t *position = (const int64_t *)u->position.at + q;
-    if (!sum_all(u, count, start[count] - start[0])) {
-        NAME(synthesize)(&u->shape, u->rows.at, position, count, start, index, coef, room.patch, strip);
+    if (!sum_all(u, count, held)) {
+        NAME(synthesize)(&u->shape, u->rows.at, position, count, code.set, u->words, code.z, room.patch[0], strip);
         return PUDLE_OK;
     }
     const pudle_status s = dense_room(u, p);
     for (int64_t i = 0; i < count && !s; i += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - i);
-        NAME(densify)(start + i, some, index, coef, u->ld, p->dense.at);
+        NAME(densify)(code.set, u->words, some, code.z, u->ld, p->dense.at);
         NAME(synthesize_all)(&u->shape, u->rows.at, position + i, some, u->each.at, u->conv.atoms, p->dense.at, u->ld, room.patch[0], strip);
+        code.z += set_size(code.set, some * u->words);
+        code.set += some * u->words;
     }
     return s;
 }
 
-/* All of a cell's code, into its strip. */
-static pudle_status NAME(into_strip)(pudle_unroll *u, conv_part *p, parts_buffer *strips, int64_t cell, const conv_codes *code, const void *coef)
+/* D times all entries of a cell on the tape, into its strip; coef: the entries of its code, or of the adjoint there. */
+static pudle_status NAME(into_strip)(pudle_unroll *u, conv_part *p, parts_buffer *strips, int64_t cell, const conv_codes *code, void *coef)
 {
     REAL *strip = NAME(strip_of)(u, strips, cell);
+    const int64_t count = positions_in(u, cell % u->bands);
     memset(strip, 0, (size_t)u->strip * sizeof *strip);
-    return NAME(synthesis)(u, p, 0, positions_in(u, cell % u->bands), code->start, code->index.at, coef, strip);
+    return NAME(synthesis)(u, p, 0, count, (NAME(code)){ code->set, coef }, code->start[count], strip);
 }
 
 /* Layer t of a cell, for a pass with a tape: all codes of a band lie one behind the other. */
@@ -207,35 +221,42 @@ static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t samp
     pudle_status s = PUDLE_OK;
     int64_t found = 0;
     NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, image);
+    to->start[0] = 0;
     for (int64_t q = 0; q < count && !s; q += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - q), most = found + some * u->conv.atoms + CONV_PAD;
-        const NAME(tile) old = { from->start + q, from->index.at, from->z.at };
         s = room_for(u, to, most);
         if (!s)
             s = keep ? input_room(u, &to->v, &to->input_room, to->room) : input_room(u, &p->input, &p->input_room, most);
-        if (!s)
-            found = NAME(inputs)(c, p, image, q, some, &old, found, to->start + q, to->index.at, keep ? to->v.at : p->input.at);
+        if (s)
+            break;
+        const NAME(code) old = { from->set + q * u->words, (REAL *)from->z.at + from->start[q] };
+        REAL *v = keep ? to->v.at : p->input.at;
+        found += NAME(inputs)(c, p, image, q, some, old, to->set + q * u->words, to->start + q, (int32_t *)to->index.at + found, v + found);
     }
     if (!s)
-        s = NAME(apply_prox)(c, p, to->index.at, keep ? to->v.at : p->input.at, found, to->z.at);
+        s = NAME(apply_prox)(c, p, to->set, count, keep ? to->v.at : p->input.at, found, to->z.at);
     if (s)
         return s;
-    if (c->t < u->spec.layers) {
-        s = NAME(into_strip)(u, p, &w->strips[c->t % 2], cell, to, to->z.at);
-    } else {
-        const NAME(tile) code = { to->start, to->index.at, to->z.at };
-        NAME(clear_code)(c, sample, band);
-        NAME(write_code)(c, sample, band, 0, count, &code);
-    }
-    return s;
+    if (c->t < u->spec.layers)
+        return NAME(into_strip)(u, p, &w->strips[c->t % 2], cell, to, to->z.at);
+    NAME(clear_code)(c, sample, band);
+    NAME(write_code)(c, sample, band, 0, count, (NAME(code)){ to->set, to->z.at });
+    return PUDLE_OK;
 }
 
-/* The same where nobody comes back: every tile's code has a place of its own, where the next layer's takes it over. */
+/* The code of a run of a pass without a tape, from position q of a cell on. */
+static NAME(code) NAME(run_code)(const pudle_unroll *u, const conv_work *w, int64_t cell, int64_t q)
+{
+    const int64_t run = cell * u->runs + q / u->run, position = cell * u->band_rows * u->conv.code[1] + q;
+    return (NAME(code)){ (uint64_t *)w->run_sets.at + position * u->words, (REAL *)w->run_z.at + run * (u->run * u->conv.atoms + CONV_PAD) };
+}
+
+/* The same where nobody comes back: every run's code has a place of its own, where the next layer's takes it over. */
 static pudle_status NAME(layer_alone)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
 {
     pudle_unroll *u = c->u;
     conv_work *w = c->w;
-    const int64_t cell = sample * u->bands + band, count = positions_in(u, band), first = cell * u->tiles;
+    const int64_t cell = sample * u->bands + band, count = positions_in(u, band);
     const bool last = c->t == u->spec.layers;
     REAL *strip = NAME(strip_of)(u, &w->strips[c->t % 2], cell);
     pudle_status s = PUDLE_OK;
@@ -244,15 +265,15 @@ static pudle_status NAME(layer_alone)(conv_call *c, conv_part *p, int64_t sample
         NAME(clear_code)(c, sample, band);
     else
         memset(strip, 0, (size_t)u->strip * sizeof *strip);
-    for (int64_t q = 0, i = first; q < count && !s; q += CONV_TILE, i++) {
-        const int64_t some = least(CONV_TILE, count - q), at = i * (CONV_TILE * u->conv.atoms + CONV_PAD);
-        const NAME(tile) tile = { (int64_t *)w->tile_starts.at + i * (CONV_TILE + 1), (int32_t *)w->tile_index.at + at, (REAL *)w->tile_z.at + at };
-        const int64_t found = NAME(inputs)(c, p, p->image.at, q, some, &tile, 0, tile.start, tile.index, p->input.at);
-        s = NAME(apply_prox)(c, p, tile.index, p->input.at, found, tile.z);
+    for (int64_t q = 0; q < count && !s; q += u->run) {
+        const int64_t some = least(u->run, count - q);
+        const NAME(code) code = NAME(run_code)(u, w, cell, q);
+        const int64_t found = NAME(inputs)(c, p, p->image.at, q, some, code, code.set, NULL, NULL, p->input.at);
+        s = NAME(apply_prox)(c, p, code.set, some, p->input.at, found, code.z);
         if (!s && last)
-            NAME(write_code)(c, sample, band, q, some, &tile);
+            NAME(write_code)(c, sample, band, q, some, code);
         else if (!s)
-            s = NAME(synthesis)(u, p, q, some, tile.start, tile.index, tile.z, strip);
+            s = NAME(synthesis)(u, p, q, some, code, found, strip);
     }
     return s;
 }
@@ -284,10 +305,10 @@ static pudle_status NAME(decode)(conv_call *c, int64_t part)
             continue;
         }
         memset(strip, 0, (size_t)u->strip * sizeof *strip);
-        for (int64_t q = 0, k = cell * u->tiles; q < count && !s; q += CONV_TILE, k++) {
-            const int64_t at = k * (CONV_TILE * u->conv.atoms + CONV_PAD);
-            s = NAME(synthesis)(u, &w->part[part], q, least(CONV_TILE, count - q), (const int64_t *)w->tile_starts.at + k * (CONV_TILE + 1),
-                                (const int32_t *)w->tile_index.at + at, (const REAL *)w->tile_z.at + at, strip);
+        for (int64_t q = 0; q < count && !s; q += u->run) {
+            const int64_t some = least(u->run, count - q);
+            const NAME(code) code = NAME(run_code)(u, w, cell, q);
+            s = NAME(synthesis)(u, &w->part[part], q, some, code, set_size(code.set, some * u->words), strip);
         }
     }
     return s;
@@ -347,7 +368,7 @@ static pudle_status NAME(through_prox)(conv_call *c, conv_part *p, int64_t t, in
     pudle_view sums[PARTS_LEVELS];
     pudle_status s = parts_want(&u->memory, masked, count + count / 4 + 1, sizeof(REAL));
     if (!s)
-        s = NAME(levels_of)(u, p, t, code->index.at, count, theta);
+        s = NAME(levels_of)(u, p, t, code->set, positions_in(u, cell % u->bands), count, theta);
     if (!s && c->gtheta)
         s = NAME(level_sums)(c, p, t, count, sums);
     if (!s && count) {
@@ -401,12 +422,12 @@ static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t coun
     REAL *gv = p->dense.at, *z = gv + CONV_TILE * u->ld, *v = z + CONV_TILE * u->ld;
     for (int64_t q = 0; q < count; q += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - q);
-        NAME(densify)(now->start + q, some, now->index, now->value, u->ld, gv);
+        NAME(densify)(now->set + q * u->words, u->words, some, now->value + now->start[q], u->ld, gv);
         if (now->start[count] > 0)
             NAME(correlate_back)(now->image, position + q, some, u->offset.at, taps, gv, u->ld, scale, p->dense_gradient.at);
         if (!both)
             continue;
-        NAME(densify)(before->start + q, some, before->index, before->value, u->ld, z);
+        NAME(densify)(before->set + q * u->words, u->words, some, before->value + before->start[q], u->ld, z);
         NAME(correlate_back)(before->image, position + q, some, u->offset.at, taps, z, u->ld, scale, p->dense_gradient.at);
         if (!up)
             continue;
@@ -438,7 +459,7 @@ static pudle_status NAME(begin_cell)(conv_call *c, conv_part *p, int64_t sample,
     NAME(assemble)(u, NULL, sample, band, (const REAL *)c->residual->data + sample * c->residual->stride[0], p->image.at);
     pudle_status s = NAME(room_for_up)(c, p, code, band);
     REAL *up = p->up.at;
-    const NAME(conv_side) none = { u->none.at, index, up, p->image.at }, z = { code->start, index, code->z.at, p->image.at };
+    const NAME(conv_side) none = { u->none.at, u->none.at, index, up, p->image.at }, z = { code->start, code->set, index, code->z.at, p->image.at };
     if (!s)
         s = NAME(both_ways)(u, p, count, &none, &z, 1, up);
     for (int64_t q = 0; q < count && !s; q++)
@@ -472,8 +493,8 @@ static pudle_status NAME(back_cell)(conv_call *c, conv_part *p, int64_t sample, 
         s = NAME(room_for_up)(c, p, before, band);
     if (s)
         return s;
-    const NAME(conv_side) one = { now->start, now->index.at, c->w->masked[cell].at, NAME(strip_of)(u, &c->w->tape, kept * cells(u) + cell) };
-    const NAME(conv_side) two = { before->start, before->index.at, before->z.at, p->image.at };
+    const NAME(conv_side) one = { now->start, now->set, now->index.at, c->w->masked[cell].at, NAME(strip_of)(u, &c->w->tape, kept * cells(u) + cell) };
+    const NAME(conv_side) two = { before->start, before->set, before->index.at, before->z.at, p->image.at };
     s = NAME(both_ways)(u, p, count, &one, &two, -step, onward ? p->up.at : NULL);
     return onward && !s ? NAME(through_prox)(c, p, t - 1, cell) : s;
 }
