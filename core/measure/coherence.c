@@ -23,7 +23,7 @@ pudle_status pd_coherence(pd_context *ctx, const pudle_cview *d, double *out)
         return pd_fail(ctx, PUDLE_ERR_ARG, "coherence: the dictionary must be a matrix (features, atoms) of f32 or f64");
     const int64_t m = d->shape[0], p = d->shape[1];
     double *a = NULL, *products = NULL, value = 0;
-    pudle_status s = pd_doubles(ctx, d, &a);
+    pudle_status s = pd_unit_columns(ctx, d, &a);
     if (s)
         return s;
     products = pd_alloc((size_t)p, BLOCK * sizeof *products);
@@ -31,7 +31,6 @@ pudle_status pd_coherence(pd_context *ctx, const pudle_cview *d, double *out)
         s = pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the coherence of %lld atoms", (long long)p);
         goto cleanup;
     }
-    pd_unit_columns(a, m, p);
     for (int64_t first = 0; first < p; first += BLOCK) {
         const int64_t count = p - first < BLOCK ? p - first : BLOCK;
         pd_cross(a, a, m, p, first, count, products);

@@ -1,4 +1,4 @@
-/* Views as contiguous doubles; unit columns; blocks of inner products. */
+/* Views and rows as doubles; unit columns; blocks of inner products. */
 #include "measure/columns.h"
 #include <math.h>
 #include <stdlib.h>
@@ -61,40 +61,77 @@ pudle_status pd_doubles(pd_context *ctx, const pudle_cview *view, double **out)
     return PUDLE_OK;
 }
 
-/* Some columns at a time, row by row: a column by itself would fetch a line of memory for every number. */
-static void unit_block(double *a, int64_t m, int64_t p, int64_t width, double *restrict scale, double *restrict norm)
+void pd_row(const pudle_cview *matrix, int64_t row, double *restrict out)
 {
-    for (int64_t j = 0; j < width; j++)
-        scale[j] = norm[j] = 0;
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < width; j++) {
-            const double size = fabs(a[i * p + j]);
-            scale[j] = size > scale[j] ? size : scale[j];
-        }
-    for (int64_t j = 0; j < width; j++) { /* times a power of 2 squares neither overflow nor vanish, and nothing is rounded */
-        int exponent = 0;
-        if (isfinite(scale[j]))
-            frexp(scale[j], &exponent);
-        scale[j] = ldexp(1, exponent < -1000 ? 1000 : exponent > 1000 ? -1000 : -exponent);
+    const int64_t p = matrix->shape[1], step = matrix->stride[1], at = row * matrix->stride[0];
+    if (matrix->dtype == PUDLE_F64) {
+        const double *from = (const double *)matrix->data + at;
+        for (int64_t j = 0; j < p; j++)
+            out[j] = from[j * step];
+        return;
     }
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < width; j++) {
-            const double x = a[i * p + j] * scale[j];
-            norm[j] += x * x;
-        }
-    for (int64_t j = 0; j < width; j++)
-        norm[j] = norm[j] == 0 ? 1 : isfinite(norm[j]) ? scale[j] / sqrt(norm[j]) : (double)NAN;
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < width; j++)
-            a[i * p + j] *= norm[j];
+    const float *from = (const float *)matrix->data + at;
+    if (step == 1)
+        for (int64_t j = 0; j < p; j++)
+            out[j] = (double)from[j];
+    else
+        for (int64_t j = 0; j < p; j++)
+            out[j] = (double)from[j * step];
 }
 
-void pd_unit_columns(double *a, int64_t m, int64_t p)
+/* One over the norm of a column of which some square, or their sum, would overflow or vanish: times a power of 2 none does, and nothing is rounded. */
+static double careful_factor(const pudle_cview *matrix, int64_t column)
 {
-    enum { WIDTH = 256 };
-    double scale[WIDTH], norm[WIDTH];
-    for (int64_t j = 0; j < p; j += WIDTH)
-        unit_block(a + j, m, p, p - j < WIDTH ? p - j : WIDTH, scale, norm);
+    double largest = 0, sum = 0;
+    int exponent = 0;
+    for (int64_t i = 0; i < matrix->shape[0]; i++) {
+        const double size = fabs(pd_entry(matrix, i, column));
+        largest = size > largest ? size : largest;
+    }
+    if (isfinite(largest))
+        frexp(largest, &exponent);
+    const double scale = ldexp(1, exponent < -1000 ? 1000 : exponent > 1000 ? -1000 : -exponent);
+    for (int64_t i = 0; i < matrix->shape[0]; i++) {
+        const double x = pd_entry(matrix, i, column) * scale;
+        sum += x * x;
+    }
+    return sum == 0 ? 1 : isfinite(sum) ? scale / sqrt(sum) : (double)NAN;
+}
+
+void pd_unit_factors(const pudle_cview *matrix, double *restrict row, double *restrict factor)
+{
+    const int64_t m = matrix->shape[0], p = matrix->shape[1];
+    for (int64_t j = 0; j < p; j++)
+        factor[j] = 0;
+    for (int64_t i = 0; i < m; i++) { /* by rows: a column by itself would fetch a line of memory for every number */
+        pd_row(matrix, i, row);
+        for (int64_t j = 0; j < p; j++)
+            factor[j] += row[j] * row[j];
+    }
+    for (int64_t j = 0; j < p; j++)
+        factor[j] = factor[j] > 1e-200 && factor[j] < 1e200 ? 1 / sqrt(factor[j]) : careful_factor(matrix, j);
+}
+
+pudle_status pd_unit_columns(pd_context *ctx, const pudle_cview *matrix, double **out)
+{
+    const int64_t m = matrix->shape[0], p = matrix->shape[1];
+    double *a = pd_alloc((size_t)pudle_count(matrix), sizeof *a), *factor = pd_alloc((size_t)p, sizeof *factor);
+    pudle_status s = a && factor ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the unit columns of %lld atoms", (long long)p);
+    if (s)
+        goto cleanup;
+    pd_unit_factors(matrix, a, factor);
+    for (int64_t i = 0; i < m; i++) {
+        double *row = a + i * p;
+        pd_row(matrix, i, row);
+        for (int64_t j = 0; j < p; j++)
+            row[j] *= factor[j];
+    }
+    *out = a;
+    a = NULL;
+cleanup:
+    free(a);
+    free(factor);
+    return s;
 }
 
 void pd_cross(const double *a, const double *b, int64_t m, int64_t p, int64_t first, int64_t count, double *out)

@@ -18,8 +18,15 @@ static inline double pd_entry(const pudle_cview *view, int64_t row, int64_t colu
 /** All entries in C order; the caller frees. @errors NOMEM */
 pudle_status pd_doubles(pd_context *ctx, const pudle_cview *view, double **out);
 
-/** Each column divided by its Euclidean norm; a zero column stays zero, one that is not finite becomes NaN. a: (m, p). */
-void pd_unit_columns(double *a, int64_t m, int64_t p);
+/** A row of a matrix (m, p) of any strides. out: (p). */
+void pd_row(const pudle_cview *matrix, int64_t row, double *out);
+
+/** What makes columns unit: one over their Euclidean norm, whatever its size; 1 for a column of zeros, NaN for one that is not finite.
+ *  row: (p), room; factor: (p). */
+void pd_unit_factors(const pudle_cview *matrix, double *row, double *factor);
+
+/** The matrix (m, p) with unit columns, contiguous; the caller frees. @errors NOMEM */
+pudle_status pd_unit_columns(pd_context *ctx, const pudle_cview *matrix, double **out);
 
 /** out[i * p + j] = <a_(first+i), b_j>, i < count: some columns of a against all of b. a, b: (m, p); out: (count, p). */
 void pd_cross(const double *a, const double *b, int64_t m, int64_t p, int64_t first, int64_t count, double *out);

@@ -4,23 +4,23 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Two dictionaries, read row by row where they lie: their columns become unit by factors, so that nothing is copied. */
 typedef struct pair {
     int64_t m, p;
-    double *d, *truth;      /* (m, p), unit columns */
-    double *minus, *plus;   /* (p): ||d_j - d*_j||^2 and ||d_j + d*_j||^2 */
-    int64_t *match;         /* (p) */
+    pudle_cview d, truth;
+    double *unit_d, *unit_truth; /* (p): the factors */
+    double *row_d, *row_truth;   /* (p): a row of each */
+    double *minus, *plus, *size; /* (p): ||d_j - d*_j||^2, ||d_j + d*_j||^2 and ||d*_j||^2 of unit columns */
+    int64_t *match;              /* (p); NULL: the order is the same */
 } pair;
 
 static void pair_free(pair *a)
 {
-    free(a->d);
-    free(a->truth);
-    free(a->minus);
-    free(a->plus);
+    free(a->unit_d);
     free(a->match);
 }
 
-static pudle_status pair_load(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pair *a)
+static pudle_status pair_open(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pair *a)
 {
     *a = (pair){ 0 };
     if (!pd_is_array(d, 2) || !pd_is_array(truth, 2))
@@ -29,58 +29,89 @@ static pudle_status pair_load(pd_context *ctx, const pudle_cview *d, const pudle
         return pd_fail(ctx, PUDLE_ERR_ARG, "dictionary error: the dictionary is (%lld, %lld), the true one (%lld, %lld)",
                        (long long)d->shape[0], (long long)d->shape[1], (long long)truth->shape[0],
                        (long long)truth->shape[1]);
-    a->m = d->shape[0];
-    a->p = d->shape[1];
-    pudle_status s = pd_doubles(ctx, d, &a->d);
-    if (!s)
-        s = pd_doubles(ctx, truth, &a->truth);
-    if (s)
-        return s;
-    a->minus = pd_alloc((size_t)a->p, sizeof *a->minus);
-    a->plus = pd_alloc((size_t)a->p, sizeof *a->plus);
-    a->match = pd_alloc((size_t)a->p, sizeof *a->match);
-    if (!a->minus || !a->plus || !a->match)
+    *a = (pair){ .m = d->shape[0], .p = d->shape[1], .d = *d, .truth = *truth };
+    double **const parts[] = { &a->unit_d, &a->unit_truth, &a->row_d, &a->row_truth, &a->minus, &a->plus, &a->size };
+    enum { PARTS = sizeof parts / sizeof *parts };
+    double *room = pd_alloc((size_t)a->p, PARTS * sizeof *room);
+    if (!room)
         return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the error of %lld atoms", (long long)a->p);
-    pd_unit_columns(a->d, a->m, a->p);
-    pd_unit_columns(a->truth, a->m, a->p);
-    for (int64_t j = 0; j < a->p; j++)
-        a->match[j] = j;
+    for (int i = 0; i < PARTS; i++)
+        *parts[i] = room + i * a->p;
+    pd_unit_factors(d, a->row_d, a->unit_d);
+    pd_unit_factors(truth, a->row_truth, a->unit_truth);
     return PUDLE_OK;
 }
 
-static bool all_finite(const double *values, int64_t count)
+/* Whether a matrix is; a column is not where its factor is NaN. */
+static bool all_finite(const double *factor, int64_t p)
 {
-    for (int64_t i = 0; i < count; i++)
-        if (!isfinite(values[i]))
-            return false;
-    return true;
+    bool finite = true;
+    for (int64_t j = 0; j < p; j++)
+        finite = finite && isfinite(factor[j]);
+    return finite;
 }
 
 /* Cost 1 - |<d*_j, d_k>|: for unit atoms half of min over signs of ||d_k -+ d*_j||^2, so the cheapest assignment is the one
  * with the smallest Frobenius error. */
 static pudle_status best_match(pd_context *ctx, pair *a)
 {
-    if (!all_finite(a->d, a->m * a->p) || !all_finite(a->truth, a->m * a->p))
+    const int64_t p = a->p;
+    double *d = NULL, *truth = NULL, *cost = NULL;
+    pudle_status s = PUDLE_OK;
+    a->match = pd_alloc((size_t)p, sizeof *a->match);
+    if (!a->match)
+        return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the error of %lld atoms", (long long)p);
+    for (int64_t j = 0; j < p; j++)
+        a->match[j] = j;
+    if (!all_finite(a->unit_d, p) || !all_finite(a->unit_truth, p))
         return PUDLE_OK; /* the figures will be NaN in any order */
-    double *cost = a->p <= INT64_MAX / a->p ? pd_alloc((size_t)(a->p * a->p), sizeof *cost) : NULL;
-    if (!cost)
-        return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the assignment of %lld atoms", (long long)a->p);
-    pd_cross(a->truth, a->d, a->m, a->p, 0, a->p, cost);
-    for (int64_t i = 0; i < a->p * a->p; i++)
+    s = pd_unit_columns(ctx, &a->d, &d);
+    if (!s)
+        s = pd_unit_columns(ctx, &a->truth, &truth);
+    if (!s && !(cost = p <= INT64_MAX / p ? pd_alloc((size_t)(p * p), sizeof *cost) : NULL))
+        s = pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the assignment of %lld atoms", (long long)p);
+    if (s)
+        goto cleanup;
+    pd_cross(truth, d, a->m, p, 0, p, cost);
+    for (int64_t i = 0; i < p * p; i++)
         cost[i] = 1 - fabs(cost[i]);
-    const pudle_status s = pd_assign(ctx, a->p, cost, a->match);
+    s = pd_assign(ctx, p, cost, a->match);
+cleanup:
     free(cost);
+    free(truth);
+    free(d);
     return s;
+}
+
+/* Row i of both with unit columns, the one of d in the order of the truth. */
+static void unit_rows(const pair *a, int64_t i, double *restrict x, double *restrict y)
+{
+    pd_row(&a->truth, i, y);
+    for (int64_t j = 0; j < a->p; j++)
+        y[j] *= a->unit_truth[j];
+    if (!a->match) {
+        pd_row(&a->d, i, x);
+        for (int64_t j = 0; j < a->p; j++)
+            x[j] *= a->unit_d[j];
+    }
+    for (int64_t j = 0; a->match && j < a->p; j++)
+        x[j] = pd_entry(&a->d, i, a->match[j]) * a->unit_d[a->match[j]];
 }
 
 static void square_distances(pair *a)
 {
-    for (int64_t i = 0; i < a->m; i++)
+    double *restrict minus = a->minus, *restrict plus = a->plus, *restrict size = a->size;
+    for (int64_t j = 0; j < a->p; j++)
+        minus[j] = plus[j] = size[j] = 0;
+    for (int64_t i = 0; i < a->m; i++) {
+        const double *restrict x = a->row_d, *restrict y = a->row_truth;
+        unit_rows(a, i, a->row_d, a->row_truth);
         for (int64_t j = 0; j < a->p; j++) {
-            const double x = a->d[i * a->p + a->match[j]], y = a->truth[i * a->p + j];
-            a->minus[j] += (x - y) * (x - y);
-            a->plus[j] += (x + y) * (x + y);
+            minus[j] += (x[j] - y[j]) * (x[j] - y[j]);
+            plus[j] += (x[j] + y[j]) * (x[j] + y[j]);
+            size[j] += y[j] * y[j];
         }
+    }
 }
 
 static int compare(const void *a, const void *b)
@@ -109,14 +140,18 @@ static void sines(pair *a, pd_distance *out)
     out->sine_max = a->minus[a->p - 1];
 }
 
-static void figures(pair *a, bool any_sign, pd_distance *out)
+/* sign: NULL, or (p): of <d_j, d*_j>. */
+static void figures(pair *a, bool any_sign, double *sign, pd_distance *out)
 {
     double error = 0, norm = 0;
     square_distances(a);
-    for (int64_t j = 0; j < a->p; j++)
-        error += any_sign && a->plus[j] < a->minus[j] ? a->plus[j] : a->minus[j];
-    for (int64_t i = 0; i < a->m * a->p; i++)
-        norm += a->truth[i] * a->truth[i];
+    for (int64_t j = 0; j < a->p; j++) {
+        const bool opposite = a->plus[j] < a->minus[j];
+        error += any_sign && opposite ? a->plus[j] : a->minus[j];
+        norm += a->size[j];
+        if (sign)
+            sign[j] = opposite ? -1 : 1;
+    }
     out->absolute = sqrt(error);
     out->relative = sqrt(error) / sqrt(norm);
     sines(a, out);
@@ -125,38 +160,24 @@ static void figures(pair *a, bool any_sign, pd_distance *out)
 pudle_status pd_distance_fixed(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out)
 {
     pair a;
-    const pudle_status s = pair_load(ctx, d, truth, &a);
+    const pudle_status s = pair_open(ctx, d, truth, &a);
     if (!s)
-        figures(&a, false, out);
+        figures(&a, false, NULL, out);
     pair_free(&a);
     return s;
-}
-
-/* Before the figures, which overwrite minus. */
-static void signs(const pair *a, double *sign)
-{
-    for (int64_t j = 0; j < a->p; j++) {
-        double product = 0;
-        for (int64_t i = 0; i < a->m; i++)
-            product += a->d[i * a->p + a->match[j]] * a->truth[i * a->p + j];
-        sign[j] = product < 0 ? -1 : 1;
-    }
 }
 
 pudle_status pd_distance_assigned(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out,
                                   int64_t *match, double *sign)
 {
     pair a;
-    pudle_status s = pair_load(ctx, d, truth, &a);
+    pudle_status s = pair_open(ctx, d, truth, &a);
     if (!s)
         s = best_match(ctx, &a);
-    if (!s) {
-        if (sign)
-            signs(&a, sign);
-        for (int64_t j = 0; match && j < a.p; j++)
-            match[j] = a.match[j];
-        figures(&a, true, out);
-    }
+    for (int64_t j = 0; match && j < a.p && !s; j++)
+        match[j] = a.match[j];
+    if (!s)
+        figures(&a, true, sign, out);
     pair_free(&a);
     return s;
 }

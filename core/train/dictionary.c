@@ -10,16 +10,16 @@ pudle_status pd_problem_fetch(pd_problem *pb, const pudle_view *device, pd_array
 {
     const pudle_cview c = pudle_const(device);
     const size_t bytes = (size_t)pudle_count(&c) * pudle_dtype_size(c.dtype);
-    void *host = pd_alloc(bytes ? bytes : 1, 1);
-    if (!host)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
-    const pudle_status s = pb->be->download(pb->exec, host, c.data, bytes);
-    if (s) {
-        free(host);
-        return s;
+    if (!out->view.data) {
+        void *host = pd_alloc(bytes ? bytes : 1, 1);
+        if (!host)
+            return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
+        out->view = pd_view(host, c.dtype, c.rank, c.shape);
     }
-    out->view = pd_view(host, c.dtype, c.rank, c.shape);
-    return PUDLE_OK;
+    const pudle_status s = pb->be->download(pb->exec, out->view.data, c.data, bytes);
+    if (s)
+        pd_array_free(out);
+    return s;
 }
 
 pudle_status pd_problem_get_dictionary(pd_problem *pb, pd_array *out)
@@ -253,14 +253,12 @@ pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *
         *assigned = NAN;
     if (!pb->truth || pb->settings->dictionary.kind != PD_KIND_DENSE || pb->truth->atoms(pb->data.self) != pb->net.map.atoms)
         return PUDLE_OK;
-    pd_array d = { 0 };
-    if (!pb->true_dictionary.view.data) {
-        const pudle_status t = truth_dictionary(pb, &pb->true_dictionary);
-        if (t)
-            return t;
-    }
-    pudle_status s = pd_problem_get_dictionary(pb, &d);
-    const pudle_cview own = pudle_const(&d.view), truth = pudle_const(&pb->true_dictionary.view);
+    pudle_status s = PUDLE_OK;
+    if (!pb->true_dictionary.view.data)
+        s = truth_dictionary(pb, &pb->true_dictionary);
+    if (!s)
+        s = pd_problem_get_dictionary(pb, &pb->host_dictionary);
+    const pudle_cview own = pudle_const(&pb->host_dictionary.view), truth = pudle_const(&pb->true_dictionary.view);
     pd_distance distance;
     if (!s)
         s = pd_distance_fixed(pb->ctx, &own, &truth, &distance);
@@ -271,7 +269,6 @@ pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *
         if (!s)
             *assigned = distance.relative;
     }
-    pd_array_free(&d);
     return s;
 }
 

@@ -292,6 +292,7 @@ void pd_problem_close(pd_problem *pb)
     }
     free(pb->baseline);
     pd_array_free(&pb->true_dictionary);
+    pd_array_free(&pb->host_dictionary);
     pd_instance_destroy(pb->ctx, &pb->backend);
     if (pb->own_inner)
         pd_instance_destroy(pb->ctx, &pb->inner);
