@@ -16,14 +16,6 @@ bool pd_is_array(const pudle_cview *view, int32_t rank)
     return true;
 }
 
-bool pd_same_shape(const pudle_cview *a, const pudle_cview *b)
-{
-    bool same = a->rank == b->rank;
-    for (int32_t i = 0; same && i < a->rank; i++)
-        same = a->shape[i] == b->shape[i];
-    return same;
-}
-
 /* The next index in C order, and the place in memory that belongs to it. */
 static int64_t advance(const pudle_cview *view, int64_t *index, int64_t at)
 {
@@ -66,8 +58,11 @@ void pd_row(const pudle_cview *matrix, int64_t row, double *restrict out)
     const int64_t p = matrix->shape[1], step = matrix->stride[1], at = row * matrix->stride[0];
     if (matrix->dtype == PUDLE_F64) {
         const double *from = (const double *)matrix->data + at;
-        for (int64_t j = 0; j < p; j++)
-            out[j] = from[j * step];
+        if (step == 1)
+            memcpy(out, from, (size_t)p * sizeof *out);
+        else
+            for (int64_t j = 0; j < p; j++)
+                out[j] = from[j * step];
         return;
     }
     const float *from = (const float *)matrix->data + at;

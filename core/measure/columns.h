@@ -6,7 +6,6 @@
 
 /** True for a view of f32 or f64 of that rank (0: any) without an empty axis. */
 bool pd_is_array(const pudle_cview *view, int32_t rank);
-bool pd_same_shape(const pudle_cview *a, const pudle_cview *b);
 
 /** One entry of a matrix, by its strides. */
 static inline double pd_entry(const pudle_cview *view, int64_t row, int64_t column)
@@ -21,7 +20,8 @@ pudle_status pd_doubles(pd_context *ctx, const pudle_cview *view, double **out);
 /** A row of a matrix (m, p) of any strides. out: (p). */
 void pd_row(const pudle_cview *matrix, int64_t row, double *out);
 
-/** What makes columns unit: one over their Euclidean norm, whatever its size; 1 for a column of zeros, NaN for one that is not finite.
+/** What makes columns unit: one over their Euclidean norm; 1 for a column of zeros, NaN for one that is not finite, and
+ *  infinite for a norm below 2^-1024, which has no inverse.
  *  row: (p), room; factor: (p). */
 void pd_unit_factors(const pudle_cview *matrix, double *row, double *factor);
 

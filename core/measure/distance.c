@@ -1,6 +1,7 @@
 /* Distances between dictionaries, in the order given or after the best permutation and signs. */
 #include "measure/measure.h"
 #include "measure/columns.h"
+#include "tensor/arrays.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -98,19 +99,23 @@ static void unit_rows(const pair *a, int64_t i, double *restrict x, double *rest
         x[j] = pd_entry(&a->d, i, a->match[j]) * a->unit_d[a->match[j]];
 }
 
+/* A row's part of the distances. */
+static void add_row(const double *restrict x, const double *restrict y, int64_t p, double *restrict minus, double *restrict plus, double *restrict size)
+{
+    for (int64_t j = 0; j < p; j++) {
+        minus[j] += (x[j] - y[j]) * (x[j] - y[j]);
+        plus[j] += (x[j] + y[j]) * (x[j] + y[j]);
+        size[j] += y[j] * y[j];
+    }
+}
+
 static void square_distances(pair *a)
 {
-    double *restrict minus = a->minus, *restrict plus = a->plus, *restrict size = a->size;
     for (int64_t j = 0; j < a->p; j++)
-        minus[j] = plus[j] = size[j] = 0;
+        a->minus[j] = a->plus[j] = a->size[j] = 0;
     for (int64_t i = 0; i < a->m; i++) {
-        const double *restrict x = a->row_d, *restrict y = a->row_truth;
         unit_rows(a, i, a->row_d, a->row_truth);
-        for (int64_t j = 0; j < a->p; j++) {
-            minus[j] += (x[j] - y[j]) * (x[j] - y[j]);
-            plus[j] += (x[j] + y[j]) * (x[j] + y[j]);
-            size[j] += y[j] * y[j];
-        }
+        add_row(a->row_d, a->row_truth, a->p, a->minus, a->plus, a->size);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Peak signal to noise ratio of an image against the clean one, with both peaks in use. */
 #include "measure/measure.h"
 #include "measure/columns.h"
+#include "tensor/arrays.h"
 #include <math.h>
 #include <stdlib.h>
 

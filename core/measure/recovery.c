@@ -1,6 +1,7 @@
 /* Codes against the true codes: support, signs, amplitudes. */
 #include "measure/measure.h"
 #include "measure/columns.h"
+#include "tensor/arrays.h"
 #include <math.h>
 
 typedef struct tally {

@@ -2,6 +2,7 @@
  * and eleven such rows are kept. */
 #include "measure/measure.h"
 #include "measure/columns.h"
+#include "tensor/arrays.h"
 #include <math.h>
 #include <stdlib.h>
 

@@ -17,6 +17,7 @@ pudle_cview pd_cmatrix(const void *data, int32_t dtype, int64_t rows, int64_t co
 pudle_view pd_rows(const pudle_view *v, int64_t first, int64_t count); /* rows of the first axis */
 pudle_view pd_slice(const pudle_view *v, int64_t i); /* entry i of the first axis, without that axis */
 pudle_cview pd_crows(const pudle_cview *v, int64_t first, int64_t count);
+bool pd_same_shape(const pudle_cview *a, const pudle_cview *b);
 
 /** Read a whole array ("a.npy", "a.npz:name"; an .npz with one array needs no name), converted to dtype. Every element type of
  *  NumPy up to 64 bits (bool, ints, f2, f4, f8), both byte orders, C and Fortran order. Sizes in the header are checked against

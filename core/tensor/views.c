@@ -79,6 +79,14 @@ pudle_cview pd_crows(const pudle_cview *v, int64_t first, int64_t count)
     return r;
 }
 
+bool pd_same_shape(const pudle_cview *a, const pudle_cview *b)
+{
+    bool same = a->rank == b->rank;
+    for (int32_t i = 0; same && i < a->rank; i++)
+        same = a->shape[i] == b->shape[i];
+    return same;
+}
+
 pudle_status pd_view_check(pd_context *ctx, const char *what, const pudle_cview *v)
 {
     int64_t count = 1;

@@ -10,6 +10,9 @@ pudle_status pd_problem_fetch(pd_problem *pb, const pudle_view *device, pd_array
 {
     const pudle_cview c = pudle_const(device);
     const size_t bytes = (size_t)pudle_count(&c) * pudle_dtype_size(c.dtype);
+    const pudle_cview old = pudle_const(&out->view);
+    if (old.data && (old.dtype != c.dtype || !pd_same_shape(&old, &c)))
+        pd_array_free(out);
     if (!out->view.data) {
         void *host = pd_alloc(bytes ? bytes : 1, 1);
         if (!host)

@@ -8,8 +8,8 @@
 pudle_status pd_problem_write_encoder(pd_problem *problem, const char *npz);
 /** Learned thresholds, one array a threshold, (layers or 1, atoms or 1), as .npz; nothing where none is learned. */
 pudle_status pd_problem_write_thresholds(pd_problem *problem, const char *npz);
-/** A parameter or its gradient as a host array that the caller frees. out: zeroed, or what an earlier call for the same shape gave, whose
- *  memory is used again. */
+/** A parameter or its gradient as a host array that the caller frees. out: zeroed, or what an earlier call gave, whose memory is used again
+ *  where type and shape are the same. */
 pudle_status pd_problem_fetch(pd_problem *problem, const pudle_view *device, pd_array *out);
 
 #endif

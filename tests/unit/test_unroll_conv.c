@@ -128,7 +128,7 @@ static void spread_levels(const setup *s, pd_network *net)
 }
 
 typedef struct outcome {
-    double *code, *alone, *gradient, *level, loss, nonzeros; /* alone: the code of a pass without a gradient */
+    double *code, *alone, *gradient, *level, loss, alone_loss, nonzeros; /* alone: of a pass without a gradient */
     int64_t codes, weights, levels;
     bool unrolled;
     size_t bytes;
@@ -160,12 +160,14 @@ static outcome outcome_of(const setup *s, bool primitives)
     assert_int_equal(net->be->alloc(net->exec, (size_t)out.codes * pudle_dtype_size(net->dtype), &memory), PUDLE_OK);
     pd_pass pass = { .gradient = true, .code = pd_matrix(memory, net->dtype, s->n, net->map.code) };
     assert_int_equal(pd_problem_own_batch(&o.pb, &x, &batch), PUDLE_OK);
-    for (int i = 0; i < 3; i++) { /* the second batch finds what the first has left, and forward alone keeps no tape */
-        pass.gradient = i != 1;
+    for (int i = 0; i < 4; i++) { /* with a tape, without, without, with: each finds what the one before has left */
+        pass.gradient = i == 0 || i == 3;
         if (pd_network_run(net, &batch, &pass))
             fail_msg("%s", pd_error(ctx));
-        if (i == 1)
+        if (i == 2) {
             out.alone = doubles(&o.pb, &pass.code);
+            out.alone_loss = pass.data_loss + pass.code_loss;
+        }
     }
     out.loss = pass.data_loss + pass.code_loss;
     out.nonzeros = pass.nonzeros / (double)net->map.code;
@@ -240,8 +242,10 @@ static void compare(const setup *s, double bound, int density[3])
     const double size = fabs(bare.loss) + 1e-3;
     const double code = fmax(relative(fast.code, bare.code, fast.codes, 0.01), relative(fast.alone, bare.code, fast.codes, 0.01));
     const double gradient = relative(fast.gradient, bare.gradient, fast.weights, size), level = relative(fast.level, bare.level, fast.levels, size);
-    if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast.loss - bare.loss) <= bound * size))
-        fail_msg("%s: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g", text, code, gradient, level, fast.loss, bare.loss);
+    if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast.loss - bare.loss) <= bound * size) ||
+        !(fabs(fast.alone_loss - bare.loss) <= bound * size))
+        fail_msg("%s: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g %.17g", text, code, gradient, level, fast.loss,
+                 fast.alone_loss, bare.loss);
     density[bare.nonzeros < 0.05 ? 0 : bare.nonzeros < 0.5 ? 1 : 2]++;
     outcome_free(&fast);
     outcome_free(&bare);
@@ -302,6 +306,7 @@ static void same_bits_for_any_threads(void **state)
         s.threads = 2 + round % 3;
         outcome many = outcome_of(&s, false);
         same_bits(one.code, many.code, one.codes, "codes", &s);
+        same_bits(one.alone, many.alone, one.codes, "codes without a tape", &s);
         same_bits(one.gradient, many.gradient, one.weights, "gradients", &s);
         same_bits(one.level, many.level, one.levels, "levels' gradients", &s);
         outcome_free(&one);
@@ -326,8 +331,8 @@ static void nan_goes_through(void **state)
         outcome fast = outcome_of(&s, false), bare = outcome_of(&s, true);
         describe(&s, text, sizeof text);
         for (int64_t i = 0; i < fast.codes; i++)
-            if (isnan(fast.code[i]) != isnan(bare.code[i]))
-                fail_msg("%s: entry %lld is %g, and %g by primitives", text, (long long)i, fast.code[i], bare.code[i]);
+            if (isnan(fast.code[i]) != isnan(bare.code[i]) || isnan(fast.alone[i]) != isnan(bare.code[i]))
+                fail_msg("%s: entry %lld is %g and %g, and %g by primitives", text, (long long)i, fast.code[i], fast.alone[i], bare.code[i]);
         outcome_free(&fast);
         outcome_free(&bare);
     }

@@ -36,7 +36,7 @@ enum {
 #define ATOM(index) ((int64_t)((index) >> 5))
 #define PLACE(index) ((index) & 31)
 
-/* The atoms that `words` words mark: bit j of word i stands for atom 64 i + j. */
+/* How many atoms `words` words mark: bit j of word i stands for atom 64 i + j. */
 static inline int64_t set_size(const uint64_t *set, int64_t words)
 {
     int64_t size = 0;
@@ -297,6 +297,11 @@ static __m512i numbers_from(int32_t from)
 #undef REAL
 #undef WHOLE
 #undef NAME
+#undef CONV_ACROSS
+#undef OVER
+#undef PRESS
+#undef SPREAD
+#undef PRESS_NUMBERS
 
 /* ------------------------------------------------------------ life */
 
@@ -342,7 +347,7 @@ static void conv_destroy(pudle_unroll *u)
     host_free(u->memory.root, u);
 }
 
-/* Room of a part for one tile and one position. */
+/* Room of a part for the inputs of a run, and for the patches of two tiles. */
 static pudle_status part_make(pudle_unroll *u, conv_part *p)
 {
     parts_memory *m = &u->memory;
@@ -609,10 +614,8 @@ static pudle_status conv_forward(pudle_unroll *u, pudle_exec *exec, int64_t inde
         return s;
     w->rows = x->shape[0];
     w->taped = tape;
-    for (int64_t i = 0; i < cells(u) && tape; i++) {
+    for (int64_t i = 0; i < cells(u) && tape; i++) /* z_0 = 0; its set is not read */
         memset(codes_of(u, w, 0, i)->start, 0, (size_t)(u->band_rows * u->conv.code[1] + 1) * sizeof(int64_t));
-        memset(codes_of(u, w, 0, i)->set, 0, (size_t)(u->band_rows * u->conv.code[1] * u->words) * sizeof(uint64_t));
-    }
     conv_call c = { .u = u, .w = w, .alone = cpu_alone(exec), .tape = tape, .out = z, .status = PUDLE_OK };
     for (c.t = 1; c.t <= u->spec.layers && !s; c.t++)
         s = over_parts(exec, &c, forward_part);

@@ -229,7 +229,7 @@ static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t samp
             s = keep ? input_room(u, &to->v, &to->input_room, to->room) : input_room(u, &p->input, &p->input_room, most);
         if (s)
             break;
-        const NAME(code) old = { from->set + q * u->words, (REAL *)from->z.at + from->start[q] };
+        const NAME(code) old = { from->set + q * u->words, c->t > 1 ? (REAL *)from->z.at + from->start[q] : NULL };
         REAL *v = keep ? to->v.at : p->input.at;
         found += NAME(inputs)(c, p, image, q, some, old, to->set + q * u->words, to->start + q, (int32_t *)to->index.at + found, v + found);
     }
