@@ -15,7 +15,7 @@ typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; 
 static pudle_status add_energy(pd_problem *pb, const pd_batch *batch, const pudle_view *reconstruction, totals *t)
 {
     const pudle_cview c = pudle_const(reconstruction);
-    const void *wanted = batch->y.data ? pb->host_y : pb->host_x;
+    const void *wanted = batch->y.data ? pb->host.y : pb->host.x;
     const pudle_cview x = pd_cview(wanted, pb->dtype, c.rank, c.shape);
     pd_array own = { 0 };
     pudle_status s = pd_problem_mean(pb, reconstruction);

@@ -3,19 +3,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void samples_free(pd_samples *s)
+{
+    free(s->x);
+    free(s->y);
+    free(s->truth);
+    *s = (pd_samples){ 0 };
+}
+
 void pd_batch_free(pd_problem *pb)
 {
     void *const device[] = { pb->x, pb->y, pb->code };
+    pd_ahead_destroy(pb->ahead);
     for (size_t i = 0; i < sizeof device / sizeof *device; i++)
         if (device[i])
             pb->be->free(pb->exec, device[i]);
-    free(pb->host_x);
-    free(pb->host_y);
-    free(pb->host_truth);
+    samples_free(&pb->host);
+    samples_free(&pb->next);
     free(pb->held);
-    pb->x = pb->y = pb->code = pb->host_x = pb->host_y = pb->host_truth = NULL;
+    pb->x = pb->y = pb->code = NULL;
+    pb->ahead = NULL;
     pb->held = NULL;
     pb->held_count = pb->capacity = 0;
+}
+
+/* Host memory for `count` samples. */
+static bool samples_make(const pd_problem *pb, int64_t count, pd_samples *s)
+{
+    const size_t width = pudle_dtype_size(pb->dtype), n = (size_t)count;
+    const size_t x = n * (size_t)pb->net.map.features * width, z = n * (size_t)pb->net.map.code * width;
+    const bool truth = pb->net.decoder_code == PD_CODE_TRUE;
+    *s = (pd_samples){ pb->source ? pd_alloc(x, 1) : NULL, /* samples that are given need no place of their own */
+                       pb->train.has_target ? pd_alloc(x, 1) : NULL, truth ? pd_alloc(z, 1) : NULL };
+    return (s->x || !pb->source) && (s->y || !pb->train.has_target) && (s->truth || !truth);
 }
 
 static pudle_status reserve(pd_problem *pb, int64_t count)
@@ -25,19 +45,15 @@ static pudle_status reserve(pd_problem *pb, int64_t count)
     pd_batch_free(pb);
     const size_t width = pudle_dtype_size(pb->dtype), n = (size_t)count;
     const size_t x = n * (size_t)pb->net.map.features * width, z = n * (size_t)pb->net.map.code * width;
-    const bool truth = pb->net.decoder_code == PD_CODE_TRUE;
     pudle_status s = pb->be->alloc(pb->exec, x, &pb->x);
     if (!s && pb->train.has_target)
         s = pb->be->alloc(pb->exec, x, &pb->y);
-    if (!s && truth)
+    if (!s && pb->net.decoder_code == PD_CODE_TRUE)
         s = pb->be->alloc(pb->exec, z, &pb->code);
     if (s)
         return s;
-    pb->host_x = pb->source ? pd_alloc(x, 1) : NULL; /* samples that are given need no place of their own */
-    pb->host_y = pb->train.has_target ? pd_alloc(x, 1) : NULL;
-    pb->host_truth = truth ? pd_alloc(z, 1) : NULL;
     pb->held = pd_alloc(n, sizeof *pb->held);
-    if ((pb->source && !pb->host_x) || !pb->held || (pb->train.has_target && !pb->host_y) || (truth && !pb->host_truth))
+    if (!pb->held || !samples_make(pb, count, &pb->host))
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for a batch of %lld samples: set train.batch lower", (long long)count);
     pb->capacity = count;
     return PUDLE_OK;
@@ -60,36 +76,60 @@ static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, co
     return ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, y);
 }
 
-static pudle_status read_batch(pd_problem *pb, int split, uint64_t epoch, const int64_t *index, int64_t count)
+/* From the source into host memory; on any thread. */
+static pudle_status read_samples(void *self, const pd_request *wanted, const pd_samples *to)
 {
+    pd_problem *pb = self;
     const pudle_host *host = pd_host_for(pb->ctx, pb->data.desc->name);
-    const pudle_view x = batch_view(pb, pb->host_x, count), y = batch_view(pb, pb->host_y, count);
-    const pudle_view z = pd_matrix(pb->host_truth, pb->dtype, count, pb->net.map.code);
-    pudle_data_request request = { .size = sizeof request, .split = split, .seed = (uint64_t)pb->settings->train.seed, .epoch = epoch,
-                                   .index = index, .count = count, .x = &x, .y = y.data ? &y : NULL };
-    const size_t width = pudle_dtype_size(pb->dtype), bytes = (size_t)(count * pb->net.map.features) * width;
+    const pudle_view x = batch_view(pb, to->x, wanted->count), y = batch_view(pb, to->y, wanted->count);
+    const pudle_view z = pd_matrix(to->truth, pb->dtype, wanted->count, pb->net.map.code);
+    pudle_data_request request = { .size = sizeof request, .split = wanted->split, .seed = (uint64_t)pb->settings->train.seed, .epoch = wanted->epoch,
+                                   .index = wanted->index, .count = wanted->count, .x = &x, .y = y.data ? &y : NULL };
     PD_CALL(pb->data.desc->name, "read");
     pudle_status s = pb->source->read(host, pb->data.self, &request);
+    if (!s && z.data) {
+        request.x = &z;
+        request.y = NULL;
+        s = pb->truth->codes(host, pb->data.self, &request);
+    }
     PD_RETURNED();
+    return s;
+}
+
+/* From host memory to the backend. */
+static pudle_status hand_over(pd_problem *pb, int64_t count)
+{
+    const pudle_view x = batch_view(pb, pb->host.x, count), y = batch_view(pb, pb->host.y, count);
     const pudle_cview cx = pudle_const(&x), cy = pudle_const(&y);
-    if (!s)
-        s = check_targets(pb, &pb->inner, &cx);
+    const size_t width = pudle_dtype_size(pb->dtype), bytes = (size_t)(count * pb->net.map.features) * width;
+    pudle_status s = check_targets(pb, &pb->inner, &cx);
     if (!s)
         s = check_targets(pb, &pb->loss, y.data ? &cy : &cx);
     if (!s)
-        s = pb->be->upload(pb->exec, pb->x, pb->host_x, bytes);
+        s = pb->be->upload(pb->exec, pb->x, pb->host.x, bytes);
     if (!s && y.data)
-        s = pb->be->upload(pb->exec, pb->y, pb->host_y, bytes);
-    if (s || !z.data)
+        s = pb->be->upload(pb->exec, pb->y, pb->host.y, bytes);
+    if (!s && pb->code)
+        s = pb->be->upload(pb->exec, pb->code, pb->host.truth, (size_t)(count * pb->net.map.code) * width);
+    return s;
+}
+
+/* Read, or read already. */
+static pudle_status fetch(pd_problem *pb, const pd_request *request)
+{
+    pudle_status s = PUDLE_OK;
+    if (pb->ahead && pd_ahead_take(pb->ahead, request, &s)) {
+        const pd_samples read = pb->next;
+        pb->next = pb->host;
+        pb->host = read;
         return s;
-    request.x = &z;
-    request.y = NULL;
-    s = pb->truth->codes(host, pb->data.self, &request);
-    return s ? s : pb->be->upload(pb->exec, pb->code, pb->host_truth, (size_t)(count * pb->net.map.code) * width);
+    }
+    return read_samples(pb, request, &pb->host);
 }
 
 pudle_status pd_problem_batch(pd_problem *pb, int split, uint64_t epoch, const int64_t *index, int64_t count, pd_batch *batch)
 {
+    const pd_request request = { split, epoch, index, count };
     pudle_status s = reserve(pb, count);
     if (s)
         return s;
@@ -97,7 +137,9 @@ pudle_status pd_problem_batch(pd_problem *pb, int split, uint64_t epoch, const i
     const bool held = pb->epoch_free && pb->held_count == count && pb->held_split == split && !memcmp(pb->held, index, bytes);
     if (!held) {
         pb->held_count = 0;
-        s = read_batch(pb, split, epoch, index, count);
+        s = fetch(pb, &request);
+        if (!s)
+            s = hand_over(pb, count);
         if (s)
             return s;
         memcpy(pb->held, index, bytes);
@@ -110,6 +152,24 @@ pudle_status pd_problem_batch(pd_problem *pb, int split, uint64_t epoch, const i
     if (pb->code)
         batch->truth = pd_cmatrix(pb->code, pb->dtype, count, pb->net.map.code);
     return PUDLE_OK;
+}
+
+void pd_problem_ahead(pd_problem *pb, int split, uint64_t epoch, const int64_t *index, int64_t count)
+{
+    const pd_request request = { split, epoch, index, count };
+    if (count > pb->capacity || pb->alone)
+        return;
+    if (!pb->ahead) {
+        if (samples_make(pb, pb->capacity, &pb->next))
+            pb->ahead = pd_ahead_create(read_samples, pb, pb->capacity);
+        if (!pb->ahead) { /* nothing but time is lost */
+            samples_free(&pb->next);
+            pb->alone = true;
+            pd_log_note(pb->ctx, "no memory or no thread to read ahead with: every batch is read when it is needed");
+            return;
+        }
+    }
+    pd_ahead_ask(pb->ahead, &request, &pb->next);
 }
 
 pudle_status pd_problem_first(pd_problem *pb, int split, int64_t first, int64_t count, pd_batch *batch)

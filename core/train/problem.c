@@ -313,7 +313,7 @@ static pudle_status lipschitz_of_data(pd_problem *pb, double *most)
         pd_batch batch;
         double one = 0;
         s = pd_problem_first(pb, PUDLE_SPLIT_TRAIN, first, n - first < block ? n - first : block, &batch);
-        const pudle_cview x = pd_cmatrix(pb->host_x, pb->dtype, s ? 0 : batch.count, pb->net.map.features);
+        const pudle_cview x = pd_cmatrix(pb->host.x, pb->dtype, s ? 0 : batch.count, pb->net.map.features);
         if (!s)
             s = inner->lipschitz(pb->inner.self, &x, &one);
         *most = !s && one > *most ? one : *most;

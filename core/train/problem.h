@@ -4,6 +4,7 @@
 
 #include "config/settings.h"
 #include "graph/network.h"
+#include "train/ahead.h"
 
 typedef struct pd_problem {
     pd_context *ctx;
@@ -24,10 +25,12 @@ typedef struct pd_problem {
     pd_array true_dictionary;      /* read once, when first asked for */
     pd_array host_dictionary;      /* room for the one that is compared with it, update after update */
 
-    /* one batch: host buffers, and the same with the backend */
+    /* one batch: in host memory, with the backend, and the next one, where it is read ahead */
     int64_t capacity;
-    void *host_x, *host_y, *host_truth;
+    pd_samples host, next;
     void *x, *y, *code;
+    pd_ahead *ahead;    /* NULL: nothing was ever asked for */
+    bool alone;         /* there can be none */
     int64_t *held;      /* indices the buffers hold now, so that a repeated full batch is read once */
     int64_t held_count; /* 0: nothing */
     int held_split;
@@ -55,6 +58,8 @@ double pd_problem_beta(const pd_problem *problem, int64_t update);
 
 /** Read samples and hand them to the backend. The batch is valid until the next call. */
 pudle_status pd_problem_batch(pd_problem *problem, int split, uint64_t epoch, const int64_t *index, int64_t count, pd_batch *batch);
+/** Samples that will be asked for next, of at most the last batch's number: they may be read meanwhile. */
+void pd_problem_ahead(pd_problem *problem, int split, uint64_t epoch, const int64_t *index, int64_t count);
 /** `count` samples that the caller brings: x (count, features) in host memory, of the problem's dtype. */
 pudle_status pd_problem_own_batch(pd_problem *problem, const pudle_cview *x, pd_batch *batch);
 /** `count` samples in order. */

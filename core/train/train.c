@@ -155,6 +155,14 @@ static void warn_memory(run *r)
            r->at.update, held / 1048576, r->settings->train.memory, r->problem.backend.desc->name);
 }
 
+/* The batch after this one, while the epoch's order says which. */
+static void read_ahead(run *r)
+{
+    const int64_t next = (r->at.position + 1) * r->batch, left = r->samples - next;
+    if (left > 0 && r->at.update + 1 < r->total)
+        pd_problem_ahead(&r->problem, PUDLE_SPLIT_TRAIN, (uint64_t)r->at.epoch, r->order + next, left < r->batch ? left : r->batch);
+}
+
 static pudle_status update(run *r)
 {
     const int64_t first = r->at.position * r->batch, epoch = r->at.epoch;
@@ -167,6 +175,8 @@ static pudle_status update(run *r)
     pudle_status s = pd_problem_refresh(&r->problem, pd_problem_beta(&r->problem, r->at.update));
     if (!s)
         s = pd_problem_batch(&r->problem, PUDLE_SPLIT_TRAIN, (uint64_t)epoch, r->order + first, count, &batch);
+    if (!s)
+        read_ahead(r);
     if (!s)
         s = pd_network_run(&r->problem.net, &batch, &pass);
     if (!s)

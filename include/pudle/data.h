@@ -42,7 +42,7 @@ typedef struct pudle_data_ops {
     pudle_status (*read)(const pudle_host *host, const void *self, const pudle_data_request *request);
 } pudle_data_ops;
 
-/** Extension of sources that know what made their data (get_ext): recovery metrics and oracle gradients need it. */
+/** Extension of sources that know what made their data (get_ext): recovery metrics and oracle gradients need it. Re-entrant, as read is. */
 #define PUDLE_DATA_TRUTH "pudle.data.truth/1"
 typedef struct pudle_data_truth {
     uint32_t size, flags;
