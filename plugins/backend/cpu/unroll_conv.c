@@ -60,14 +60,15 @@ static inline int64_t set_size(const uint64_t *set, int64_t words)
 #endif
 #define CONV_INLINE static inline __attribute__((always_inline))
 
-/* What the kernels know of a filter, and of the strip it meets. Taps stand in such an order that a patch is cut out and added in
- * whole vectors of 32 bytes: first those of every row of the filter that fill vectors, then every row's rest, as a vector of which `tail` lanes
- * count, or, where it is short, entry by entry behind all vectors. A row of nine is one vector and one entry. */
+/* What the kernels know of a filter, and of the strip it meets. A patch is the filter's rows one after the other, each `across` entries; it is cut
+ * out of the image, or added to it, a row at a time: in vectors of 32 bytes as far as they go, and what is left of a row by one more, or, where
+ * that is a lane or two, entry by entry. */
 typedef struct conv_shape {
     int64_t taps, padded, ld, piece;       /* padded: to whole vectors; ld: to pairs of them, from filter to filter; piece: vectors held at once */
     int64_t overlap;                       /* positions from one to the next in a row whose patches share no pixel */
-    int64_t whole, vectors, singles, tail; /* vectors of which all lanes count; of a row of the image; entries besides */
-    const int64_t *vector, *single, *slot; /* where vectors and entries lie, from a position on; the place of tap j in a patch */
+    int64_t rows, across, full, rest;      /* rows of the filter; their taps: full vectors, and what is left */
+    bool singly;                           /* that entry by entry */
+    const int64_t *row;                    /* (rows): where they lie, from a position on */
 } conv_shape;
 
 /* The code of one layer in a band of a sample: entries [start[q], start[q + 1]) belong to position q. */
@@ -107,7 +108,7 @@ struct pudle_unroll {
     int64_t words;                       /* of 64 atoms, a bit each, in a position's set */
     int64_t strip_rows, strip, plane;    /* image rows of a band; entries; and of one channel */
     bool dead_along, keeps_input;
-    parts_buffer position, offset, order; /* where a band's patches lie in its strip; where taps lie from there; conv_shape's lists */
+    parts_buffer position, offset, row_place; /* where a band's patches lie in its strip; where taps and rows of the filter lie from there */
     parts_buffer none;                   /* starts and sets of a code without a nonzero */
     parts_buffer rows, blocks, each;     /* the filters, (atoms, shape.ld), and as correlate() wants them; 0, 1 .. atoms - 1 */
     parts_buffer dead, work_list, compact; /* compact: the table of collect_compact, where this processor has it */
@@ -341,7 +342,7 @@ static void conv_destroy(pudle_unroll *u)
         return;
     for (int64_t i = 0; u->work && i <= u->memory.root->threads; i++)
         work_free(u, &u->work[i]);
-    parts_buffer *const buffers[] = { &u->position, &u->offset, &u->order, &u->none, &u->rows, &u->blocks, &u->each, &u->dead, &u->work_list, &u->compact };
+    parts_buffer *const buffers[] = { &u->position, &u->offset, &u->row_place, &u->none, &u->rows, &u->blocks, &u->each, &u->dead, &u->work_list, &u->compact };
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
         parts_release(&u->memory, buffers[k]);
     host_free(u->memory.root, u);
@@ -358,7 +359,7 @@ static pudle_status part_make(pudle_unroll *u, conv_part *p)
     if (!s)
         s = parts_want(m, &p->there, u->conv.atoms, sizeof(uint32_t));
     if (!s)
-        s = parts_want(m, &p->patch, 2 * CONV_TILE * u->shape.ld, w);
+        s = parts_want(m, &p->patch, 2 * CONV_TILE * u->shape.ld + CONV_PAD, w);
     if (!s)
         s = parts_want(m, &p->image, u->strip, w);
     return s;
@@ -437,16 +438,15 @@ static void cut_up(pudle_unroll *u)
     u->groups = least(u->spec.rows, u->spec.lanes > 1 ? 1 : (BANDS + u->bands - 1) / u->bands);
     u->strip_rows = (u->band_rows - 1) * c->stride[0] + c->kernel[0];
     const int64_t lanes = 32 / (int64_t)width_of(u), all = CONV_VECTOR / (int64_t)width_of(u); /* of a row's vector; of others */
-    const int64_t height = c->channels * c->kernel[0], rest = c->kernel[1] % lanes;
-    const bool short_rest = rest <= lanes / 4;
     conv_shape *g = &u->shape;
-    g->taps = height * c->kernel[1];
-    g->overlap = (c->kernel[1] + c->stride[1] - 1) / c->stride[1];
-    g->whole = height * (c->kernel[1] / lanes);
-    g->vectors = g->whole + (short_rest ? 0 : height);
-    g->singles = short_rest ? height * rest : 0;
-    g->tail = rest;
-    g->padded = up_to(g->vectors * lanes + g->singles, all);
+    g->rows = c->channels * c->kernel[0];
+    g->across = c->kernel[1];
+    g->full = g->across / lanes;
+    g->rest = g->across % lanes;
+    g->singly = g->rest <= lanes / 4;
+    g->taps = g->rows * g->across;
+    g->overlap = (g->across + c->stride[1] - 1) / c->stride[1];
+    g->padded = up_to(g->taps, all);
     g->ld = up_to(g->padded, 2 * all);
     const int64_t vectors = g->padded / all, pieces = (vectors + CONV_REGISTERS - 1) / CONV_REGISTERS;
     g->piece = (vectors + pieces - 1) / pieces;
@@ -460,30 +460,18 @@ static void cut_up(pudle_unroll *u)
     u->positions = c->code[0] * c->code[1];
 }
 
-/* The order of the taps in a patch, and where they lie in a strip. */
-static void order_taps(pudle_unroll *u)
+/* Where the taps of a patch lie in a strip. */
+static void place_taps(pudle_unroll *u)
 {
     const pudle_conv *c = &u->conv;
-    conv_shape *g = &u->shape;
-    const int64_t lanes = 32 / (int64_t)width_of(u), across = c->kernel[1], full = across / lanes, rest = across % lanes;
-    int64_t *offset = u->offset.at, *vector = u->order.at, *single = vector + g->vectors, *slot = single + g->singles;
-    for (int64_t j = 0; j < g->taps; j++) {
-        const int64_t row = j / across, x = j % across, at = x / lanes;
-        offset[j] = row / c->kernel[0] * u->plane + row % c->kernel[0] * c->data[1] + x;
-        const int64_t v = at < full ? row * full + at : g->whole + row; /* its vector */
-        if (at < full || g->singles == 0) {
-            slot[j] = v * lanes + x % lanes;
-            if (x % lanes == 0)
-                vector[v] = offset[j];
-        } else {
-            const int64_t one = row * rest + x % lanes;
-            slot[j] = g->vectors * lanes + one;
-            single[one] = offset[j];
-        }
+    const conv_shape *g = &u->shape;
+    int64_t *offset = u->offset.at, *row = u->row_place.at;
+    for (int64_t i = 0; i < g->rows; i++) {
+        row[i] = i / c->kernel[0] * u->plane + i % c->kernel[0] * c->data[1];
+        for (int64_t x = 0; x < g->across; x++)
+            offset[i * g->across + x] = row[i] + x;
     }
-    g->vector = vector;
-    g->single = single;
-    g->slot = slot;
+    u->shape.row = row;
 }
 
 static pudle_status places(pudle_unroll *u)
@@ -498,7 +486,7 @@ static pudle_status places(pudle_unroll *u)
     if (!s)
         s = parts_want(&u->memory, &u->each, c->atoms, sizeof(int64_t));
     if (!s)
-        s = parts_want(&u->memory, &u->order, u->shape.vectors + u->shape.singles + u->shape.taps, sizeof(int64_t));
+        s = parts_want(&u->memory, &u->row_place, u->shape.rows, sizeof(int64_t));
     if (s)
         return s;
     int64_t *position = u->position.at, *each = u->each.at;
@@ -506,7 +494,7 @@ static pudle_status places(pudle_unroll *u)
         each[k] = k;
     for (int64_t q = 0; q < rounded; q++) /* the last six are filled up with the first position, whose result nobody reads */
         position[q] = q < count ? q / c->code[1] * c->stride[0] * c->data[1] + q % c->code[1] * c->stride[1] : 0;
-    order_taps(u);
+    place_taps(u);
     return s;
 }
 

@@ -3,7 +3,7 @@
  * Three kinds of work. The correlation of all filters with all patches is a matrix product whose left factor is never packed: six
  * positions times two vectors of atoms are summed in twelve registers, while pixels are read where they lie. What follows the
  * support of a code works on one patch at a time, which is at most twelve vectors of registers; filters of more taps are taken in
- * pieces. And patches are cut out of the image, or added to it, a row of the filter at a time in vectors of 32 bytes: longer ones than most rows. */
+ * pieces. And patches are cut out of the image, or added to it, a row of the filter at a time in vectors of 32 bytes: longer ones are longer than most rows. */
 
 typedef REAL NAME(vector) __attribute__((vector_size(CONV_VECTOR)));
 typedef REAL NAME(loose) __attribute__((vector_size(CONV_VECTOR), aligned(sizeof(REAL)), may_alias)); /* wherever it lies */
@@ -86,33 +86,62 @@ CONV_CLONES static void NAME(correlate)(const REAL *image, const int64_t *positi
 CONV_INLINE void NAME(last_lanes)(const conv_shape *g, NAME(bits) *mask)
 {
     for (int i = 0; i < NAME(ROW); i++)
-        (*mask)[i] = i < g->tail ? -1 : 0;
+        (*mask)[i] = i < g->rest ? -1 : 0;
 }
 
-/* The patch at `from`, scaled, in the order of conv_shape. */
+CONV_INLINE void NAME(cut_rows)(const conv_shape g, const int64_t full, const int64_t rest, const bool singly, const REAL *from, REAL scale,
+                                const NAME(bits) *last, REAL *patch)
+{
+    for (int64_t i = 0; i < g.rows; i++, patch += rest) {
+        const REAL *at = from + g.row[i];
+        for (int64_t k = 0; k < full; k++, at += NAME(ROW), patch += NAME(ROW))
+            TO_ROW(patch) = scale * AT_ROW(at);
+        if (!singly)
+            TO_ROW(patch) = (NAME(row))((NAME(bits))(scale * AT_ROW(at)) & *last);
+        for (int64_t k = 0; k < rest && singly; k++)
+            patch[k] = scale * at[k];
+    }
+}
+
+CONV_INLINE void NAME(paste_rows)(const conv_shape g, const int64_t full, const int64_t rest, const bool singly, const REAL *patch,
+                                  const NAME(bits) *last, REAL *to)
+{
+    for (int64_t i = 0; i < g.rows; i++, patch += rest) {
+        REAL *at = to + g.row[i];
+        for (int64_t k = 0; k < full; k++, at += NAME(ROW), patch += NAME(ROW))
+            TO_ROW(at) += AT_ROW(patch);
+        if (!singly)
+            TO_ROW(at) += (NAME(row))((NAME(bits))AT_ROW(patch) & *last);
+        for (int64_t k = 0; k < rest && singly; k++)
+            at[k] += patch[k];
+    }
+}
+
+/* What a row is made of as constants, where it is a usual one: less than a vector, or one and an entry. */
+#define BY_ROWS(CALL)                                                                                                                    \
+    do {                                                                                                                                 \
+        if (g.full == 0 && !g.singly)                                                                                                    \
+            CALL(0, g.rest, false);                                                                                                      \
+        else if (g.full == 1 && g.rest == 1)                                                                                             \
+            CALL(1, 1, true);                                                                                                            \
+        else                                                                                                                             \
+            CALL(g.full, g.rest, g.singly);                                                                                              \
+    } while (0)
+
+/* The patch at `from`, scaled. A row's last vector goes over its end, where the next row follows, or zeros. */
 CONV_INLINE void NAME(cut)(const conv_shape g, const REAL *from, REAL scale, const NAME(bits) *last, REAL *patch)
 {
-    int64_t i = 0;
-    for (; i < g.whole; i++, patch += NAME(ROW))
-        TO_ROW(patch) = scale * AT_ROW(from + g.vector[i]);
-    for (; i < g.vectors; i++, patch += NAME(ROW)) {
-        const NAME(row) x = scale * AT_ROW(from + g.vector[i]);
-        TO_ROW(patch) = (NAME(row))((NAME(bits))x & *last);
-    }
-    for (int64_t k = 0; k < g.singles; k++)
-        patch[k] = scale * from[g.single[k]];
+#define CALL(full, rest, singly) NAME(cut_rows)(g, full, rest, singly, from, scale, last, patch)
+    BY_ROWS(CALL);
+#undef CALL
 }
 
 /* Add a patch to the image at `to`. */
 CONV_INLINE void NAME(paste)(const conv_shape g, const REAL *patch, const NAME(bits) *last, REAL *to)
 {
-    int64_t i = 0;
-    for (; i < g.whole; i++, patch += NAME(ROW))
-        TO_ROW(to + g.vector[i]) += AT_ROW(patch);
-    for (; i < g.vectors; i++, patch += NAME(ROW))
-        TO_ROW(to + g.vector[i]) += (NAME(row))((NAME(bits))AT_ROW(patch) & *last);
-    for (int64_t k = 0; k < g.singles; k++)
-        to[g.single[k]] += patch[k];
+#define CALL(full, rest, singly) NAME(paste_rows)(g, full, rest, singly, patch, last, to)
+    BY_ROWS(CALL);
+#undef CALL
 }
 
 /* out[i][0 .. n vectors) = the sum of coef w over the atoms of the i-th set, for `some` i; coef: theirs, one after the other. Returns what
@@ -432,3 +461,4 @@ CONV_INLINE int64_t NAME(collect_tile)(const bool first, const bool along, const
 #undef AT_ROW
 #undef TO_ROW
 #undef PIECES
+#undef BY_ROWS

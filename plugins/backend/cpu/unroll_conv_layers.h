@@ -518,7 +518,7 @@ static void NAME(sum_parts)(const pudle_unroll *u, const conv_work *w, const pud
         for (int64_t k = 0; k < u->conv.atoms; k++)
             for (int64_t j = 0; j < taps; j++) {
                 REAL *to = (REAL *)gradient->data + k * taps + j;
-                *to += rows[k * u->shape.padded + u->shape.slot[j]];
+                *to += rows[k * u->shape.padded + j];
                 if (blocks)
                     *to += blocks[(k / NAME(BLOCK) * six + j) * NAME(BLOCK) + k % NAME(BLOCK)];
             }
@@ -536,7 +536,7 @@ static void NAME(refresh)(pudle_unroll *u)
     REAL *rows = u->rows.at, *blocks = u->blocks.at, *dead = u->dead.at;
     for (int64_t k = 0; k < u->conv.atoms; k++)
         for (int64_t j = 0; j < taps; j++) {
-            rows[k * u->shape.ld + u->shape.slot[j]] = w[k * taps + j];
+            rows[k * u->shape.ld + j] = w[k * taps + j];
             blocks[(k / NAME(BLOCK) * taps + j) * NAME(BLOCK) + k % NAME(BLOCK)] = w[k * taps + j];
         }
     for (int64_t t = 1; t <= u->spec.layers; t++)
