@@ -37,7 +37,7 @@ static void crash(int number)
     say(name);
     say(") in ");
     say(function ? function : "?");
-    say("\nrun it under a debugger, or ask its author; nothing of pudle's own was running\n");
+    say("\nrun it under a debugger, or ask its author; this thread was in none of pudle's own code\n");
     const bool setup = function && (!strcmp(function, "create") || !strcmp(function, "check") || !strcmp(function, "describe") ||
                                     !strcmp(function, "load"));
     _exit(setup ? CLI_USAGE : CLI_FAILED);

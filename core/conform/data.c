@@ -295,21 +295,33 @@ static bool bounds(pd_trial *t)
 
 /* ------------------------------------------------------------------- threads */
 
-typedef struct reader { pd_trial *t; const data_case *c; batch *own, *right; int wrong; } reader;
+/* The case whose samples are the true codes, (p). */
+static data_case codes_case(const data_case *c, int64_t atoms)
+{
+    data_case codes = *c;
+    codes.info.rank = 1;
+    codes.info.shape[0] = codes.info.target_shape[0] = atoms;
+    return codes;
+}
+
+typedef pudle_status (*read_fn)(const pudle_host *host, const void *self, const pudle_data_request *request);
+typedef struct reader { pd_trial *t; const data_case *c; read_fn read; batch *own, *right; int wrong; } reader;
 
 static void *keep_reading(void *arg)
 {
     reader *r = arg;
     for (int round = 0; round < 40 && !r->wrong; round++) {
         memset(r->own->x.data, 0xff, pd_view_bytes(&r->own->x));
-        r->wrong = r->c->ops->read(&r->t->host.table, r->t->self, &r->own->request) != PUDLE_OK || !same(r->c, r->own, r->right);
+        r->wrong = r->read(&r->t->host.table, r->t->self, &r->own->request) != PUDLE_OK || !same(r->c, r->own, r->right);
     }
     return NULL;
 }
 
+/* Samples on all threads, and where the source knows them true codes on every second one: training asks for both at once. */
 static bool threads(pd_trial *t)
 {
     enum { THREADS = 8 };
+    const pudle_data_truth *truth = t->desc->get_ext ? t->desc->get_ext(PUDLE_DATA_TRUTH) : NULL;
     data_case c;
     for (int draw = 0; draw < 3; draw++) {
         batch own[THREADS], right[THREADS];
@@ -318,25 +330,34 @@ static bool threads(pd_trial *t)
         int started = 0;
         if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))
             return false;
+        const data_case codes = codes_case(&c, truth ? truth->atoms(t->self) : 1);
         for (int i = 0; i < THREADS; i++) {
             int64_t index[FEW];
+            const bool of_codes = truth && i % 2;
+            const data_case *own_case = of_codes ? &codes : &c;
+            r[i] = (reader){ t, own_case, of_codes ? truth->codes : c.ops->read, &own[i], &right[i], 0 };
             draw_index(t, &c, index, FEW);
-            if (!batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &own[i]) ||
-                !batch_new(t, &c, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &right[i]) || !read_batch(t, &c, &right[i]))
+            if (!batch_new(t, own_case, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &own[i]) ||
+                !batch_new(t, own_case, PUDLE_F64, index, FEW, PD_PLAIN, 0xff, &right[i]))
                 return false;
+            if (of_codes)
+                own[i].request.y = right[i].request.y = NULL;
+            const pudle_status s = PD_IN(t, of_codes ? "truth codes" : "read", r[i].read(&t->host.table, t->self, &right[i].request));
+            PD_OUT(t);
+            if (s)
+                return pd_fails(t, "%s: %s", of_codes ? "the true codes" : "read", pd_status_text(s));
         }
         t->verdict->calling = "read, on several threads";
-        for (; started < THREADS; started++) {
-            r[started] = (reader){ t, &c, &own[started], &right[started], 0 };
+        for (; started < THREADS; started++)
             if (pthread_create(&thread[started], NULL, keep_reading, &r[started]))
                 break;
-        }
         for (int i = 0; i < started; i++)
             pthread_join(thread[i], NULL);
         PD_OUT(t);
         for (int i = 0; i < started; i++)
             if (r[i].wrong)
-                return pd_fails(t, "read fails or gives other samples when %d threads read at the same time", started);
+                return pd_fails(t, "%s fails or gives other %s when %d threads read at the same time", r[i].c == &c ? "read" : "the truth",
+                                r[i].c == &c ? "samples" : "codes", started);
     }
     return true;
 }
@@ -370,9 +391,7 @@ static bool truth(pd_trial *t)
         int64_t index[FEW];
         batch b;
         draw_index(t, &c, index, FEW);
-        data_case codes = c;
-        codes.info.rank = 1;
-        codes.info.shape[0] = codes.info.target_shape[0] = p;
+        const data_case codes = codes_case(&c, p);
         if (!batch_new(t, &codes, PUDLE_F64, index, FEW, PD_GUARD_AFTER, 0xff, &b))
             return false;
         b.request.y = NULL;
@@ -394,7 +413,7 @@ const pd_test pd_data_tests[] = {
     { "range", "a sample that does not exist is PUDLE_ERR_ARG, with a reason", out_of_range },
     { "precision", "f32 agrees with f64", precision },
     { "bounds", "nothing outside its arrays is written", bounds },
-    { "threads", "many threads may read at the same time", threads },
+    { "threads", "many threads may read samples and true codes at the same time", threads },
     { "truth", "the true dictionary and codes are there, in the shape of the data", truth },
     { NULL, NULL, NULL },
 };

@@ -16,11 +16,13 @@ struct pd_ahead {
     int64_t *index;
     pd_samples to;
     pudle_status status;
+    char spare[64 * 1024]; /* a stack for the report of a source that ran out of its own */
 };
 
 static void *work(void *memory)
 {
     pd_ahead *a = memory;
+    sigaltstack(&(stack_t){ .ss_sp = a->spare, .ss_size = sizeof a->spare }, NULL);
     pthread_mutex_lock(&a->lock);
     for (;;) {
         while (a->state != ASKED && a->state != END)
@@ -52,7 +54,9 @@ pd_ahead *pd_ahead_create(pd_read_fn read, void *self, int64_t most)
     sigset_t all, old;
     if (!a || !index)
         goto free_memory;
-    *a = (pd_ahead){ .read = read, .self = self, .index = index };
+    a->read = read;
+    a->self = self;
+    a->index = index;
     if (pthread_mutex_init(&a->lock, NULL))
         goto free_memory;
     if (pthread_cond_init(&a->changed, NULL))

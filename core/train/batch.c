@@ -90,6 +90,7 @@ static pudle_status read_samples(void *self, const pd_request *wanted, const pd_
     if (!s && z.data) {
         request.x = &z;
         request.y = NULL;
+        PD_CALL(pb->data.desc->name, "codes");
         s = pb->truth->codes(host, pb->data.self, &request);
     }
     PD_RETURNED();

@@ -47,7 +47,7 @@ pudle_status pd_problem_initialise(pd_problem *problem);
 double pd_problem_atom_norm(const pd_problem *problem);
 /** D from a host array of the network's weight shape. */
 pudle_status pd_problem_set_dictionary(pd_problem *problem, const pudle_cview *d);
-/** D into a host array that the caller frees. array: zeroed, or what an earlier call gave, whose memory is used again. */
+/** D into a host array that the caller frees. out: zeroed, or what an earlier call gave, whose memory is used again. */
 pudle_status pd_problem_get_dictionary(pd_problem *problem, pd_array *out);
 
 /** Step ("c/L" needs the present D) and layer decay, then the levels. Call after every update of D. */

@@ -26,7 +26,7 @@
 enum {
     BANDS = 8,           /* parts of a block where all threads work on it */
     RUN_BYTES = 32768,   /* of inputs without a tape: more tiles use the filters, in both their orders, while these are in the first-level cache */
-    CONV_PAD = 16,       /* entries behind a strip: whole vectors go over the end */
+    CONV_PAD = 16,       /* entries behind a strip, a code and patches: whole vectors go over the end */
     CONV_REGISTERS = 12, /* vectors of a patch that are held at once */
     CONV_TAPS = 16,      /* in smaller filters a nonzero costs more than its part of a matrix product */
     CONV_TILE = 30       /* positions that are in the first-level cache at once: a multiple of six, and less than 32 */

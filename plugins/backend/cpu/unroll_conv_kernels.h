@@ -29,7 +29,7 @@ typedef struct NAME(conv_side) {
 
 /* A thread's room for CONV_TILE positions. */
 typedef struct NAME(conv_room) {
-    REAL *patch[2];   /* (CONV_TILE, ld) each */
+    REAL *patch[2];   /* (CONV_TILE, ld) each, and CONV_PAD behind both */
     REAL *spread[2];  /* (atoms, 32) each: values of gv and z, 0 between uses */
     uint32_t *there;  /* (atoms): the positions where an atom has any, 0 between uses */
 } NAME(conv_room);
