@@ -22,7 +22,8 @@ struct pd_ahead {
 static void *work(void *memory)
 {
     pd_ahead *a = memory;
-    sigaltstack(&(stack_t){ .ss_sp = a->spare, .ss_size = sizeof a->spare }, NULL);
+    stack_t before;
+    sigaltstack(&(stack_t){ .ss_sp = a->spare, .ss_size = sizeof a->spare }, &before);
     pthread_mutex_lock(&a->lock);
     for (;;) {
         while (a->state != ASKED && a->state != END)
@@ -37,6 +38,7 @@ static void *work(void *memory)
         pthread_cond_broadcast(&a->changed);
     }
     pthread_mutex_unlock(&a->lock);
+    sigaltstack(&before, NULL); /* a sanitizer's own, which it takes back */
     return NULL;
 }
 
