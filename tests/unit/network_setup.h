@@ -15,14 +15,6 @@
 static char config_path[] = "/tmp/pudle-network-XXXXXX";
 static const char *other = "cpu"; /* the backend compared with the reference; PUDLE_TEST_BACKEND names another */
 
-static bool backend_found(const char *name)
-{
-    const pd_plugin *plugin = NULL;
-    const bool found = !pd_plugin_find(ctx, PUDLE_KIND_BACKEND, name, &plugin);
-    pd_error_clear(ctx);
-    return found;
-}
-
 typedef struct setup {
     const char *backend, *precision, *gradient, *learn, *loss;
     int64_t n, m, p, layers, truncate, seed;
@@ -77,17 +69,6 @@ static void run(pd_problem *pb, pd_pass *pass)
     assert_int_equal(pd_problem_first(pb, PUDLE_SPLIT_TRAIN, 0, pb->train.samples, &batch), PUDLE_OK);
     if (pd_network_run(&pb->net, &batch, pass))
         fail_msg("%s", pd_error(ctx));
-}
-
-/* max |a - b| against max |b|, or against `size`, of which a gradient that is zero but for rounding is made. */
-static double relative(const double *a, const double *b, int64_t n, double size)
-{
-    double worst = 0, scale = size;
-    for (int64_t i = 0; i < n; i++) {
-        worst = fmax(worst, isnan(a[i]) ? INFINITY : fabs(a[i] - b[i]));
-        scale = fmax(scale, fabs(b[i]));
-    }
-    return scale > 0 ? worst / scale : worst;
 }
 
 static setup random_setup(void)

@@ -2,6 +2,7 @@
 #ifndef TESTS_OPENED_H
 #define TESTS_OPENED_H
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -38,6 +39,25 @@ static int end_tests(char *const paths[], int count)
         unlink(paths[i]);
     pd_context_destroy(ctx);
     return 0;
+}
+
+static inline bool backend_found(const char *name)
+{
+    const pd_plugin *plugin = NULL;
+    const bool found = !pd_plugin_find(ctx, PUDLE_KIND_BACKEND, name, &plugin);
+    pd_error_clear(ctx);
+    return found;
+}
+
+/* max |a - b| against max |b|, or against `size`, of which a gradient that is zero but for rounding is made. */
+static inline double relative(const double *a, const double *b, int64_t n, double size)
+{
+    double worst = 0, scale = size;
+    for (int64_t i = 0; i < n; i++) {
+        worst = fmax(worst, isnan(a[i]) ? INFINITY : fabs(a[i] - b[i]));
+        scale = fmax(scale, fabs(b[i]));
+    }
+    return scale > 0 ? worst / scale : worst;
 }
 
 typedef struct opened { pd_settings *settings; pd_problem pb; } opened;

@@ -19,14 +19,6 @@
 
 static char config_path[] = "/tmp/pudle-implicit-XXXXXX", targets_path[] = "/tmp/pudle-implicit-y-XXXXXX", inputs_path[] = "/tmp/pudle-implicit-x-XXXXXX";
 
-static bool backend_found(const char *name)
-{
-    const pd_plugin *plugin = NULL;
-    const bool found = !pd_plugin_find(ctx, PUDLE_KIND_BACKEND, name, &plugin);
-    pd_error_clear(ctx);
-    return found;
-}
-
 /* ------------------------------------------------------- one problem at a time */
 
 typedef struct setup {
@@ -110,7 +102,7 @@ static void outcome_free(outcome *o)
 }
 
 /* ||a - b|| / ||b||, or against `size`, of which a gradient that is zero but for rounding is made. */
-static double relative(const double *a, const double *b, int64_t n, double size)
+static double relative_norm(const double *a, const double *b, int64_t n, double size)
 {
     double off = 0, norm = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -125,7 +117,7 @@ static void agree(const setup *a, const setup *b, double bound, const char *what
     outcome x = outcome_of(a), y = outcome_of(b);
     assert_int_equal(x.weights, y.weights);
     assert_int_equal(x.levels, y.levels);
-    const double size = 1e-3 * fabs(y.loss), d = relative(x.dictionary, y.dictionary, x.weights, size), l = relative(x.level, y.level, x.levels, size);
+    const double size = 1e-3 * fabs(y.loss), d = relative_norm(x.dictionary, y.dictionary, x.weights, size), l = relative_norm(x.level, y.level, x.levels, size);
     if (!(d <= bound) || !(l <= bound) || isnan(y.loss))
         fail_msg("%s, seed %lld: %s %s %s and %s %s: dictionary off by %.3g, levels by %.3g (fixed point %.3g)", what, (long long)a->seed, a->backend,
                  a->gradient, a->prox ? a->prox : "", b->backend, b->gradient, d, l, x.fixed_point);
@@ -442,7 +434,7 @@ static void ways_of_solving_agree(void **state)
             got[k] = doubles(&o.pb, &o.pb.net.dictionary.grad);
             close_problem(&o);
         }
-        assert_true(relative(got[1], got[0], s.m * s.p, 1e-6) <= 1e-9);
+        assert_true(relative_norm(got[1], got[0], s.m * s.p, 1e-6) <= 1e-9);
         free(got[0]);
         free(got[1]);
     }
@@ -485,7 +477,7 @@ static void large_supports(void **state)
             got[k] = doubles(&o.pb, &o.pb.net.dictionary.grad);
             close_problem(&o);
         }
-        assert_true(relative(got[1], got[0], s.m * s.p, 1e-6) <= 1e-9);
+        assert_true(relative_norm(got[1], got[0], s.m * s.p, 1e-6) <= 1e-9);
         free(got[0]);
         free(got[1]);
     }
@@ -656,7 +648,7 @@ static void what_is_skipped_is_the_decoders(void **state)
         s.gradient = "dec";
         s.prox = "name = \"soft_threshold\"; lambda = 0.001;";
         outcome dec = outcome_of(&s);
-        assert_true(relative(left, dec.dictionary, 36, 0) <= 1e-14);
+        assert_true(relative_norm(left, dec.dictionary, 36, 0) <= 1e-14);
         for (int64_t k = 0; k < 12; k++)
             assert_true(level[k] == 0);
         outcome_free(&dec);

@@ -23,14 +23,6 @@ static double uniform(void)
     return pudle_random_uniform(&random_state);
 }
 
-static bool backend_found(void)
-{
-    const pd_plugin *plugin = NULL;
-    const bool found = !pd_plugin_find(ctx, PUDLE_KIND_BACKEND, "cpu", &plugin);
-    pd_error_clear(ctx);
-    return found;
-}
-
 typedef struct setup {
     const char *precision, *learn, *loss;
     char prox[160];      /* the group's text, with a place for the level */
@@ -189,17 +181,6 @@ static outcome outcome_of(const setup *s, bool primitives)
     return out;
 }
 
-/* max |a - b| against max |b|, or `size` */
-static double relative(const double *a, const double *b, int64_t n, double size)
-{
-    double worst = 0, scale = size;
-    for (int64_t i = 0; i < n; i++) {
-        worst = fmax(worst, isnan(a[i]) ? INFINITY : fabs(a[i] - b[i]));
-        scale = fmax(scale, fabs(b[i]));
-    }
-    return scale > 0 ? worst / scale : worst;
-}
-
 /* Do the supports of all layers stay as they are when the levels change by a little? If not, rounding may change one. */
 static bool steady(const setup *s, double by)
 {
@@ -254,7 +235,7 @@ static void compare(const setup *s, double bound, int density[3])
 static void matches_primitives(void **state)
 {
     (void)state;
-    if (!backend_found())
+    if (!backend_found("cpu"))
         skip();
     int density[3] = { 0 };
     for (int round = 0; round < 150; round++) {
@@ -268,7 +249,7 @@ static void matches_primitives(void **state)
 static void matches_primitives_in_single_precision(void **state)
 {
     (void)state;
-    if (!backend_found())
+    if (!backend_found("cpu"))
         skip();
     int density[3] = { 0 }, compared = 0;
     for (int round = 0; round < 60; round++) {
@@ -296,7 +277,7 @@ static void same_bits(const double *a, const double *b, int64_t n, const char *w
 static void same_bits_for_any_threads(void **state)
 {
     (void)state;
-    if (!backend_found())
+    if (!backend_found("cpu"))
         skip();
     for (int round = 0; round < 40; round++) {
         setup s = random_setup();
@@ -318,7 +299,7 @@ static void same_bits_for_any_threads(void **state)
 static void nan_goes_through(void **state)
 {
     (void)state;
-    if (!backend_found())
+    if (!backend_found("cpu"))
         skip();
     for (int round = 0; round < 40; round++) {
         setup s = random_setup();
@@ -343,7 +324,7 @@ static void leaves_others_alone(void **state)
 {
     (void)state;
     static const char *const operators[] = { "name = \"hard_threshold_ste\"; threshold = %.17g;", "name = \"top_k\"; k = 2; # %.17g\n" };
-    if (!backend_found())
+    if (!backend_found("cpu"))
         skip();
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
         setup s = random_setup();
