@@ -437,13 +437,13 @@ CONV_INLINE int64_t NAME(collect_tile)(const bool first, const bool along, const
                 if (along)
                     half = AT(dead + i);
                 if (!first) {
-                    x += SPREAD(old & all, AT(z));
+                    x += NAME(SPREAD)(old & all, AT(z));
                     z += __builtin_popcountll(old & all);
                 }
-                const uint32_t over = there & OVER(x, half);
+                const uint32_t over = there & NAME(OVER)(x, half);
                 if (index)
-                    PRESS_NUMBERS(over, (int32_t)(32 * i + q), index + found);
-                TO(value + found) = PRESS(over, x);
+                    NAME(PRESS_NUMBERS)(over, (int32_t)(32 * i + q), index + found);
+                TO(value + found) = NAME(PRESS)(over, x);
                 found += __builtin_popcount(over);
                 now |= (uint64_t)over << (i - from);
             }

@@ -179,27 +179,18 @@ PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int
     return layers && window_pays((double)layers, (double)used / (double)rows, all, lanes) ? layers : 0;
 }
 
-/* Of vectors of 512 bits: the entries that a mask names side by side, the others being 0; and back. */
 #define REAL float
 #define NAME(x) x##_f32
-#define PRESS(mask, v) ((vector_f32)_mm512_maskz_compress_ps(mask, (__m512)(v)))
-#define SPREAD(mask, v) ((vector_f32)_mm512_maskz_expand_ps(mask, (__m512)(v)))
 #include "unroll_tiles_kernels.h"
 #include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
-#undef PRESS
-#undef SPREAD
 #define REAL double
 #define NAME(x) x##_f64
-#define PRESS(mask, v) ((vector_f64)_mm512_maskz_compress_pd(mask, (__m512d)(v)))
-#define SPREAD(mask, v) ((vector_f64)_mm512_maskz_expand_pd(mask, (__m512d)(v)))
 #include "unroll_tiles_kernels.h"
 #include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
-#undef PRESS
-#undef SPREAD
 
 /* ------------------------------------------------------------ life */
 

@@ -178,7 +178,7 @@ static inline void NAME(pick)(REAL *to, const REAL *row, const uint64_t *bits, c
     (void)atom, (void)width, (void)count;
     for (int64_t k = 0; k < p; k += L) {
         const NAME(bits) mask = ((const NAME(bits) *)(const void *)bits)[k / L];
-        LOOSE_PUT(to) = PRESS(mask, LOOSE(row + k));
+        LOOSE_PUT(to) = NAME(PRESS)(mask, LOOSE(row + k));
         to += __builtin_popcount(mask);
     }
     LOOSE_PUT(to) = (NAME(vector)){ 0 };
@@ -209,7 +209,7 @@ UNROLL_CLONES static void NAME(put_outer)(REAL *outer, int64_t ld, const REAL *f
         const REAL *next = from + i * width;
         for (int64_t k = 0; k < p; k += L) {
             const NAME(bits) mask = ((const NAME(bits) *)(const void *)bits)[k / L];
-            PUT(to + k) += SPREAD(mask, LOOSE(next));
+            PUT(to + k) += NAME(SPREAD)(mask, LOOSE(next));
             next += __builtin_popcount(mask);
         }
 #else

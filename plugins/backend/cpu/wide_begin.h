@@ -8,3 +8,9 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,popcnt")
 #endif
+
+/* The entries of a vector that a mask names, side by side, the others being 0; and back. vector_f32 and vector_f64 are the file's own. */
+#define PRESS_f32(mask, v) ((vector_f32)_mm512_maskz_compress_ps((__mmask16)(mask), (__m512)(v)))
+#define PRESS_f64(mask, v) ((vector_f64)_mm512_maskz_compress_pd((__mmask8)(mask), (__m512d)(v)))
+#define SPREAD_f32(mask, v) ((vector_f32)_mm512_maskz_expand_ps((__mmask16)(mask), (__m512)(v)))
+#define SPREAD_f64(mask, v) ((vector_f64)_mm512_maskz_expand_pd((__mmask8)(mask), (__m512d)(v)))
