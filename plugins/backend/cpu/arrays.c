@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include <math.h>
 #include <string.h>
+#include <pudle/elementwise.h>
 
 #define REAL float
 #define NAME(x) x##_f32

@@ -1,14 +1,14 @@
-/* Loops over one run of contiguous entries. Included twice by arrays.c, with REAL float and double and NAME(x) giving each
- * function its suffix. Arguments may be the same array (never partly overlapping ones), which `omp simd` allows and
+/* Loops over one run of contiguous entries, for whatever the processor has. Included twice by arrays.c, with REAL float and double and NAME(x)
+ * giving each function its suffix. Arguments may be the same array (never partly overlapping ones), which `omp simd` allows and
  * `restrict` would not. Sums are double. */
 
-static void NAME(fill)(REAL *y, int64_t n, REAL value)
+PUDLE_CLONES static void NAME(fill)(REAL *y, int64_t n, REAL value)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = value;
 }
 
-static void NAME(axpby)(REAL a, const REAL *x, REAL b, REAL *y, int64_t n)
+PUDLE_CLONES static void NAME(axpby)(REAL a, const REAL *x, REAL b, REAL *y, int64_t n)
 {
     if (b == 0) {
 #pragma omp simd
@@ -21,7 +21,7 @@ static void NAME(axpby)(REAL a, const REAL *x, REAL b, REAL *y, int64_t n)
     }
 }
 
-static void NAME(sign)(const REAL *x, REAL *y, int64_t n)
+PUDLE_CLONES static void NAME(sign)(const REAL *x, REAL *y, int64_t n)
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
@@ -30,7 +30,7 @@ static void NAME(sign)(const REAL *x, REAL *y, int64_t n)
     }
 }
 
-static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
+PUDLE_CLONES static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -39,19 +39,24 @@ static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
     return sum;
 }
 
-static void NAME(census)(const REAL *x, int64_t n, int64_t *nonzero, int64_t *nonfinite)
+/* Counters as wide as the entries: those of a stretch are of 32 bits. */
+PUDLE_CLONES static void NAME(census)(const REAL *x, int64_t n, int64_t *nonzero, int64_t *nonfinite)
 {
-    int64_t filled = 0, bad = 0;
+    enum { STRETCH = 1 << 20 };
+    for (int64_t from = 0; from < n; from += STRETCH) {
+        const int64_t end = n - from < STRETCH ? n : from + STRETCH;
+        int32_t filled = 0, bad = 0;
 #pragma omp simd reduction(+ : filled, bad)
-    for (int64_t i = 0; i < n; i++) {
-        filled += x[i] != 0;
-        bad += !(x[i] - x[i] == 0); /* NaN and infinities */
+        for (int64_t i = from; i < end; i++) {
+            filled += x[i] != 0;
+            bad += !(x[i] - x[i] == 0); /* NaN and infinities */
+        }
+        *nonzero += filled;
+        *nonfinite += bad;
     }
-    *nonzero += filled;
-    *nonfinite += bad;
 }
 
-static void NAME(momentum)(REAL rate, REAL mu, const REAL *g, REAL *buf, REAL *w, int64_t n)
+PUDLE_CLONES static void NAME(momentum)(REAL rate, REAL mu, const REAL *g, REAL *buf, REAL *w, int64_t n)
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
@@ -62,7 +67,7 @@ static void NAME(momentum)(REAL rate, REAL mu, const REAL *g, REAL *buf, REAL *w
 }
 
 /* c1 = 1 - b1, c2 = 1 - b2, rate and root carry the bias corrections */
-static void NAME(adam)(const double how[7], const REAL *g, REAL *m, REAL *v, REAL *w, int64_t n)
+PUDLE_CLONES static void NAME(adam)(const double how[7], const REAL *g, REAL *m, REAL *v, REAL *w, int64_t n)
 {
     const REAL b1 = (REAL)how[0], c1 = (REAL)how[1], b2 = (REAL)how[2], c2 = (REAL)how[3];
     const REAL rate = (REAL)how[4], root = (REAL)how[5], epsilon = (REAL)how[6];
@@ -76,14 +81,14 @@ static void NAME(adam)(const double how[7], const REAL *g, REAL *m, REAL *v, REA
 }
 
 /* sum[j] += x_j^2 */
-static void NAME(add_squares)(const REAL *x, double *restrict sum, int64_t n)
+PUDLE_CLONES static void NAME(add_squares)(const REAL *x, double *restrict sum, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         sum[i] += (double)x[i] * (double)x[i];
 }
 
 /* x_j <- x_j scale[j], or scale[0] for all */
-static void NAME(rescale)(REAL *x, const double *restrict scale, int64_t n, bool one)
+PUDLE_CLONES static void NAME(rescale)(REAL *x, const double *restrict scale, int64_t n, bool one)
 {
     if (one) {
         const double s = scale[0];

@@ -30,12 +30,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of a vector. unroll_wide.c makes all of this once more. */
+#ifndef UNROLL_VECTOR
+#define UNROLL_VECTOR 32
+#define UNROLL_OPS cpu_unroll_dense_ops
+#endif
+
 enum {
     UNROLL_PAD = 16,      /* entries that rows are padded to: whole vectors in f32 and f64 */
     UNROLL_FAR = 6,       /* how far ahead a stretch may go along the line, in units of r_b - r_a: where these are a layer or two apart, */
     UNROLL_ON = 2,        /* and where they are several */
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
-    GRADIENT_ATOMS = 32,  /* columns of the gradient that are one part of the work */
+    RESIDUAL_ROWS = 16,   /* samples whose residuals' entries for some features are one part of the work */
+    SHARE_ATOMS = 256,    /* columns of the gradient that are one part of the work, for some features */
+    TURN_ATOMS = 32,      /* atoms that are copied to rows */
     DENSE_ROWS = 8,       /* rows from which on a product is worth its name */
     KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
 };
@@ -159,6 +167,16 @@ typedef struct share_work {
     const void *coef;
     const pudle_view *gradient;
 } share_work;
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t parts_of(int64_t n, int64_t each)
+{
+    return (n + each - 1) / each;
+}
 
 static int64_t padded(int64_t n)
 {
@@ -313,7 +331,7 @@ static void columns_part(void *ctx, int64_t part)
 static pudle_status product_by_columns(pudle_unroll *u, pudle_exec *exec, double a, const void *A, int64_t rows, int64_t lda, void *C)
 {
     columns_work w = { u, a, A, rows, lda, C, PUDLE_OK };
-    cpu_parts(exec, (u->spec.atoms + EVALUATE_COLUMNS - 1) / EVALUATE_COLUMNS, columns_part, &w);
+    cpu_parts(exec, parts_of(u->spec.atoms, EVALUATE_COLUMNS), columns_part, &w);
     return w.status;
 }
 
@@ -554,12 +572,12 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     return s;
 }
 
-/* Atoms [first, first + GRADIENT_ATOMS) to rows, and their norms. */
+/* Atoms [first, first + TURN_ATOMS) to rows, and their norms. */
 static void atoms_part(void *ctx, int64_t part)
 {
     pudle_unroll *u = ctx;
     enum { FEATURES = 64 };
-    const int64_t first = part * GRADIENT_ATOMS, left = u->spec.atoms - first, here = left < GRADIENT_ATOMS ? left : GRADIENT_ATOMS, m = u->spec.features;
+    const int64_t first = part * TURN_ATOMS, here = lesser(u->spec.atoms - first, TURN_ATOMS), m = u->spec.features;
     const int64_t stride = u->spec.dictionary.stride[0];
     for (int64_t f = 0; f < m; f += FEATURES) {
         const int64_t wide = m - f < FEATURES ? m - f : FEATURES;
@@ -597,7 +615,7 @@ static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
     pudle_status s = choose_ways(u, samples);
     if (s)
         return s;
-    cpu_parts(u->root, (u->spec.atoms + GRADIENT_ATOMS - 1) / GRADIENT_ATOMS, atoms_part, u);
+    cpu_parts(u->root, parts_of(u->spec.atoms, TURN_ATOMS), atoms_part, u);
     u->longest = 0;
     for (int64_t j = 0; j < u->spec.atoms; j++)
         if (!(u->norms[j] <= u->longest)) /* a NaN stays, and no bound holds with it */
@@ -740,7 +758,7 @@ static size_t cpu_unroll_bytes(const pudle_unroll *u)
     return u->held;
 }
 
-const pudle_unroll_ops cpu_unroll_dense_ops = {
+const pudle_unroll_ops UNROLL_OPS = {
     .size = sizeof(pudle_unroll_ops),
     .create = cpu_unroll_create,
     .destroy = cpu_unroll_destroy,

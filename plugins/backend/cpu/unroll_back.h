@@ -480,25 +480,27 @@ static pudle_status NAME(find_dense)(pudle_unroll *u, lane *l)
 
 /* ---------------------------------------------------------------- the gradient of shares */
 
-/* Columns [first, first + GRADIENT_ATOMS) of the gradient: for each atom the sum of its shares, a chunk of features at a time so that
- * the dense rows stay in cache, and turned round at the end. */
+/* A piece of the gradient, FEATURES of its rows by SHARE_ATOMS of its columns: for each atom the sum of its shares, turned round at the
+ * end. Parts are taken in order, and those of the same features follow each other: what they read of the dense rows stays in cache. */
 static void NAME(gradient_part)(void *ctx, int64_t part)
 {
+    enum { ATOMS = 32, FEATURES = NAME(FEATURES) };
     const share_work *w = ctx;
     const pudle_unroll *u = w->u;
-    enum { CHUNK = 64 };
-    REAL tile[GRADIENT_ATOMS * CHUNK] __attribute__((aligned(64)));
-    const int64_t first = part * GRADIENT_ATOMS, p = u->spec.atoms, m = u->spec.features, here = p - first < GRADIENT_ATOMS ? p - first : GRADIENT_ATOMS;
-    for (int64_t c = 0; c < m; c += CHUNK) {
-        const int64_t wide = u->ldm - c < CHUNK ? u->ldm - c : CHUNK, true_wide = m - c < CHUNK ? m - c : CHUNK;
-        for (int64_t j = 0; j < here; j++) {
-            const int64_t begin = w->start[first + j], count = w->start[first + j + 1] - begin;
-            NAME(sum_rows)(tile + j * CHUNK, (const REAL *const *)(const void *)w->dense + begin, c, wide, count, (const REAL *)w->coef + begin);
+    REAL tile[ATOMS * FEATURES] __attribute__((aligned(64))), turned[ATOMS * FEATURES] __attribute__((aligned(64)));
+    const int64_t across = parts_of(u->spec.atoms, SHARE_ATOMS), c = part / across * FEATURES, begin = part % across * SHARE_ATOMS;
+    const int64_t end = lesser(begin + SHARE_ATOMS, u->spec.atoms), width = lesser(u->ldm - c, FEATURES), features = lesser(u->spec.features - c, FEATURES);
+    for (int64_t first = begin; first < end; first += ATOMS) {
+        const int64_t atoms = lesser(end - first, ATOMS);
+        for (int64_t j = 0; j < atoms; j++) {
+            const int64_t at = w->start[first + j], count = w->start[first + j + 1] - at;
+            NAME(sum_rows)(tile + j * FEATURES, (const REAL *const *)(const void *)w->dense + at, c, width, count, (const REAL *)w->coef + at);
         }
-        for (int64_t f = 0; f < true_wide; f++) {
+        NAME(cpu_transpose)(turned, ATOMS, tile, FEATURES, atoms, features);
+        for (int64_t f = 0; f < features; f++) {
             REAL *to = (REAL *)w->gradient->data + (c + f) * w->gradient->stride[0] + first;
-            for (int64_t j = 0; j < here; j++)
-                to[j] += tile[j * CHUNK + f];
+            for (int64_t j = 0; j < atoms; j++)
+                to[j] += turned[f * ATOMS + j];
         }
     }
 }
@@ -545,7 +547,7 @@ static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l,
     w.start = start;
     w.dense = (const void *const *)(const void *)dense;
     w.coef = coef;
-    cpu_parts(exec, (p + GRADIENT_ATOMS - 1) / GRADIENT_ATOMS, NAME(gradient_part), &w);
+    cpu_parts(exec, parts_of(u->spec.features, NAME(FEATURES)) * parts_of(p, SHARE_ATOMS), NAME(gradient_part), &w);
     return PUDLE_OK;
 }
 

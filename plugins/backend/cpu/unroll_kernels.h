@@ -1,8 +1,8 @@
-/* The arithmetic of unroll.c on single rows. Included twice, with REAL float and double. All arrays are aligned, and widths and
- * strides are multiples of UNROLL_PAD entries: whole vectors. */
+/* The arithmetic of unroll.c on single rows, in vectors of UNROLL_VECTOR bytes. Included twice, with REAL float and double. All arrays are
+ * aligned, and widths and strides are multiples of UNROLL_PAD entries: whole vectors. */
 
-typedef REAL NAME(vector) __attribute__((vector_size(32)));
-enum { NAME(LANES) = 32 / sizeof(REAL) };
+typedef REAL NAME(vector) __attribute__((vector_size(UNROLL_VECTOR)));
+enum { NAME(LANES) = UNROLL_VECTOR / sizeof(REAL), NAME(FEATURES) = 8 * NAME(LANES) }; /* as many as sums fit in registers */
 
 #define VEC(at) (*(const NAME(vector) *)(const void *)(at))
 #define PUT(at) (*(NAME(vector) *)(void *)(at))
@@ -33,8 +33,10 @@ UNROLL_CLONES static void NAME(combine)(REAL *out, const REAL *base, const REAL 
         COMBINE(8);
     if (c + 4 * L <= width)
         COMBINE(4);
-    while (c < width)
+    if (c + 2 * L <= width)
         COMBINE(2);
+    if (c < width)
+        COMBINE(1);
 }
 
 /* to[index[k]][c] += coef[k] * row[c], for c in [0, width). */
@@ -52,55 +54,54 @@ UNROLL_CLONES static void NAME(spread)(REAL *to, int64_t stride, const REAL *row
                 PUT(at + i * L) += coef[k] * part[i];
         }
     }
-    for (; c < width; c += 2 * L) {
-        const NAME(vector) a = VEC(row + c), b = VEC(row + c + L);
-        for (int64_t k = 0; k < count; k++) {
-            REAL *at = to + index[k] * stride + c;
-            PUT(at) += coef[k] * a;
-            PUT(at + L) += coef[k] * b;
-        }
+    for (; c < width; c += L) {
+        const NAME(vector) part = VEC(row + c);
+        for (int64_t k = 0; k < count; k++)
+            PUT(to + index[k] * stride + c) += coef[k] * part;
     }
 }
 
-/* out[k] = <row[index[k]], x> over [0, width). */
+/* The sum of a vector's entries. */
+static inline __attribute__((always_inline)) REAL NAME(total)(NAME(vector) v)
+{
+    REAL sum = 0;
+    for (int j = 0; j < L; j++)
+        sum += v[j];
+    return sum;
+}
+
+/* out[k] = <row[index[k]], x> over [0, width), N rows at a time. */
+#define DOTS(N)                                                                \
+    do {                                                                       \
+        NAME(vector) sum[N][2] = { { { 0 } } };                                \
+        const REAL *at[N];                                                     \
+        int64_t c = 0;                                                         \
+        for (int i = 0; i < (N); i++)                                          \
+            at[i] = row + index[k + i] * stride;                               \
+        for (; c + 2 * L <= width; c += 2 * L) {                               \
+            const NAME(vector) a = VEC(x + c), b = VEC(x + c + L);             \
+            for (int i = 0; i < (N); i++) {                                    \
+                sum[i][0] += a * VEC(at[i] + c);                               \
+                sum[i][1] += b * VEC(at[i] + c + L);                           \
+            }                                                                  \
+        }                                                                      \
+        for (int i = 0; i < (N); i++) {                                        \
+            if (c < width)                                                     \
+                sum[i][0] += VEC(x + c) * VEC(at[i] + c);                      \
+            out[k + i] = NAME(total)(sum[i][0] + sum[i][1]);                   \
+        }                                                                      \
+        k += (N);                                                              \
+    } while (0)
 UNROLL_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, int64_t stride, int64_t width, int64_t count,
                                     const int32_t *index)
 {
     int64_t k = 0;
-    for (; k + 4 <= count; k += 4) {
-        NAME(vector) sum[4][2] = { { { 0 } } };
-        const REAL *at[4];
-        for (int i = 0; i < 4; i++)
-            at[i] = row + index[k + i] * stride;
-        for (int64_t c = 0; c < width; c += 2 * L) {
-            const NAME(vector) a = VEC(x + c), b = VEC(x + c + L);
-            for (int i = 0; i < 4; i++) {
-                sum[i][0] += a * VEC(at[i] + c);
-                sum[i][1] += b * VEC(at[i] + c + L);
-            }
-        }
-        for (int i = 0; i < 4; i++) {
-            const NAME(vector) s = sum[i][0] + sum[i][1];
-            REAL total = 0;
-            for (int j = 0; j < L; j++)
-                total += s[j];
-            out[k + i] = total;
-        }
-    }
-    for (; k < count; k++) {
-        NAME(vector) s = { 0 }, t = { 0 };
-        const REAL *at = row + index[k] * stride;
-        for (int64_t c = 0; c < width; c += 2 * L) {
-            s += VEC(x + c) * VEC(at + c);
-            t += VEC(x + c + L) * VEC(at + c + L);
-        }
-        s += t;
-        REAL total = 0;
-        for (int j = 0; j < L; j++)
-            total += s[j];
-        out[k] = total;
-    }
+    while (k + 4 <= count)
+        DOTS(4);
+    while (k < count)
+        DOTS(1);
 }
+#undef DOTS
 
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
  * dead: one half-width, or one an entry (along). A stretch of 16 becomes a mask of 16 bits, and its set bits are gone through. */
@@ -204,8 +205,10 @@ static inline __attribute__((always_inline)) void NAME(multiply)(REAL *out, cons
         MULTIPLY(6);
     if (c + 4 * L <= width)
         MULTIPLY(4);
-    while (c < width)
+    if (c + 2 * L <= width)
         MULTIPLY(2);
+    if (c < width)
+        MULTIPLY(1);
 }
 #undef MULTIPLY
 
@@ -224,12 +227,9 @@ UNROLL_CLONES static void NAME(stray)(REAL *g, REAL *dz, REAL *x, const REAL *z,
         along += d * VEC(change + c);
         rounding += d * d + v * v;
     }
-    sums[0] = sums[1] = sums[2] = 0;
-    for (int j = 0; j < L; j++) {
-        sums[0] += size[j];
-        sums[1] += along[j];
-        sums[2] += rounding[j];
-    }
+    sums[0] = NAME(total)(size);
+    sums[1] = NAME(total)(along);
+    sums[2] = NAME(total)(rounding);
 }
 
 /* v = z + step (c - g) */
@@ -253,52 +253,60 @@ UNROLL_CLONES static void NAME(stretch_back)(REAL *u, REAL *sum, REAL *x, REAL *
 }
 
 /* to[k] += sum over i of step[i] z[i][active[k]] gv[i], four layers at once, so that `to` is read and written once for them. */
+#define OUTER(N)                                                               \
+    do {                                                                       \
+        NAME(vector) part[4][N];                                               \
+        for (int i = 0; i < 4; i++)                                            \
+            for (int j = 0; j < (N); j++)                                      \
+                part[i][j] = step[i] * VEC(gv + i * width + c + j * L);        \
+        for (int64_t k = 0; k < actives; k++) {                                \
+            REAL *at = to + k * width + c;                                     \
+            NAME(vector) sum[N];                                               \
+            for (int j = 0; j < (N); j++)                                      \
+                sum[j] = VEC(at + j * L);                                      \
+            for (int i = 0; i < 4; i++)                                        \
+                for (int j = 0; j < (N); j++)                                  \
+                    sum[j] += z[i][active[k]] * part[i][j];                    \
+            for (int j = 0; j < (N); j++)                                      \
+                PUT(at + j * L) = sum[j];                                      \
+        }                                                                      \
+        c += (N) * L;                                                          \
+    } while (0)
 UNROLL_CLONES static void NAME(outer_four)(REAL *to, const int32_t *active, int64_t actives, int64_t width, const REAL *const z[4], const REAL *gv,
                                           const REAL step[4])
 {
-    for (int64_t c = 0; c < width; c += 2 * L) {
-        NAME(vector) a[4], b[4];
-        for (int i = 0; i < 4; i++) {
-            a[i] = step[i] * VEC(gv + i * width + c);
-            b[i] = step[i] * VEC(gv + i * width + c + L);
-        }
-        for (int64_t k = 0; k < actives; k++) {
-            REAL *at = to + k * width + c;
-            NAME(vector) x = VEC(at), y = VEC(at + L);
-            for (int i = 0; i < 4; i++) {
-                x += z[i][active[k]] * a[i];
-                y += z[i][active[k]] * b[i];
-            }
-            PUT(at) = x;
-            PUT(at + L) = y;
-        }
-    }
+    int64_t c = 0;
+    while (c + 2 * L <= width)
+        OUTER(2);
+    if (c < width)
+        OUTER(1);
 }
+#undef OUTER
 
-/* out[c] = sum over k of coef[k] row[k][from + c], for c in [0, width); width at most 64 entries. */
+/* out[c] = sum over k of coef[k] row[k][from + c], for c in [0, width); at most FEATURES. */
+#define SUM_ROWS(N)                                                            \
+    do {                                                                       \
+        NAME(vector) sum[N] = { { 0 } };                                       \
+        for (int64_t k = 0; k < count; k++)                                    \
+            for (int i = 0; i < (N); i++)                                      \
+                sum[i] += coef[k] * VEC(row[k] + from + c + i * L);            \
+        for (int i = 0; i < (N); i++)                                          \
+            PUT(out + c + i * L) = sum[i];                                     \
+        c += (N) * L;                                                          \
+    } while (0)
 UNROLL_CLONES static void NAME(sum_rows)(REAL *out, const REAL *const *row, int64_t from, int64_t width, int64_t count, const REAL *coef)
 {
-    for (int64_t c = 0; c < width;) {
-        if (c + 8 * L <= width) {
-            NAME(vector) sum[8] = { { 0 } };
-            for (int64_t k = 0; k < count; k++)
-                for (int i = 0; i < 8; i++)
-                    sum[i] += coef[k] * VEC(row[k] + from + c + i * L);
-            for (int i = 0; i < 8; i++)
-                PUT(out + c + i * L) = sum[i];
-            c += 8 * L;
-        } else {
-            NAME(vector) a = { 0 }, b = { 0 };
-            for (int64_t k = 0; k < count; k++) {
-                a += coef[k] * VEC(row[k] + from + c);
-                b += coef[k] * VEC(row[k] + from + c + L);
-            }
-            PUT(out + c) = a;
-            PUT(out + c + L) = b;
-            c += 2 * L;
-        }
-    }
+    int64_t c = 0;
+    if (c + 8 * L <= width)
+        SUM_ROWS(8);
+    if (c + 4 * L <= width)
+        SUM_ROWS(4);
+    if (c + 2 * L <= width)
+        SUM_ROWS(2);
+    if (c < width)
+        SUM_ROWS(1);
 }
+#undef SUM_ROWS
 
 /* ||x||^2, in double. */
 UNROLL_CLONES static double NAME(square)(const REAL *x, int64_t count)

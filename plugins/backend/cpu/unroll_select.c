@@ -53,6 +53,17 @@ static bool tiles_pay(const selected *u, int64_t samples)
     return gram_pays(&u->spec, samples) && (u->spec.depth == 0 || m * p * p <= 200000 * (double)samples * T);
 }
 
+static const pudle_unroll_ops *dense_ops(const pudle_exec *exec)
+{
+#ifdef WIDE_POSSIBLE
+    if (exec->wide)
+        return &cpu_unroll_dense_wide_ops;
+#else
+    (void)exec;
+#endif
+    return &cpu_unroll_dense_ops;
+}
+
 static const pudle_unroll_ops *tiles_ops(const pudle_exec *exec)
 {
 #ifdef WIDE_POSSIBLE
@@ -84,7 +95,7 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
     if (s)
         return s;
     selected *u = memory;
-    *u = (selected){ exec, *spec, { conv ? conv_ops(exec, spec) : &cpu_unroll_dense_ops, NULL }, { tiles_ops(exec), NULL }, NULL };
+    *u = (selected){ exec, *spec, { conv ? conv_ops(exec, spec) : dense_ops(exec), NULL }, { tiles_ops(exec), NULL }, NULL };
     s = u->usual.ops->create(exec, spec, &u->usual.it);
     const bool usual = !s, ask = usual || s == PUDLE_ERR_UNSUPPORTED;
     if (ask && !conv && tiles_fit(exec, spec) && (usual || tiles_pay(u, spec->rows * spec->lanes))) {
