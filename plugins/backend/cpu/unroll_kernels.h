@@ -61,12 +61,12 @@ UNROLL_CLONES static void NAME(spread)(REAL *to, int64_t stride, const REAL *row
     }
 }
 
-/* The sum of a vector's entries. */
-static inline __attribute__((always_inline)) REAL NAME(total)(NAME(vector) v)
+/* The sum of a vector's entries. By address: clang does not pass vectors that not all processors have. */
+static inline __attribute__((always_inline)) REAL NAME(total)(const NAME(vector) *v)
 {
     REAL sum = 0;
     for (int j = 0; j < L; j++)
-        sum += v[j];
+        sum += (*v)[j];
     return sum;
 }
 
@@ -88,7 +88,8 @@ static inline __attribute__((always_inline)) REAL NAME(total)(NAME(vector) v)
         for (int i = 0; i < (N); i++) {                                        \
             if (c < width)                                                     \
                 sum[i][0] += VEC(x + c) * VEC(at[i] + c);                      \
-            out[k + i] = NAME(total)(sum[i][0] + sum[i][1]);                   \
+            sum[i][0] += sum[i][1];                                            \
+            out[k + i] = NAME(total)(&sum[i][0]);                              \
         }                                                                      \
         k += (N);                                                              \
     } while (0)
@@ -227,9 +228,9 @@ UNROLL_CLONES static void NAME(stray)(REAL *g, REAL *dz, REAL *x, const REAL *z,
         along += d * VEC(change + c);
         rounding += d * d + v * v;
     }
-    sums[0] = NAME(total)(size);
-    sums[1] = NAME(total)(along);
-    sums[2] = NAME(total)(rounding);
+    sums[0] = NAME(total)(&size);
+    sums[1] = NAME(total)(&along);
+    sums[2] = NAME(total)(&rounding);
 }
 
 /* v = z + step (c - g) */
