@@ -6,6 +6,13 @@
 #include <string.h>
 #include <pudle/elementwise.h>
 
+/* The other files' loops may fuse multiply and add, but of a run's loop only the part in whole vectors might: not its end. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 #define REAL float
 #define NAME(x) x##_f32
 #define SQRT sqrtf

@@ -1,5 +1,6 @@
 /* Loops over one run of contiguous entries, for whatever the processor has. Included twice by arrays.c, with REAL float and double and NAME(x)
- * giving each function its suffix. Arguments may be the same array (never partly overlapping ones), which `omp simd` allows and
+ * giving each function its suffix. No clone joins a product and a sum, nor has a sum of its own order: an entry has the same bits wherever it
+ * stands in a run, and on all processors. Arguments may be the same array (never partly overlapping ones), which `omp simd` allows and
  * `restrict` would not. Sums are double. */
 
 PUDLE_CLONES static void NAME(fill)(REAL *y, int64_t n, REAL value)
@@ -30,7 +31,7 @@ PUDLE_CLONES static void NAME(sign)(const REAL *x, REAL *y, int64_t n)
     }
 }
 
-PUDLE_CLONES static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
+static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -39,7 +40,7 @@ PUDLE_CLONES static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
     return sum;
 }
 
-/* Counters as wide as the entries: those of a stretch are of 32 bits. */
+/* Counters of 64 bits would halve the vectors: those of a stretch have 32. */
 PUDLE_CLONES static void NAME(census)(const REAL *x, int64_t n, int64_t *nonzero, int64_t *nonfinite)
 {
     enum { STRETCH = 1 << 20 };

@@ -43,6 +43,7 @@ enum {
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     RESIDUAL_ROWS = 16,   /* samples whose residuals' entries for some features are one part of the work */
     SHARE_ATOMS = 256,    /* columns of the gradient that are one part of the work, for some features */
+    MANY_PIECES = 4,      /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
     TURN_ATOMS = 32,      /* atoms that are copied to rows */
     DENSE_ROWS = 8,       /* rows from which on a product is worth its name */
     KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
@@ -176,6 +177,12 @@ static int64_t lesser(int64_t a, int64_t b)
 static int64_t parts_of(int64_t n, int64_t each)
 {
     return (n + each - 1) / each;
+}
+
+/* How much of the other index is one part of the work, where features are cut into so many pieces. No sum is cut by it. */
+static int64_t part_size(int64_t most, int64_t pieces)
+{
+    return pieces < MANY_PIECES ? most / 8 : most;
 }
 
 static int64_t padded(int64_t n)

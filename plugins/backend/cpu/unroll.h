@@ -16,6 +16,6 @@ static inline bool unroll_few_atoms(int64_t atoms, int64_t layers)
 }
 
 extern const pudle_unroll_ops cpu_unroll_ops;       /* whatever the dictionary is: unroll_select.c */
-extern const pudle_unroll_ops cpu_unroll_dense_ops, cpu_unroll_dense_wide_ops; /* the second where wide_here() holds */
+extern const pudle_unroll_ops cpu_unroll_dense_ops, cpu_unroll_dense_wide_ops; /* the second in vectors of 512 bits, where WIDE_POSSIBLE */
 
 #endif

@@ -480,7 +480,7 @@ static pudle_status NAME(find_dense)(pudle_unroll *u, lane *l)
 
 /* ---------------------------------------------------------------- the gradient of shares */
 
-/* A piece of the gradient, FEATURES of its rows by SHARE_ATOMS of its columns: for each atom the sum of its shares, turned round at the
+/* A piece of the gradient, FEATURES of its rows by some of its columns: for each atom the sum of its shares, turned round at the
  * end. Parts are taken in order, and those of the same features follow each other: what they read of the dense rows stays in cache. */
 static void NAME(gradient_part)(void *ctx, int64_t part)
 {
@@ -488,8 +488,8 @@ static void NAME(gradient_part)(void *ctx, int64_t part)
     const share_work *w = ctx;
     const pudle_unroll *u = w->u;
     REAL tile[ATOMS * FEATURES] __attribute__((aligned(64))), turned[ATOMS * FEATURES] __attribute__((aligned(64)));
-    const int64_t across = parts_of(u->spec.atoms, SHARE_ATOMS), c = part / across * FEATURES, begin = part % across * SHARE_ATOMS;
-    const int64_t end = lesser(begin + SHARE_ATOMS, u->spec.atoms), width = lesser(u->ldm - c, FEATURES), features = lesser(u->spec.features - c, FEATURES);
+    const int64_t columns = part_size(SHARE_ATOMS, parts_of(u->spec.features, FEATURES)), across = parts_of(u->spec.atoms, columns);
+    const int64_t c = part / across * FEATURES, begin = part % across * columns, end = lesser(begin + columns, u->spec.atoms), width = lesser(u->ldm - c, FEATURES), features = lesser(u->spec.features - c, FEATURES);
     for (int64_t first = begin; first < end; first += ATOMS) {
         const int64_t atoms = lesser(end - first, ATOMS);
         for (int64_t j = 0; j < atoms; j++) {
@@ -547,7 +547,8 @@ static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l,
     w.start = start;
     w.dense = (const void *const *)(const void *)dense;
     w.coef = coef;
-    cpu_parts(exec, parts_of(u->spec.features, NAME(FEATURES)) * parts_of(p, SHARE_ATOMS), NAME(gradient_part), &w);
+    const int64_t pieces = parts_of(u->spec.features, NAME(FEATURES));
+    cpu_parts(exec, pieces * parts_of(p, part_size(SHARE_ATOMS, pieces)), NAME(gradient_part), &w);
     return PUDLE_OK;
 }
 

@@ -124,8 +124,8 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     const int64_t most = u->gram ? (int64_t)sqrt(0.2 * (double)((r->now + 8) * u->ld)) + r->now : (int64_t)(4 * sqrt((double)p));
     if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE_ALONE * (double)p || r->now > most || b->count > most || a->count > most)
         return 0;
-    /* the Gram matrix of a few atoms costs less than an evaluation: so few may try earlier */
-    const double reach = NAME(reach)(u, r) * r->caution * (3 * r->now * r->now <= p ? 0.7 : 1);
+    /* the Gram matrix of a few atoms costs less than an evaluation without G: so few may try earlier */
+    const double reach = NAME(reach)(u, r) * r->caution * (!u->gram && 3 * r->now * r->now <= p ? 0.7 : 1);
     if (!(reach < 0.5 * quiet))
         return 0;
     NAME(look_ahead)(score, b->corr, a->corr, (REAL)r->far, u->ld);
@@ -412,15 +412,15 @@ static void NAME(step_row)(void *ctx, int64_t i)
     }
 }
 
-/* residual = D z - x of the present codes, sums of few atoms: FEATURES of RESIDUAL_ROWS rows. Parts of the same features follow each
+/* residual = D z - x of the present codes, sums of few atoms: FEATURES of some rows. Parts of the same features follow each
  * other, for these of all atoms may stay in cache. */
 static void NAME(residual_part)(void *ctx, int64_t part)
 {
     enum { FEATURES = NAME(FEATURES) };
     round_work *w = ctx;
     const pudle_unroll *u = w->u;
-    const int64_t across = parts_of(w->count, RESIDUAL_ROWS), c = part / across * FEATURES, begin = part % across * RESIDUAL_ROWS;
-    const int64_t end = lesser(begin + RESIDUAL_ROWS, w->count), width = lesser(u->ldm - c, FEATURES);
+    const int64_t rows = part_size(RESIDUAL_ROWS, parts_of(u->ldm, FEATURES)), across = parts_of(w->count, rows);
+    const int64_t c = part / across * FEATURES, begin = part % across * rows, end = lesser(begin + rows, w->count), width = lesser(u->ldm - c, FEATURES);
     for (int64_t i = begin; i < end; i++) {
         const sample *r = w->pending[i];
         NAME(combine)((REAL *)w->l->residual + i * u->ldm + c, (const REAL *)w->l->target + r->number * u->ldm + c, (const REAL *)u->atoms + c, u->ldm,
@@ -489,11 +489,12 @@ static pudle_status NAME(evaluate)(round_work *w)
     for (int64_t i = 0; i < w->count; i++)
         nonzero += w->pending[i]->now;
     if (!u->gram) {
+        const int64_t pieces = parts_of(u->ldm, NAME(FEATURES));
         pudle_status s = PUDLE_OK;
         if (w->count >= DENSE_ROWS && (double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
             s = NAME(residual_product)(w);
         else
-            cpu_parts(w->exec, parts_of(u->ldm, NAME(FEATURES)) * parts_of(w->count, RESIDUAL_ROWS), NAME(residual_part), w);
+            cpu_parts(w->exec, pieces * parts_of(w->count, part_size(RESIDUAL_ROWS, pieces)), NAME(residual_part), w);
         return s ? s : product_by_columns(u, w->exec, -1.0, w->l->residual, w->count, u->ldm, w->l->corr);
     }
     if ((double)nonzero > DENSE * (double)(w->count * u->spec.atoms))

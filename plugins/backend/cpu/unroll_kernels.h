@@ -2,7 +2,7 @@
  * aligned, and widths and strides are multiples of UNROLL_PAD entries: whole vectors. */
 
 typedef REAL NAME(vector) __attribute__((vector_size(UNROLL_VECTOR)));
-enum { NAME(LANES) = UNROLL_VECTOR / sizeof(REAL), NAME(FEATURES) = 8 * NAME(LANES) }; /* as many as sums fit in registers */
+enum { NAME(LANES) = UNROLL_VECTOR / sizeof(REAL), NAME(FEATURES) = 8 * NAME(LANES) }; /* whose sums stay in registers */
 
 #define VEC(at) (*(const NAME(vector) *)(const void *)(at))
 #define PUT(at) (*(NAME(vector) *)(void *)(at))
