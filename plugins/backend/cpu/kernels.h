@@ -1,6 +1,6 @@
 /* Loops over one run of contiguous entries, for whatever the processor has. Included twice by arrays.c, with REAL float and double and NAME(x)
- * giving each function its suffix. No clone joins a product and a sum, nor has a sum of its own order: an entry has the same bits wherever it
- * stands in a run, and on all processors. Arguments may be the same array (never partly overlapping ones), which `omp simd` allows and
+ * giving each function its suffix. No clone joins a product and a sum: an entry has the same bits wherever it stands in a
+ * run, and on all processors. Arguments may be the same array (never partly overlapping ones), which `omp simd` allows and
  * `restrict` would not. Sums are double. */
 
 PUDLE_CLONES static void NAME(fill)(REAL *y, int64_t n, REAL value)
@@ -31,6 +31,7 @@ PUDLE_CLONES static void NAME(sign)(const REAL *x, REAL *y, int64_t n)
     }
 }
 
+/* No clones: longer vectors would add up in another order. */
 static double NAME(dot)(const REAL *x, const REAL *y, int64_t n)
 {
     double sum = 0;

@@ -43,7 +43,7 @@ enum {
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     RESIDUAL_ROWS = 16,   /* samples whose residuals' entries for some features are one part of the work */
     SHARE_ATOMS = 256,    /* columns of the gradient that are one part of the work, for some features */
-    MANY_PIECES = 4,      /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
+    MANY_BANDS = 4,       /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
     TURN_ATOMS = 32,      /* atoms that are copied to rows */
     DENSE_ROWS = 8,       /* rows from which on a product is worth its name */
     KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
@@ -140,6 +140,12 @@ struct pudle_unroll {
     size_t held;      /* bytes */
 };
 
+/* How work on (features, n) numbers is cut: a part is a band of features by `each` of the n, `across` of which follow each other for
+ * the same features. No sum is cut. */
+typedef struct cut {
+    int64_t bands, each, across;
+} cut;
+
 typedef struct round_work {
     pudle_unroll *u;
     pudle_exec *exec;
@@ -147,6 +153,7 @@ typedef struct round_work {
     bool tape;
     sample **pending;
     int64_t count;
+    cut cut; /* of the residuals */
 } round_work;
 
 typedef struct back_work {
@@ -167,6 +174,7 @@ typedef struct share_work {
     const void *const *dense;
     const void *coef;
     const pudle_view *gradient;
+    cut cut;
 } share_work;
 
 static int64_t lesser(int64_t a, int64_t b)
@@ -179,10 +187,10 @@ static int64_t parts_of(int64_t n, int64_t each)
     return (n + each - 1) / each;
 }
 
-/* How much of the other index is one part of the work, where features are cut into so many pieces. No sum is cut by it. */
-static int64_t part_size(int64_t most, int64_t pieces)
+static cut cut_work(int64_t features, int64_t band, int64_t n, int64_t most)
 {
-    return pieces < MANY_PIECES ? most / 8 : most;
+    const int64_t bands = parts_of(features, band), each = bands < MANY_BANDS ? most / 8 : most;
+    return (cut){ bands, each, parts_of(n, each) };
 }
 
 static int64_t padded(int64_t n)

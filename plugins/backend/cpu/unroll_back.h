@@ -488,8 +488,8 @@ static void NAME(gradient_part)(void *ctx, int64_t part)
     const share_work *w = ctx;
     const pudle_unroll *u = w->u;
     REAL tile[ATOMS * FEATURES] __attribute__((aligned(64))), turned[ATOMS * FEATURES] __attribute__((aligned(64)));
-    const int64_t columns = part_size(SHARE_ATOMS, parts_of(u->spec.features, FEATURES)), across = parts_of(u->spec.atoms, columns);
-    const int64_t c = part / across * FEATURES, begin = part % across * columns, end = lesser(begin + columns, u->spec.atoms), width = lesser(u->ldm - c, FEATURES), features = lesser(u->spec.features - c, FEATURES);
+    const int64_t c = part / w->cut.across * FEATURES, width = lesser(u->ldm - c, FEATURES), features = lesser(u->spec.features - c, FEATURES);
+    const int64_t begin = part % w->cut.across * w->cut.each, end = lesser(begin + w->cut.each, u->spec.atoms);
     for (int64_t first = begin; first < end; first += ATOMS) {
         const int64_t atoms = lesser(end - first, ATOMS);
         for (int64_t j = 0; j < atoms; j++) {
@@ -509,7 +509,7 @@ static void NAME(gradient_part)(void *ctx, int64_t part)
 static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, const pudle_view *gradient)
 {
     const int64_t p = u->spec.atoms;
-    share_work w = { .u = u, .gradient = gradient };
+    share_work w = { .u = u, .gradient = gradient, .cut = cut_work(u->spec.features, NAME(FEATURES), p, SHARE_ATOMS) };
     pudle_status s = want(u, &l->start, (size_t)(p + 2) * sizeof(int64_t));
     if (s)
         return s;
@@ -547,8 +547,7 @@ static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l,
     w.start = start;
     w.dense = (const void *const *)(const void *)dense;
     w.coef = coef;
-    const int64_t pieces = parts_of(u->spec.features, NAME(FEATURES));
-    cpu_parts(exec, pieces * parts_of(p, part_size(SHARE_ATOMS, pieces)), NAME(gradient_part), &w);
+    cpu_parts(exec, w.cut.bands * w.cut.across, NAME(gradient_part), &w);
     return PUDLE_OK;
 }
 

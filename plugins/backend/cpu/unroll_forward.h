@@ -419,8 +419,8 @@ static void NAME(residual_part)(void *ctx, int64_t part)
     enum { FEATURES = NAME(FEATURES) };
     round_work *w = ctx;
     const pudle_unroll *u = w->u;
-    const int64_t rows = part_size(RESIDUAL_ROWS, parts_of(u->ldm, FEATURES)), across = parts_of(w->count, rows);
-    const int64_t c = part / across * FEATURES, begin = part % across * rows, end = lesser(begin + rows, w->count), width = lesser(u->ldm - c, FEATURES);
+    const int64_t c = part / w->cut.across * FEATURES, width = lesser(u->ldm - c, FEATURES);
+    const int64_t begin = part % w->cut.across * w->cut.each, end = lesser(begin + w->cut.each, w->count);
     for (int64_t i = begin; i < end; i++) {
         const sample *r = w->pending[i];
         NAME(combine)((REAL *)w->l->residual + i * u->ldm + c, (const REAL *)w->l->target + r->number * u->ldm + c, (const REAL *)u->atoms + c, u->ldm,
@@ -489,12 +489,12 @@ static pudle_status NAME(evaluate)(round_work *w)
     for (int64_t i = 0; i < w->count; i++)
         nonzero += w->pending[i]->now;
     if (!u->gram) {
-        const int64_t pieces = parts_of(u->ldm, NAME(FEATURES));
         pudle_status s = PUDLE_OK;
+        w->cut = cut_work(u->ldm, NAME(FEATURES), w->count, RESIDUAL_ROWS);
         if (w->count >= DENSE_ROWS && (double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
             s = NAME(residual_product)(w);
         else
-            cpu_parts(w->exec, pieces * parts_of(w->count, part_size(RESIDUAL_ROWS, pieces)), NAME(residual_part), w);
+            cpu_parts(w->exec, w->cut.bands * w->cut.across, NAME(residual_part), w);
         return s ? s : product_by_columns(u, w->exec, -1.0, w->l->residual, w->count, u->ldm, w->l->corr);
     }
     if ((double)nonzero > DENSE * (double)(w->count * u->spec.atoms))

@@ -8,35 +8,55 @@ enum { NAME(LANES) = UNROLL_VECTOR / sizeof(REAL), NAME(FEATURES) = 8 * NAME(LAN
 #define PUT(at) (*(NAME(vector) *)(void *)(at))
 #define L NAME(LANES)
 
-/* out[c .. c + N vectors) = base + sum over k of coef[k] row[index[k]]; the sums stay in registers while the rows go by. */
-#define COMBINE(N)                                                                         \
-    do {                                                                                   \
-        NAME(vector) sum[N];                                                               \
-        for (int i = 0; i < (N); i++)                                                      \
-            sum[i] = VEC(base + c + i * L);                                                \
-        for (int64_t k = 0; k < count; k++) {                                              \
-            const REAL *from = row + index[k] * stride + c;                                \
-            for (int i = 0; i < (N); i++)                                                  \
-                sum[i] += coef[k] * VEC(from + i * L);                                     \
-        }                                                                                  \
-        for (int i = 0; i < (N); i++)                                                      \
-            PUT(out + c + i * L) = sum[i];                                                 \
-        c += (N) * L;                                                                      \
+/* out[c .. c + N vectors) = FIRST + sum over k < count of coef[k] times what lies from FROM on; the sums stay in registers while the rows go by.
+ * FIRST is told c and i, the vector's number; FROM c and k. */
+#define SUM_SOME(N, FIRST, FROM)                                       \
+    do {                                                               \
+        NAME(vector) sum[N];                                           \
+        for (int i = 0; i < (N); i++)                                  \
+            sum[i] = (FIRST);                                          \
+        for (int64_t k = 0; k < count; k++) {                          \
+            const REAL *from = (FROM);                                 \
+            for (int i = 0; i < (N); i++)                              \
+                sum[i] += coef[k] * VEC(from + i * L);                 \
+        }                                                              \
+        for (int i = 0; i < (N); i++)                                  \
+            PUT(out + c + i * L) = sum[i];                             \
+        c += (N) * L;                                                  \
+    } while (0)
+/* The same for c in [0, width). */
+#define SUM(FIRST, FROM)                                               \
+    do {                                                               \
+        int64_t c = 0;                                                 \
+        while (c + 8 * L <= width)                                     \
+            SUM_SOME(8, FIRST, FROM);                                  \
+        if (c + 6 * L <= width)                                        \
+            SUM_SOME(6, FIRST, FROM);                                  \
+        if (c + 4 * L <= width)                                        \
+            SUM_SOME(4, FIRST, FROM);                                  \
+        if (c + 2 * L <= width)                                        \
+            SUM_SOME(2, FIRST, FROM);                                  \
+        if (c < width)                                                 \
+            SUM_SOME(1, FIRST, FROM);                                  \
     } while (0)
 
 /* out[c] = base[c] + sum over k of coef[k] row[index[k]][c], for c in [0, width); rows lie `stride` apart. */
 UNROLL_CLONES static void NAME(combine)(REAL *out, const REAL *base, const REAL *row, int64_t stride, int64_t width, int64_t count,
                                        const int32_t *index, const REAL *coef)
 {
-    int64_t c = 0;
-    while (c + 8 * L <= width)
-        COMBINE(8);
-    if (c + 4 * L <= width)
-        COMBINE(4);
-    if (c + 2 * L <= width)
-        COMBINE(2);
-    if (c < width)
-        COMBINE(1);
+    SUM(VEC(base + c + i * L), row + index[k] * stride + c);
+}
+
+/* out[c] = sum over k of coef[k] row[k][first + c], for c in [0, width). */
+UNROLL_CLONES static void NAME(sum_rows)(REAL *out, const REAL *const *row, int64_t first, int64_t width, int64_t count, const REAL *coef)
+{
+    SUM((NAME(vector)){ 0 }, row[k] + first + c);
+}
+
+/* out[c] = sum over k of coef[k] gram[k][c], for c in [0, width), where rows follow each other. */
+static inline __attribute__((always_inline)) void NAME(multiply)(REAL *out, const REAL *coef, const REAL *gram, int64_t count, int64_t width)
+{
+    SUM((NAME(vector)){ 0 }, gram + k * width + c);
 }
 
 /* to[index[k]][c] += coef[k] * row[c], for c in [0, width). */
@@ -187,32 +207,6 @@ UNROLL_CLONES static void NAME(scaled)(REAL *out, REAL by, const REAL *x, int64_
 
 /* g = G dz for dz = z - z_b, all of `width` entries, of which `count` are atoms; and sums = { dz'g, dz'change,
  * ||dz||^2 + ||g||^2 }. */
-#define MULTIPLY(N)                                                        \
-    do {                                                                   \
-        NAME(vector) sum[N] = { { 0 } };                                   \
-        for (int64_t k = 0; k < count; k++)                                \
-            for (int i = 0; i < (N); i++)                                  \
-                sum[i] += x[k] * VEC(gram + k * width + c + i * L);        \
-        for (int i = 0; i < (N); i++)                                      \
-            PUT(out + c + i * L) = sum[i];                                 \
-        c += (N) * L;                                                      \
-    } while (0)
-static inline __attribute__((always_inline)) void NAME(multiply)(REAL *out, const REAL *x, const REAL *gram, int64_t count, int64_t width)
-{
-    int64_t c = 0;
-    while (c + 8 * L <= width)
-        MULTIPLY(8);
-    if (c + 6 * L <= width)
-        MULTIPLY(6);
-    if (c + 4 * L <= width)
-        MULTIPLY(4);
-    if (c + 2 * L <= width)
-        MULTIPLY(2);
-    if (c < width)
-        MULTIPLY(1);
-}
-#undef MULTIPLY
-
 UNROLL_CLONES static void NAME(stray)(REAL *g, REAL *dz, REAL *x, const REAL *z, const REAL *zb, const REAL *gram, const REAL *change,
                                      const int32_t *active, int64_t actives, int64_t width, REAL sums[3])
 {
@@ -284,31 +278,6 @@ UNROLL_CLONES static void NAME(outer_four)(REAL *to, const int32_t *active, int6
 }
 #undef OUTER
 
-/* out[c] = sum over k of coef[k] row[k][from + c], for c in [0, width); at most FEATURES. */
-#define SUM_ROWS(N)                                                            \
-    do {                                                                       \
-        NAME(vector) sum[N] = { { 0 } };                                       \
-        for (int64_t k = 0; k < count; k++)                                    \
-            for (int i = 0; i < (N); i++)                                      \
-                sum[i] += coef[k] * VEC(row[k] + from + c + i * L);            \
-        for (int i = 0; i < (N); i++)                                          \
-            PUT(out + c + i * L) = sum[i];                                     \
-        c += (N) * L;                                                          \
-    } while (0)
-UNROLL_CLONES static void NAME(sum_rows)(REAL *out, const REAL *const *row, int64_t from, int64_t width, int64_t count, const REAL *coef)
-{
-    int64_t c = 0;
-    if (c + 8 * L <= width)
-        SUM_ROWS(8);
-    if (c + 4 * L <= width)
-        SUM_ROWS(4);
-    if (c + 2 * L <= width)
-        SUM_ROWS(2);
-    if (c < width)
-        SUM_ROWS(1);
-}
-#undef SUM_ROWS
-
 /* ||x||^2, in double. */
 UNROLL_CLONES static double NAME(square)(const REAL *x, int64_t count)
 {
@@ -325,7 +294,8 @@ UNROLL_CLONES static double NAME(square)(const REAL *x, int64_t count)
     return sum;
 }
 
-#undef COMBINE
+#undef SUM
+#undef SUM_SOME
 #undef VEC
 #undef PUT
 #undef L

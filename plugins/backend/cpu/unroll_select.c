@@ -53,38 +53,19 @@ static bool tiles_pay(const selected *u, int64_t samples)
     return gram_pays(&u->spec, samples) && (u->spec.depth == 0 || m * p * p <= 200000 * (double)samples * T);
 }
 
-static const pudle_unroll_ops *dense_ops(const pudle_exec *exec)
-{
+/* An unroll in vectors of 512 bits, or as it is for all processors. */
 #ifdef WIDE_POSSIBLE
-    if (exec->wide)
-        return &cpu_unroll_dense_wide_ops;
+#define OPS(wide, kind) ((wide) ? &cpu_unroll_##kind##_wide_ops : &cpu_unroll_##kind##_ops)
 #else
-    (void)exec;
+#define OPS(wide, kind) ((void)(wide), &cpu_unroll_##kind##_ops)
 #endif
-    return &cpu_unroll_dense_ops;
-}
 
-static const pudle_unroll_ops *tiles_ops(const pudle_exec *exec)
+static const pudle_unroll_ops *usual_ops(const pudle_exec *exec, const pudle_unroll_spec *spec, bool conv)
 {
-#ifdef WIDE_POSSIBLE
-    if (exec->wide)
-        return &cpu_unroll_tiles_wide_ops;
-#else
-    (void)exec;
-#endif
-    return &cpu_unroll_tiles_ops;
-}
-
-/* Correlations take two vectors of atoms at a time: wider ones do not serve where half of them would be empty. */
-static const pudle_unroll_ops *conv_ops(const pudle_exec *exec, const pudle_unroll_spec *spec)
-{
-#ifdef WIDE_POSSIBLE
-    if (exec->wide && spec->conv->atoms > 64 / (int64_t)pudle_dtype_size(spec->dtype))
-        return &cpu_unroll_conv_wide_ops;
-#else
-    (void)exec, (void)spec;
-#endif
-    return &cpu_unroll_conv_ops;
+    if (!conv)
+        return OPS(exec->wide, dense);
+    /* correlations take two vectors of atoms at a time: wider ones do not serve where half of them would be empty */
+    return OPS(exec->wide && spec->conv->atoms > 64 / (int64_t)pudle_dtype_size(spec->dtype), conv);
 }
 
 static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spec, pudle_unroll **out)
@@ -95,7 +76,7 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
     if (s)
         return s;
     selected *u = memory;
-    *u = (selected){ exec, *spec, { conv ? conv_ops(exec, spec) : dense_ops(exec), NULL }, { tiles_ops(exec), NULL }, NULL };
+    *u = (selected){ exec, *spec, { usual_ops(exec, spec, conv), NULL }, { OPS(exec->wide, tiles), NULL }, NULL };
     s = u->usual.ops->create(exec, spec, &u->usual.it);
     const bool usual = !s, ask = usual || s == PUDLE_ERR_UNSUPPORTED;
     if (ask && !conv && tiles_fit(exec, spec) && (usual || tiles_pay(u, spec->rows * spec->lanes))) {
