@@ -217,6 +217,54 @@ static void single_is_as_good(const setup *wide, const outcome *exact, double bo
     outcome_free(&bare);
 }
 
+/* Wide dictionaries and few samples, which go without a Gram matrix: layers by the correlations of few atoms, samples that wait for others, and
+ * stretches that begin behind such layers. */
+static void few_atoms_match_primitives(void **state)
+{
+    (void)state;
+    if (!backend_found("cpu"))
+        skip();
+    int single = 0;
+    for (int round = 0; round < 24; round++) {
+        static const int64_t features[] = { 127, 128, 129, 200, 256, 257 }; /* about the bands that sums are cut into */
+        setup s = random_setup();
+        s.near = true;
+        s.backend = "cpu";
+        s.precision = "f64";
+        s.way = "rows";
+        s.hard = false;
+        s.m = features[round % 6];
+        s.p = between(2 * s.m, 600);
+        s.n = between(2, s.p / 24 - 1);
+        s.layers = between(30, 80);
+        s.truncate = between(1, s.layers);
+        s.step = 0.2;
+        s.lambda = 0.05 + 0.25 * pudle_random_uniform(&random_state);
+        s.decay = round % 4 ? 1.0 : 0.995;
+        outcome fast;
+        compare_ways(&s, round, 1e-11, &fast);
+        assert_true(fast.unrolled);
+        outcome_free(&fast);
+        if (!hangs_on_rounding(&s, 1e-6)) {
+            outcome wide = outcome_of(&s, true);
+            single_is_as_good(&s, &wide, 1e-5);
+            outcome_free(&wide);
+            single++;
+        }
+        s.precision = "f32"; /* for bits alone */
+        s.threads = 2;
+        outcome two = outcome_of(&s, false);
+        s.threads = 1;
+        outcome one = outcome_of(&s, false);
+        assert_memory_equal(one.code, two.code, (size_t)one.codes * sizeof *one.code);
+        assert_memory_equal(one.gradient, two.gradient, (size_t)one.weights * sizeof *one.gradient);
+        outcome_free(&one);
+        outcome_free(&two);
+    }
+    print_message("# %d in single precision\n", single);
+    assert_true(single >= 3);
+}
+
 /* Tiles that are full, blocks of several, and lanes of several blocks; few atoms, down to one, which are no whole vectors; so many
  * layers that most of them go back by few atoms, all of them or the last ones. */
 static void many_samples_match_primitives(void **state)
@@ -340,7 +388,8 @@ static void every_prox_unrolls_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unrolled_matches_primitives), cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(many_samples_match_primitives),
+        cmocka_unit_test(unrolled_matches_primitives), cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(few_atoms_match_primitives),
+        cmocka_unit_test(many_samples_match_primitives),
         cmocka_unit_test(threads_share_tiles), cmocka_unit_test(every_prox_unrolls_the_same),
     };
     return cmocka_run_group_tests_name("unroll", tests, set_up, tear_down);

@@ -6,7 +6,7 @@
  * - Correlations D'(x - D z) of all atoms are the dear part of a layer. Either the Gram matrix G = D'D serves all layers, and
  *   G z is a sum of few rows of it; or, where G costs more than it saves (a batch of few samples), rows wait for their
  *   correlations and get them together, by one product with D.
- * - Most layers need no correlations but those of few atoms ("stretches", below).
+ * - Most layers need no correlations but those of few atoms ("stretches" and "few", below).
  * - The adjoint is masked by the same supports, so a sample's way back is arithmetic on the few atoms that it used. The 2 K outer
  *   products of a sample, sum over t of step ((D z - x) u' + (D u) z'), are D (P + P') - x w' with P = sum step z u' and
  *   w = sum step u; or, for few samples, they stay what they are, dense rows times sparse ones ("shares"), and the gradient is
@@ -17,8 +17,14 @@
  * The first term is known for all j, and convex in h: with its larger value at h = 0 and h = UNROLL_FAR it is bounded in
  * between. Iterates run nearly along a line, so the second term is small. Atoms for which the sum stays below the dead zone
  * (over the step) stay zero for sure. The row goes on with the others alone, by a small Gram matrix of their own, and checks
- * the bound at every layer, for which it has all it needs; when it fails, the row gets its correlations evaluated again.
- * This is safe screening, for the layers of a network in place of the solution of a problem. */
+ * the bound at every layer, for which it has all it needs; where it fails, the first term is taken nearer to where the residual is; and
+ * when that fails as well, the row gets its correlations evaluated again.
+ * This is safe screening, for the layers of a network in place of the solution of a problem.
+ *
+ * Few. A stretch's small Gram matrix wants few atoms and many layers. Without the large one, a row has its residual at hand, and with it h and the
+ * second term as they are now. So a single layer can do with the correlations of those atoms that are not surely in the dead zone, as
+ * products of their own: where codes are not sparse yet, every other evaluation or two of three are saved. How the second term grew tells
+ * whether a stretch would last. */
 #include "cpu.h"
 #include "transpose.h"
 #include "unroll_gram.h"
@@ -43,7 +49,13 @@ enum {
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     RESIDUAL_ROWS = 16,   /* samples whose residuals' entries for some features are one part of the work */
     SHARE_ATOMS = 256,    /* columns of the gradient that are one part of the work, for some features */
+    SHARE_GROUPS = 8,     /* of rows whose shares are sorted by atoms side by side */
     MANY_BANDS = 4,       /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
+    FEW = 8,              /* a layer goes by the correlations of few atoms: less than this part of all, */
+    FEW_SPENT = 6,        /* and than this part in all layers since the last evaluation, which costs about as much */
+    FEW_AHEAD = 5,        /* a residual's way beside the line and along it is this many times the last layer's */
+    STRETCH_EXPECTED = 16, /* layers that a stretch is expected to last at least, where so many are left */
+    STRETCH_ARRAYS = 7,   /* of a stretch's atoms */
     TURN_ATOMS = 32,      /* atoms that are copied to rows */
     DENSE_ROWS = 8,       /* rows from which on a product is worth its name */
     KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
@@ -80,8 +92,14 @@ typedef struct share {
 typedef struct reference {
     int64_t count;
     int32_t *index;
-    void *z, *corr;
+    void *z, *corr, *residual; /* the last without a Gram matrix only */
 } reference;
+
+/* A place in the data's space: at a distance from the line through the residuals r_a and r_b of the two last evaluations (times the longest
+ * atom), beside r_b + along (r_b - r_a). */
+typedef struct spot {
+    double off, along;
+} spot;
 
 /* A sample on its way. */
 typedef struct sample {
@@ -89,8 +107,10 @@ typedef struct sample {
     int32_t *index;              /* (ld) the present code */
     void *z, *value;
     reference ref[2];            /* the last evaluation, and the one before */
+    int64_t few, spent;          /* the next layer needs the correlations of these atoms alone, in `list`, 0: of all; how many since the last evaluation */
+    spot place, expect;          /* where the residual was before the last layer of few atoms, and where it may get to */
     int64_t refs, evaluated, between; /* how many; after which layer the last; layers between the two */
-    double far;                  /* how far ahead along the line the others are looked at, in units of r_b - r_a */
+    double near, far;            /* between which places along the line the others are looked at, in units of r_b - r_a */
     double caution;              /* grows when stretches end soon */
     int32_t *mark, *fresh;       /* (p) -1 between uses; (3 p) */
     int32_t *list;               /* (ld) */
@@ -153,6 +173,7 @@ typedef struct round_work {
     bool tape;
     sample **pending;
     int64_t count;
+    int64_t whole, waiting; /* the first ones that need the correlations of all atoms; those that wait for them, 0 or all of these */
     cut cut; /* of the residuals */
 } round_work;
 
@@ -170,9 +191,9 @@ typedef struct back_work {
 
 typedef struct share_work {
     const pudle_unroll *u;
-    const int64_t *start;
-    const void *const *dense;
-    const void *coef;
+    lane *l;
+    int64_t rows;
+    int64_t *start, *place; /* (p + 1): where an atom's entries begin; (SHARE_GROUPS, p): where the next one of a group of rows goes */
     const pudle_view *gradient;
     cut cut;
 } share_work;
@@ -296,7 +317,7 @@ static void reset_row(const pudle_unroll *u, sample *r)
         for (int64_t j = 0; j < u->ld; j++)
             r->mark[j] = -1;
     r->failed = false;
-    r->t = r->now = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
+    r->t = r->now = r->few = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
     r->caution = 1;
     r->open = false;
     r->status = PUDLE_OK;
@@ -348,6 +369,20 @@ static pudle_status product_by_columns(pudle_unroll *u, pudle_exec *exec, double
     columns_work w = { u, a, A, rows, lda, C, PUDLE_OK };
     cpu_parts(exec, parts_of(u->spec.atoms, EVALUATE_COLUMNS), columns_part, &w);
     return w.status;
+}
+
+/* The first of a row's few atoms that is not before `atom`. */
+static int64_t few_from(const sample *r, int64_t atom)
+{
+    int64_t low = 0, high = r->few;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (r->list[middle] < atom)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* ------------------------------------------------------------ gradients of levels */
@@ -490,10 +525,13 @@ static pudle_status row_make(pudle_unroll *u, sample *r, int64_t number)
     void **const reals[] = { &r->z, &r->value, &r->v, &r->u, &r->coef, &r->ref[0].z, &r->ref[0].corr, &r->ref[1].z, &r->ref[1].corr };
     int32_t **const ints[] = { &r->index, &r->ref[0].index, &r->ref[1].index, &r->list, &r->mark };
     const size_t nreals = sizeof reals / sizeof *reals, nints = sizeof ints / sizeof *ints;
-    const pudle_status s = take(u, &r->memory, ld, nreals * width_of(u) + (nints + 3) * sizeof(int32_t));
+    const size_t residual = (size_t)u->ldm * width_of(u);
+    const pudle_status s = take(u, &r->memory, 1, (size_t)ld * (nreals * width_of(u) + (nints + 3) * sizeof(int32_t)) + 2 * residual);
     if (s)
         return s;
     char *at = r->memory;
+    for (int i = 0; i < 2; i++, at += residual)
+        r->ref[i].residual = at;
     for (size_t i = 0; i < nreals; i++, at += (size_t)ld * width_of(u))
         *reals[i] = at;
     for (size_t i = 0; i < nints; i++, at += (size_t)ld * sizeof(int32_t))

@@ -494,7 +494,7 @@ static void NAME(gradient_part)(void *ctx, int64_t part)
         const int64_t atoms = lesser(end - first, ATOMS);
         for (int64_t j = 0; j < atoms; j++) {
             const int64_t at = w->start[first + j], count = w->start[first + j + 1] - at;
-            NAME(sum_rows)(tile + j * FEATURES, (const REAL *const *)(const void *)w->dense + at, c, width, count, (const REAL *)w->coef + at);
+            NAME(sum_rows)(tile + j * FEATURES, (const REAL *const *)w->l->dense_rows.at + at, c, width, count, (const REAL *)w->l->coefs.at + at);
         }
         NAME(cpu_transpose)(turned, ATOMS, tile, FEATURES, atoms, features);
         for (int64_t f = 0; f < features; f++) {
@@ -505,48 +505,72 @@ static void NAME(gradient_part)(void *ctx, int64_t part)
     }
 }
 
-/* Shares of all rows, atom by atom: (row order, then order on the tape) fixes the order of every sum. */
-static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, const pudle_view *gradient)
+/* How many entries the shares of some rows have for each atom. */
+static void NAME(count_shares)(void *ctx, int64_t group)
 {
-    const int64_t p = u->spec.atoms;
-    share_work w = { .u = u, .gradient = gradient, .cut = cut_work(u->spec.features, NAME(FEATURES), p, SHARE_ATOMS) };
-    pudle_status s = want(u, &l->start, (size_t)(p + 2) * sizeof(int64_t));
-    if (s)
-        return s;
-    int64_t *start = l->start.at, total = 0;
-    memset(start, 0, (size_t)(p + 2) * sizeof(int64_t));
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t c = 0; c < l->row[i].nshares; c++) {
-            const share *one = (share *)l->row[i].shares.at + c;
+    const share_work *w = ctx;
+    int64_t *place = w->place + group * w->u->spec.atoms;
+    memset(place, 0, (size_t)w->u->spec.atoms * sizeof *place);
+    for (int64_t i = group * w->rows / SHARE_GROUPS; i < (group + 1) * w->rows / SHARE_GROUPS; i++) {
+        const sample *r = &w->l->row[i];
+        for (int64_t c = 0; c < r->nshares; c++) {
+            const share *one = (share *)r->shares.at + c;
             for (int64_t k = 0; k < one->count; k++)
-                start[(INTS(&l->row[i]) + one->index)[k] + 2]++;
-            total += one->count;
+                place[(INTS(r) + one->index)[k]]++;
         }
-    for (int64_t j = 0; j < p; j++)
-        start[j + 2] += start[j + 1];
-    s = want(u, &l->dense_rows, (size_t)(total + 1) * sizeof(void *));
-    if (!s)
-        s = want(u, &l->coefs, (size_t)(total + 1) * sizeof(REAL));
-    if (s)
-        return s;
-    const REAL **dense = l->dense_rows.at;
-    REAL *coef = l->coefs.at;
-    for (int64_t i = 0; i < rows; i++) {
-        const sample *r = &l->row[i];
+    }
+}
+
+/* These entries, each to its place: the dense row, and the coefficient. */
+static void NAME(sort_shares)(void *ctx, int64_t group)
+{
+    const share_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    int64_t *place = w->place + group * u->spec.atoms;
+    const REAL **dense = w->l->dense_rows.at;
+    REAL *coef = w->l->coefs.at;
+    for (int64_t i = group * w->rows / SHARE_GROUPS; i < (group + 1) * w->rows / SHARE_GROUPS; i++) {
+        const sample *r = &w->l->row[i];
         for (int64_t c = 0; c < r->nshares; c++) {
             const share *one = (share *)r->shares.at + c;
             const REAL *from = one->source == FROM_ARENA ? REALS(r) + one->offset
-                             : (const REAL *)(one->source == FROM_ATOMS ? u->atoms : one->source == FROM_TARGET ? l->target : l->residual) + one->offset * u->ldm;
+                             : (const REAL *)(one->source == FROM_ATOMS ? u->atoms : one->source == FROM_TARGET ? w->l->target : w->l->residual) + one->offset * u->ldm;
             for (int64_t k = 0; k < one->count; k++) {
-                const int64_t at = start[(INTS(r) + one->index)[k] + 1]++;
+                const int64_t at = place[(INTS(r) + one->index)[k]]++;
                 dense[at] = from;
                 coef[at] = (REALS(r) + one->coef)[k];
             }
         }
     }
-    w.start = start;
-    w.dense = (const void *const *)(const void *)dense;
-    w.coef = coef;
+}
+
+/* Shares of all rows, atom by atom: (row order, then order on the tape) fixes the order of every sum. */
+static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, const pudle_view *gradient)
+{
+    const int64_t p = u->spec.atoms;
+    share_work w = { .u = u, .l = l, .rows = rows, .gradient = gradient, .cut = cut_work(u->spec.features, NAME(FEATURES), p, SHARE_ATOMS) };
+    pudle_status s = want(u, &l->start, (size_t)((SHARE_GROUPS + 1) * (p + 1)) * sizeof(int64_t));
+    if (s)
+        return s;
+    w.start = l->start.at;
+    w.place = w.start + p + 1;
+    cpu_parts(exec, SHARE_GROUPS, NAME(count_shares), &w);
+    int64_t total = 0;
+    for (int64_t j = 0; j < p; j++) {
+        w.start[j] = total;
+        for (int64_t group = 0; group < SHARE_GROUPS; group++) {
+            const int64_t count = w.place[group * p + j];
+            w.place[group * p + j] = total;
+            total += count;
+        }
+    }
+    w.start[p] = total;
+    s = want(u, &l->dense_rows, (size_t)(total + 1) * sizeof(void *));
+    if (!s)
+        s = want(u, &l->coefs, (size_t)(total + 1) * sizeof(REAL));
+    if (s)
+        return s;
+    cpu_parts(exec, SHARE_GROUPS, NAME(sort_shares), &w);
     cpu_parts(exec, w.cut.bands * w.cut.across, NAME(gradient_part), &w);
     return PUDLE_OK;
 }

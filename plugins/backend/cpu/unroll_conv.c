@@ -240,13 +240,6 @@ static __m512i numbers_from(int32_t from)
     const __m512i first = _mm512_set_epi32(480, 448, 416, 384, 352, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32, 0);
     return _mm512_add_epi32(first, _mm512_set1_epi32(from));
 }
-
-/* Numbers of the atoms in a set, from `from` on, side by side; a mask of the entries of v that are not |v| <= dead. */
-#define PRESS_NUMBERS_f32(set, from, to) _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)(set), numbers_from(from)))
-#define PRESS_NUMBERS_f64(set, from, to)                                                                                                 \
-    _mm256_storeu_si256((__m256i *)(void *)(to), _mm256_maskz_compress_epi32((__mmask8)(set), _mm512_castsi512_si256(numbers_from(from))))
-#define OVER_f32(v, dead) _mm512_cmp_ps_mask(_mm512_abs_ps((__m512)(v)), (__m512)(dead), _CMP_NLE_UQ)
-#define OVER_f64(v, dead) _mm512_cmp_pd_mask(_mm512_abs_pd((__m512d)(v)), (__m512d)(dead), _CMP_NLE_UQ)
 #endif
 
 /* out[i] = the sum of the entries of h[i], i < 4 */

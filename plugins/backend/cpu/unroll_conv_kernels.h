@@ -442,7 +442,7 @@ CONV_INLINE int64_t NAME(collect_tile)(const bool first, const bool along, const
                 }
                 const uint32_t over = there & NAME(OVER)(x, half);
                 if (index)
-                    NAME(PRESS_NUMBERS)(over, (int32_t)(32 * i + q), index + found);
+                    NAME(PRESS_WHOLE)(over, numbers_from((int32_t)(32 * i + q)), index + found);
                 TO(value + found) = NAME(PRESS)(over, x);
                 found += __builtin_popcount(over);
                 now |= (uint64_t)over << (i - from);

@@ -61,7 +61,7 @@ static pudle_status NAME(record)(pudle_unroll *u, sample *r, int64_t t, const RE
 }
 
 /* The present code and the correlations of its residual as the last evaluation; the last becomes the one before. */
-static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr)
+static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr, const REAL *residual)
 {
     const reference kept = r->ref[1];
     r->ref[1] = r->ref[0];
@@ -70,10 +70,15 @@ static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr)
     r->between = r->t - r->evaluated;
     r->evaluated = r->t;
     r->far = r->between > 2 ? UNROLL_ON : UNROLL_FAR;
+    r->near = 0;
+    r->place = (spot){ 0, 0 };
+    r->spent = 0;
     now->count = r->now;
     memcpy(now->index, r->index, (size_t)r->now * sizeof(int32_t));
     memcpy(now->z, r->z, (size_t)r->now * sizeof(REAL));
     memcpy(now->corr, corr, (size_t)u->ld * sizeof(REAL));
+    if (residual)
+        memcpy(now->residual, residual, (size_t)u->ldm * sizeof(REAL));
     r->refs++;
 }
 
@@ -95,9 +100,8 @@ static pudle_status NAME(advance)(pudle_unroll *u, pudle_exec *exec, sample *r, 
 
 /* ---------------------------------------------------------------- few atoms alone */
 
-/* How far the residual may come in a layer, as it concerns an atom: longest ||D (z_b - z_a)|| between the two last evaluations,
- * over the layers that it took; twice that where they were several, for the first were longer. */
-static double NAME(reach)(const pudle_unroll *u, const sample *r)
+/* ||D (z_b - z_a)||^2 for the codes of the two last evaluations. */
+static double NAME(moved)(const sample *r)
 {
     const reference *b = &r->ref[0], *a = &r->ref[1];
     const REAL *cb = b->corr, *ca = a->corr;
@@ -106,11 +110,43 @@ static double NAME(reach)(const pudle_unroll *u, const sample *r)
         moved += (double)((const REAL *)b->z)[k] * (double)(ca[b->index[k]] - cb[b->index[k]]);
     for (int64_t k = 0; k < a->count; k++)
         moved -= (double)((const REAL *)a->z)[k] * (double)(ca[a->index[k]] - cb[a->index[k]]);
-    /* a NaN stays one, and allows nothing */
-    return u->longest * sqrt(moved < 0 ? 0 : moved) * (r->between > 2 ? 2.0 / (double)r->between : 1);
+    return moved < 0 ? 0 : moved; /* a NaN stays one, and allows nothing */
 }
 
-/* Which atoms a row may go on with alone: those of the present code and of the two last evaluations, and those whose correlations
+/* How far the residual may come in a layer, as it concerns an atom: longest ||D (z_b - z_a)|| over the layers that it took; twice that where
+ * they were several, for the first were longer. */
+static double NAME(reach)(const pudle_unroll *u, const sample *r)
+{
+    return u->longest * sqrt(NAME(moved)(r)) * (r->between > 2 ? 2.0 / (double)r->between : 1);
+}
+
+/* The atoms of the present code and of the last evaluation are in a stretch whatever their score. */
+static void NAME(always_in)(const sample *r, REAL *score)
+{
+    for (int64_t k = 0; k < r->now; k++)
+        score[r->index[k]] = (REAL)INFINITY;
+    for (int64_t k = 0; k < r->ref[0].count; k++)
+        score[r->ref[0].index[k]] = (REAL)INFINITY;
+}
+
+/* Marks the atoms whose score is not at most `level`, one at least, and returns how many; clear: the largest of the other scores. */
+static int64_t NAME(mark_above)(sample *r, const REAL *score, REAL level, int64_t p, double *clear)
+{
+    int64_t count = 0;
+    double highest = 0;
+    for (int64_t j = 0; j < p; j++) {
+        if (!(score[j] <= level))
+            r->mark[j] = (int32_t)count++;
+        else if ((double)score[j] > highest)
+            highest = (double)score[j];
+    }
+    if (count == 0) /* a code of zeros may go on as well */
+        r->mark[0] = (int32_t)count++;
+    *clear = highest;
+    return count;
+}
+
+/* Which atoms a row may go on with alone: those of the present code and of the last evaluation, and those whose correlations
  * come near the dead zone on the way ahead; as few as leave room for what may be expected. Marks them and returns how many;
  * 0: it had better not. clear: what the others' correlations stay below. */
 static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
@@ -122,70 +158,94 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     REAL *score = r->v;
     /* where layers are cheap a stretch must be narrow to pay, and rows of G for it cost memory */
     const int64_t most = u->gram ? (int64_t)sqrt(0.2 * (double)((r->now + 8) * u->ld)) + r->now : (int64_t)(4 * sqrt((double)p));
-    if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE_ALONE * (double)p || r->now > most || b->count > most || a->count > most)
+    if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE_ALONE * (double)p || r->now > most || b->count > most)
         return 0;
     /* the Gram matrix of a few atoms costs less than an evaluation without G: so few may try earlier */
     const double reach = NAME(reach)(u, r) * r->caution * (!u->gram && 3 * r->now * r->now <= p ? 0.7 : 1);
     if (!(reach < 0.5 * quiet))
         return 0;
-    NAME(look_ahead)(score, b->corr, a->corr, (REAL)r->far, u->ld);
-    const struct { const int32_t *index; int64_t count; } forced[] = { { r->index, r->now }, { b->index, b->count }, { a->index, a->count } };
-    int64_t least = 0;
-    for (int i = 0; i < 3; i++) /* these are in in any case, and need not be counted again */
-        for (int64_t k = 0; k < forced[i].count; k++) {
-            least += score[forced[i].index[k]] != -1;
-            score[forced[i].index[k]] = -1;
-        }
+    NAME(look_along)(score, b->corr, a->corr, 0, (REAL)r->far, u->ld);
     double level = 0;
+    NAME(always_in)(r, score);
     for (size_t i = 0; i < sizeof fractions / sizeof *fractions && level == 0; i++)
-        if (reach < (1 - fractions[i]) * quiet && least + NAME(count_above)(score, (REAL)(fractions[i] * quiet), p) <= most)
+        if (reach < (1 - fractions[i]) * quiet && NAME(count_above)(score, (REAL)(fractions[i] * quiet), p) <= most)
             level = fractions[i] * quiet;
     if (level == 0)
         return 0;
-    int64_t count = 0;
-    double highest = 0;
-    for (int64_t j = 0; j < p; j++) {
-        if (score[j] == -1 || !((double)score[j] <= level))
-            r->mark[j] = (int32_t)count++;
-        else if ((double)score[j] > highest)
-            highest = (double)score[j];
-    }
-    if (count == 0) /* a code of zeros may go on as well */
-        r->mark[0] = (int32_t)count++;
-    *clear = highest;
-    return count;
+    return NAME(mark_above)(r, score, (REAL)level, p, clear);
+}
+
+/* The same after a layer of few atoms, from which on the row's residual is where r->expect says: those whose correlations come near the dead
+ * zone there or on the way. */
+static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r, double *clear)
+{
+    const int64_t p = u->spec.atoms, left = u->spec.layers - r->t;
+    const double quiet = u->quiet[r->t];
+    const reference *b = &r->ref[0];
+    REAL *score = r->v;
+    if (!(r->expect.off < quiet))
+        return 0;
+    r->near = r->place.along;
+    r->far = r->expect.along < UNROLL_FAR ? r->expect.along : UNROLL_FAR;
+    NAME(look_along)(score, b->corr, r->ref[1].corr, (REAL)r->near, (REAL)r->far, u->ld);
+    NAME(always_in)(r, score);
+    const REAL level = (REAL)(quiet - r->expect.off);
+    /* a small Gram matrix must cost less than as many layers of few atoms */
+    if (r->now * NAME(count_above)(score, level, p) > lesser(left, STRETCH_EXPECTED) * (r->now + r->few))
+        return 0;
+    return NAME(mark_above)(r, score, level, p, clear);
 }
 
 /* A stretch's arrays, one entry an atom. */
 typedef struct NAME(stretch) {
     REAL *zb, *cb;      /* code and correlations at the last evaluation */
-    REAL *e, *change;   /* direction from the evaluation before it: z_b - z_a and G of it */
+    REAL *change;       /* G (z_b - z_a), from the evaluation before it */
     REAL *dz, *g, *v, *x;
     REAL *gram;         /* (active, width): rows of G for atoms that have been other than 0 */
     const int32_t *atom;
     int32_t *active, *rank; /* these atoms' local numbers; each atom's place among them, -1: none */
     int64_t count, width, actives;
     double length2;     /* e' G e */
-    double clear, far;  /* no other atom's correlation is above `clear` on the way ahead, up to `far` times e */
+    double clear, near, far; /* no other atom's correlation is above `clear` on the line, from `near` to `far` times e on */
 } NAME(stretch);
 
-/* May layer t leave the other atoms out? Also g = G (z - z_b). The residual is within `off` of a point on the line through the
- * last two evaluations, up to which the others' correlations stay below `clear`; so they stay below clear + longest off. */
-static bool NAME(others_stay_quiet)(const pudle_unroll *u, const NAME(stretch) *s, int64_t t, const REAL *z)
+/* What the other atoms' correlations stay below between two places on the line through the last two evaluations. */
+static double NAME(clear_between)(const pudle_unroll *u, const sample *r, const NAME(stretch) *s, double near, double far)
 {
+    REAL *score = r->v;
+    NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, (REAL)near, (REAL)far, u->ld);
+    for (int64_t k = 0; k < s->count; k++)
+        score[s->atom[k]] = 0;
+    return (double)NAME(largest)(score, u->ld);
+}
+
+/* May layer t leave the other atoms out? Also g = G (z - z_b). The residual is within `off` of a point on the line, near which the others'
+ * correlations stay below `clear`; so they stay below clear + longest off. Where that does not do, the line is looked at again, nearer by. */
+static bool NAME(others_stay_quiet)(const pudle_unroll *u, const sample *r, NAME(stretch) *s, int64_t t, const REAL *z)
+{
+    static const double ahead[] = { 0.5, 0.03125 };
     REAL sums[3]; /* ||D (z - z_b)||^2, <D (z - z_b), D e>, and what bounds the rounding of the first */
     NAME(stray)(s->g, s->dz, s->x, z, s->zb, s->gram, s->change, s->active, s->actives, s->width, sums);
     const double along = (double)sums[1], how_far = s->length2 > 0 ? along / s->length2 : 0;
     const double off2 = (double)sums[0] - how_far * along + 64 * NAME(epsilon) * (double)sums[2];
-    const double room = (1 - 1024 * NAME(epsilon)) * u->quiet[t - 1] - s->clear;
-    return how_far >= 0 && how_far <= s->far && room > 0 && u->longest * u->longest * off2 <= room * room;
+    const double quiet = (1 - 1024 * NAME(epsilon)) * u->quiet[t - 1], off = u->longest * sqrt(off2 > 0 ? off2 : 0);
+    if (!(off2 == off2 && how_far >= 0 && how_far <= UNROLL_FAR && off < quiet))
+        return false;
+    bool clear = how_far >= s->near && how_far <= s->far && s->clear + off <= quiet;
+    for (size_t i = 0; i < sizeof ahead / sizeof *ahead && !clear; i++) {
+        s->near = how_far;
+        s->far = how_far + ahead[i];
+        s->clear = NAME(clear_between)(u, r, s, s->near, s->far);
+        clear = s->clear + off <= quiet;
+    }
+    return clear;
 }
 
 /* The arrays of a piece; growing the arena may move them. */
 static void NAME(lay_out)(const sample *r, const piece *p, NAME(stretch) *s)
 {
-    REAL **const arrays[] = { &s->zb, &s->cb, &s->e, &s->change, &s->dz, &s->g, &s->v, &s->x };
-    for (int i = 0; i < 8; i++)
+    REAL **const arrays[] = { &s->zb, &s->cb, &s->change, &s->dz, &s->g, &s->v, &s->x };
+    for (int i = 0; i < STRETCH_ARRAYS; i++)
         *arrays[i] = REALS(r) + p->work + i * p->width;
     s->gram = REALS(r) + p->gram;
     s->atom = INTS(r) + p->index;
@@ -235,16 +295,12 @@ static void NAME(anchor)(const sample *r, NAME(stretch) *s)
 {
     const reference *b = &r->ref[0], *a = &r->ref[1];
     memset(s->zb, 0, (size_t)s->width * sizeof(REAL));
-    memset(s->e, 0, (size_t)s->width * sizeof(REAL));
     for (int64_t k = 0; k < b->count; k++)
-        s->zb[r->mark[b->index[k]]] = s->e[r->mark[b->index[k]]] = ((const REAL *)b->z)[k];
-    for (int64_t k = 0; k < a->count; k++)
-        s->e[r->mark[a->index[k]]] -= ((const REAL *)a->z)[k];
-    s->length2 = 0;
+        s->zb[r->mark[b->index[k]]] = ((const REAL *)b->z)[k];
+    s->length2 = NAME(moved)(r);
     for (int64_t k = 0; k < s->count; k++) {
         s->cb[k] = ((const REAL *)b->corr)[s->atom[k]];
         s->change[k] = ((const REAL *)a->corr)[s->atom[k]] - s->cb[k];
-        s->length2 += (double)s->e[k] * (double)s->change[k];
     }
 }
 
@@ -269,7 +325,7 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
     if (!s)
         s = take_reals(u, r, count * width, &p->gram);
     if (!s)
-        s = take_reals(u, r, 8 * width, &p->work);
+        s = take_reals(u, r, STRETCH_ARRAYS * width, &p->work);
     if (!s)
         s = take_reals(u, r, p->slots * slot, &p->z);
     if (s)
@@ -280,7 +336,7 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
             atom[k++] = (int32_t)j;
     for (int64_t k = 0; k < count; k++)
         rank[k] = -1;
-    memset(REALS(r) + p->work, 0, (size_t)(8 * width) * sizeof(REAL));
+    memset(REALS(r) + p->work, 0, (size_t)(STRETCH_ARRAYS * width) * sizeof(REAL));
     REAL *z = REALS(r) + p->z;
     memset(z, 0, (size_t)slot * sizeof(REAL));
     for (int64_t k = 0; k < r->now; k++)
@@ -301,6 +357,7 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
     NAME(activate)(u, r, &s, s.zb);
     NAME(activate)(u, r, &s, REALS(r) + p->z + (kept ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot);
     s.clear = p->clear;
+    s.near = r->near;
     s.far = r->far;
     pudle_status status = PUDLE_OK;
     while (r->t < until) {
@@ -316,7 +373,7 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
         }
         const REAL *z = REALS(r) + p->z + from * slot;
         REAL *next = REALS(r) + p->z + to * slot, *v = u->keeps_input ? next + p->width : s.v;
-        if (!NAME(others_stay_quiet)(u, &s, t, z))
+        if (!NAME(others_stay_quiet)(u, r, &s, t, z))
             break;
         NAME(stretch_input)(v, z, (REAL)u->spec.step[t - 1], s.cb, s.g, p->width);
         memset(next + p->count, 0, (size_t)(p->width - p->count) * sizeof(REAL));
@@ -363,10 +420,7 @@ static bool NAME(still_clear)(const pudle_unroll *u, sample *r)
     piece *p = (piece *)r->pieces.at + r->npieces - 1;
     REAL *score = r->v;
     double highest = 0;
-    for (int64_t k = 0; k < r->ref[1].count; k++) /* the line to the evaluation before needs all of its atoms */
-        if (r->mark[r->ref[1].index[k]] < 0)
-            return false;
-    NAME(look_ahead)(score, r->ref[0].corr, r->ref[1].corr, (REAL)r->far, u->ld);
+    NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, 0, (REAL)r->far, u->ld);
     for (int64_t k = 0; k < p->count; k++)
         score[(INTS(r) + p->index)[k]] = 0;
     highest = (double)NAME(largest)(score, u->ld);
@@ -376,40 +430,41 @@ static bool NAME(still_clear)(const pudle_unroll *u, sample *r)
 
 /* ---------------------------------------------------------------- a block of rows */
 
-/* A row after its correlations have been evaluated. */
+/* A row after its correlations have been evaluated: of all atoms, or of those that the next layer needs. */
 static void NAME(step_row)(void *ctx, int64_t i)
 {
     round_work *w = ctx;
     pudle_unroll *u = w->u;
     sample *r = w->pending[i];
-    const REAL *corr = (const REAL *)w->l->corr + i * u->ld;
+    const REAL *corr = (const REAL *)w->l->corr + i * u->ld, *residual = u->gram ? NULL : (const REAL *)w->l->residual + i * u->ldm;
+    const int64_t before = r->t, end = u->spec.layers - u->spec.depth;
     double clear = 0;
-    int64_t count = 0;
-    NAME(refer)(u, r, corr);
+    if (i < w->waiting)
+        return;
+    if (!r->few)
+        NAME(refer)(u, r, corr, residual);
     if (r->open && !NAME(still_clear)(u, r))
         NAME(end_stretch)(u, r);
-    const int64_t before = r->t, end = u->spec.layers - u->spec.depth;
     if (r->open)
         r->status = NAME(run_alone)(u, w->exec, r, w->tape);
     if (!r->status && r->open && r->t == before) /* every evaluation is worth a layer */
         NAME(end_stretch)(u, r);
     if (!r->status && !r->open) {
-        r->status = NAME(advance)(u, w->exec, r, corr, u->gram ? NULL : (const REAL *)w->l->residual + i * u->ldm, w->tape);
-        count = r->status || r->t == u->spec.layers ? 0 : NAME(choose)(u, r, &clear);
+        r->status = NAME(advance)(u, w->exec, r, corr, residual, w->tape);
+        const int64_t count = r->status || r->t == u->spec.layers ? 0 : r->few ? NAME(choose_from_few)(u, r, &clear) : NAME(choose)(u, r, &clear);
         if (count)
             r->status = NAME(begin_stretch)(u, r, count, clear, w->tape);
         if (count && !r->status)
             r->status = NAME(run_alone)(u, w->exec, r, w->tape);
     }
+    r->few = 0;
     if (r->status || !r->open)
         return;
-    const bool kept = ((piece *)r->pieces.at)[r->npieces - 1].kept;
-    if (r->t == u->spec.layers)
+    const bool kept = ((piece *)r->pieces.at)[r->npieces - 1].kept, tape_begins = w->tape && !kept && r->t == end;
+    if (r->t == u->spec.layers || tape_begins)
         NAME(end_stretch)(u, r);
-    else if (w->tape && !kept && r->t == end) { /* the tape begins here */
-        NAME(end_stretch)(u, r);
+    if (tape_begins)
         r->status = NAME(record)(u, r, r->t, r->value, NULL);
-    }
 }
 
 /* residual = D z - x of the present codes, sums of few atoms: FEATURES of some rows. Parts of the same features follow each
@@ -426,6 +481,91 @@ static void NAME(residual_part)(void *ctx, int64_t part)
         NAME(combine)((REAL *)w->l->residual + i * u->ldm + c, (const REAL *)w->l->target + r->number * u->ldm + c, (const REAL *)u->atoms + c, u->ldm,
                       width, r->now, r->index, r->z);
     }
+}
+
+/* Which atoms alone can be other than 0 after the next layer: those of the present code, and those whose correlations are not surely in the
+ * dead zone, by the distance of the row's residual from the line through those of the two last evaluations. r->few of them into r->list; 0: too
+ * many, or it cannot be told, or an evaluation costs no more than these layers have. */
+static void NAME(find_few)(void *ctx, int64_t i)
+{
+    round_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    sample *r = w->pending[i];
+    const int64_t p = u->spec.atoms;
+    const double quiet = (1 - 1024 * NAME(epsilon)) * u->quiet[r->t];
+    if (r->open || r->refs < 2 || r->now > p / FEW || !(quiet > 0))
+        return;
+    spot now;
+    now.off = u->longest * NAME(off_line)((const REAL *)w->l->residual + i * u->ldm, r->ref[0].residual, r->ref[1].residual, u->ldm, &now.along);
+    if (!(now.off < quiet && now.along > -UNROLL_FAR && now.along < UNROLL_FAR)) /* a NaN is neither */
+        return;
+    REAL *score = r->v;
+    const REAL level = (REAL)(quiet - now.off), along = (REAL)now.along;
+    NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, along, along, u->ld);
+    for (int64_t k = 0; k < r->now; k++)
+        score[r->index[k]] = (REAL)INFINITY;
+    const int64_t count = NAME(collect)(score, p, &level, false, r->list, r->coef);
+    if (count > p / FEW || r->spent + count > p / FEW_SPENT)
+        return;
+    r->few = count;
+    r->spent += count;
+    r->expect.off = now.off + FEW_AHEAD * (now.off > r->place.off ? now.off - r->place.off : 0);
+    r->expect.along = now.along + FEW_AHEAD * (now.along - r->place.along);
+    r->place = now;
+}
+
+/* The correlations of the rows for whose next layer a few atoms are enough: a range of atoms, which stay in cache. The other correlations
+ * count as 0. */
+static void NAME(few_part)(void *ctx, int64_t part)
+{
+    round_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    const int64_t begin = part * EVALUATE_COLUMNS, end = lesser(begin + EVALUATE_COLUMNS, u->ld);
+    REAL out[EVALUATE_COLUMNS];
+    for (int64_t i = w->whole; i < w->count; i++) {
+        const sample *r = w->pending[i];
+        REAL *corr = (REAL *)w->l->corr + i * u->ld;
+        const int64_t from = few_from(r, begin), count = few_from(r, end) - from;
+        memset(corr + begin, 0, (size_t)(end - begin) * sizeof *corr);
+        NAME(dots)(out, (const REAL *)w->l->residual + i * u->ldm, u->atoms, u->ldm, u->ldm, count, r->list + from);
+        for (int64_t k = 0; k < count; k++)
+            corr[r->list[from + k]] = -out[k];
+    }
+}
+
+/* Rows that need the correlations of all atoms to the front, with their residuals: w->whole of them. */
+static void NAME(whole_first)(round_work *w)
+{
+    const int64_t ldm = w->u->ldm;
+    w->whole = 0;
+    for (int64_t i = 0; i < w->count; i++) {
+        sample *const r = w->pending[i];
+        if (r->few)
+            continue;
+        REAL *here = (REAL *)w->l->residual + i * ldm, *there = (REAL *)w->l->residual + w->whole * ldm;
+        w->pending[i] = w->pending[w->whole];
+        w->pending[w->whole++] = r;
+        for (int64_t c = 0; c < ldm && here != there; c++) {
+            const REAL kept = here[c];
+            here[c] = there[c];
+            there[c] = kept;
+        }
+    }
+}
+
+/* The correlations that the rows need, without a Gram matrix: of few atoms where these are enough, else of all by one product. Where some rows
+ * can go on with few, the others wait until they are as many. */
+static pudle_status NAME(correlations)(round_work *w)
+{
+    pudle_unroll *u = w->u;
+    cpu_parts(w->exec, w->count, NAME(find_few), w);
+    NAME(whole_first)(w);
+    if (w->whole < w->count)
+        cpu_parts(w->exec, parts_of(u->ld, EVALUATE_COLUMNS), NAME(few_part), w);
+    if (2 * w->whole >= w->count)
+        return product_by_columns(u, w->exec, -1.0, w->l->residual, w->whole, u->ldm, w->l->corr);
+    w->waiting = w->whole;
+    return PUDLE_OK;
 }
 
 /* corr = c - G z of the present code: a sum of few rows of G. */
@@ -495,7 +635,7 @@ static pudle_status NAME(evaluate)(round_work *w)
             s = NAME(residual_product)(w);
         else
             cpu_parts(w->exec, w->cut.bands * w->cut.across, NAME(residual_part), w);
-        return s ? s : product_by_columns(u, w->exec, -1.0, w->l->residual, w->count, u->ldm, w->l->corr);
+        return s ? s : NAME(correlations)(w);
     }
     if ((double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
         return NAME(gram_product)(w);
@@ -512,7 +652,7 @@ static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, in
     for (int64_t i = 0; i < rows; i++)
         reset_row(u, &l->row[i]);
     while (!s) {
-        w.count = 0;
+        w.count = w.waiting = 0;
         for (int64_t i = 0; i < rows; i++)
             if (l->row[i].t < u->spec.layers)
                 w.pending[w.count++] = &l->row[i];

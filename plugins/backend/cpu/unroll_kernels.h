@@ -2,6 +2,7 @@
  * aligned, and widths and strides are multiples of UNROLL_PAD entries: whole vectors. */
 
 typedef REAL NAME(vector) __attribute__((vector_size(UNROLL_VECTOR)));
+typedef REAL NAME(loose) __attribute__((vector_size(UNROLL_VECTOR), aligned(sizeof(REAL)), may_alias));
 enum { NAME(LANES) = UNROLL_VECTOR / sizeof(REAL), NAME(FEATURES) = 8 * NAME(LANES) }; /* whose sums stay in registers */
 
 #define VEC(at) (*(const NAME(vector) *)(const void *)(at))
@@ -125,7 +126,28 @@ UNROLL_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, 
 #undef DOTS
 
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them.
- * dead: one half-width, or one an entry (along). A stretch of 16 becomes a mask of 16 bits, and its set bits are gone through. */
+ * dead: one half-width, or one an entry (along). */
+#if UNROLL_VECTOR == 64
+static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
+{
+    const __m512i first = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const NAME(vector) same = dead[0] - (NAME(vector)){ 0 };
+    int64_t found = 0;
+    for (int64_t from = 0; from < count; from += L) {
+        NAME(vector) half = same;
+        if (along)
+            half = VEC(dead + from);
+        uint32_t over = NAME(OVER)(VEC(v + from), half);
+        if (count - from < L)
+            over &= (1u << (count - from)) - 1;
+        NAME(PRESS_WHOLE)(over, _mm512_add_epi32(first, _mm512_set1_epi32((int32_t)from)), index + found);
+        *(NAME(loose) *)(void *)(value + found) = NAME(PRESS)(over, VEC(v + from));
+        found += __builtin_popcount(over);
+    }
+    return found;
+}
+#else
+/* A stretch of 16 becomes a mask of 16 bits, and its set bits are gone through. */
 PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
 {
     enum { STRETCH = 16 };
@@ -149,6 +171,7 @@ PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const RE
     }
     return found;
 }
+#endif
 
 /* Where x is other than 0, among `width` entries. */
 PUDLE_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t *index)
@@ -164,12 +187,31 @@ PUDLE_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t
     return found;
 }
 
-/* score[j] = max(|b_j|, |b_j + far (b_j - a_j)|): the largest that a correlation gets on the way from b on, straight ahead. */
-PUDLE_CLONES static void NAME(look_ahead)(REAL *score, const REAL *b, const REAL *a, REAL far, int64_t count)
+/* The distance of x from the line through b and a, all of `width` entries, the nearest point being b + h (b - a). */
+UNROLL_CLONES static double NAME(off_line)(const REAL *x, const REAL *b, const REAL *a, int64_t width, double *h)
+{
+    NAME(vector) along = { 0 }, length = { 0 }, off = { 0 };
+    for (int64_t c = 0; c < width; c += L) {
+        const NAME(vector) e = VEC(b + c) - VEC(a + c);
+        along += e * (VEC(x + c) - VEC(b + c));
+        length += e * e;
+    }
+    const REAL size = NAME(total)(&length), far = size > 0 ? NAME(total)(&along) / size : 0;
+    for (int64_t c = 0; c < width; c += L) {
+        const NAME(vector) d = VEC(x + c) - VEC(b + c) - far * (VEC(b + c) - VEC(a + c));
+        off += d * d;
+    }
+    *h = (double)far;
+    return sqrt((double)NAME(total)(&off));
+}
+
+/* score[j]: the larger of |b_j + h (b_j - a_j)| for h = near and h = far: the largest in between, on a line through a and b. */
+PUDLE_CLONES static void NAME(look_along)(REAL *score, const REAL *b, const REAL *a, REAL near, REAL far, int64_t count)
 {
     for (int64_t j = 0; j < count; j++) {
-        const REAL here = b[j] < 0 ? -b[j] : b[j], there = b[j] + far * (b[j] - a[j]), size = there < 0 ? -there : there;
-        score[j] = here > size ? here : size;
+        const REAL change = b[j] - a[j], here = b[j] + near * change, there = b[j] + far * change;
+        const REAL one = here < 0 ? -here : here, other = there < 0 ? -there : there;
+        score[j] = one > other ? one : other;
     }
 }
 

@@ -8,6 +8,7 @@
 
 #ifdef WIDE_POSSIBLE
 #include <float.h>
+#include <immintrin.h>
 #include <stdlib.h>
 #undef UNROLL_CLONES
 #define UNROLL_CLONES

@@ -14,3 +14,10 @@
 #define PRESS_f64(mask, v) ((vector_f64)_mm512_maskz_compress_pd((__mmask8)(mask), (__m512d)(v)))
 #define SPREAD_f32(mask, v) ((vector_f32)_mm512_maskz_expand_ps((__mmask16)(mask), (__m512)(v)))
 #define SPREAD_f64(mask, v) ((vector_f64)_mm512_maskz_expand_pd((__mmask8)(mask), (__m512d)(v)))
+/* Whole numbers, of as many lanes as the reals beside them have, brought together in memory. */
+#define PRESS_WHOLE_f32(mask, numbers, to) _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)(mask), numbers))
+#define PRESS_WHOLE_f64(mask, numbers, to)                                                                                               \
+    _mm256_storeu_si256((__m256i *)(void *)(to), _mm256_maskz_compress_epi32((__mmask8)(mask), _mm512_castsi512_si256(numbers)))
+/* The entries of v that are not |v| <= half: a mask. */
+#define OVER_f32(v, half) _mm512_cmp_ps_mask(_mm512_abs_ps((__m512)(v)), (__m512)(half), _CMP_NLE_UQ)
+#define OVER_f64(v, half) _mm512_cmp_pd_mask(_mm512_abs_pd((__m512d)(v)), (__m512d)(half), _CMP_NLE_UQ)
