@@ -215,8 +215,10 @@ static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, s
     if (s)
         return s;
     const NAME(code) now = NAME(code_of)(u, r, p), old = NAME(code_of)(u, r, before);
-    memset(REALS(r) + e, 0, (size_t)u->ldm * sizeof(REAL));
-    NAME(combine)(REALS(r) + e, REALS(r) + e, u->atoms, u->ldm, u->ldm, now.count, now.index, gv);
+    if (old.count) { /* else nothing is made of e: the first layer's code before it is 0 */
+        memset(REALS(r) + e, 0, (size_t)u->ldm * sizeof(REAL));
+        NAME(combine)(REALS(r) + e, REALS(r) + e, u->atoms, u->ldm, u->ldm, now.count, now.index, gv);
+    }
     if (p->residual < 0)
         NAME(combine)(REALS(r) + residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.z);
     NAME(dots)(dots, REALS(r) + e, u->atoms, u->ldm, u->ldm, old.count, old.index);
