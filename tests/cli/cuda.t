@@ -99,6 +99,20 @@ EOF
 same conv "$work/conv.cfg"
 same maps "$work/conv.cfg" --set prox.learn=atom --set model.gradient=truncated --set model.truncate=2 --set train.optimizer=adam
 
+# ---- algorithms that are offered and then refused
+PUDLE_FAKE_REFUSE=2
+export PUDLE_FAKE_REFUSE
+same refused "$work/conv.cfg"
+run "$PUDLE" train "$work/conv.cfg" --out "$work/again"
+[ "$status" -eq 0 ] && grep -q "cuDNN refuses algorithm 2, which it offered for this shape; it is not tried again: conv: not with this one" "$work/err"
+ok $? "a refused algorithm is named and another taken"
+[ "$(grep -c "refuses algorithm 2" "$work/err")" -le 4 ]
+ok $? "and is tried once for each shape"
+PUDLE_FAKE_REFUSE="2 3 0"
+run "$PUDLE" train "$work/conv.cfg" --out "$work/none_left"
+refuses 1 "it refused, when run: algorithm 2 (conv: not with this one (fakeRefusal)), algorithm 3" "where all are refused, all are named"
+unset PUDLE_FAKE_REFUSE
+
 # ---- plugins without device source
 sed 's/prox:.*/prox: { name = "tv1d"; lambda = 0.1; };/' "$work/run.cfg" >"$work/tv.cfg"
 same staged "$work/tv.cfg"
@@ -123,6 +137,8 @@ fails_with "sync 1"
 refuses 1 "the last operations queued were" "an error at sync names what was queued"
 fails_with "sync 30" --set backend.synchronous=true
 refuses 1 ": sync: a failure on demand" "with synchronous = true it names the operation"
+fails_with "sync 15" --set backend.synchronous=true
+refuses 1 "unroll: sync: a failure on demand" "and layers, whose kernels are waited for as well"
 fails_with "replay 2"
 refuses 1 "unroll: replay: a failure on demand" "so is a failed replay of all layers"
 PUDLE_FAKE_FAIL="end 1"
@@ -132,6 +148,9 @@ run "$PUDLE" train "$work/run.cfg" --out "$work/unrecorded"
 unset PUDLE_FAKE_FAIL
 [ "$status" -eq 0 ] && grep -q "cannot be recorded and are launched one by one" "$work/err"
 ok $? "layers that cannot be recorded are launched one by one, and that is said"
+fails_with "launch 50"
+[ "$status" -eq 0 ] && grep -q "are launched one by one: unroll: launch: a failure on demand" "$work/err"
+ok $? "with the call that failed while they were recorded"
 fails_with "alloc 4"
 refuses 1 "out of memory for" "memory that is not there is asked for in MiB"
 fails_with "compile 1" --set loss.name=huber

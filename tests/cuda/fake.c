@@ -4,7 +4,7 @@
  * is followed on the wrong side is a crash.
  *
  * Environment: PUDLE_FAKE_KERNELS, kernels.cu as a shared object; CXX; PUDLE_FAKE_FAIL="gemm 3" makes the third gemm fail;
- * PUDLE_FAKE_DEVICES, their number (1). */
+ * PUDLE_FAKE_REFUSE="2 3", algorithms of convolutions that are offered and then refused; PUDLE_FAKE_DEVICES, their number (1). */
 #include "device.h"
 
 #include <assert.h>
@@ -51,6 +51,7 @@ struct cuda_module { void *lib; };
 struct cuda_kernel {
     struct cuda_kernel *next;
     void (*call)(long long, int, void **);
+    void (*look)(void **, void (*)(void *, const void *), void *);
     void *(*bind)(void **);
     void (*again)(long long, int, void *);
 };
@@ -355,7 +356,7 @@ static bool fake_find(cuda_gpu *gpu, cuda_module *module, const char *name, cuda
     cuda_kernel *k = calloc(1, sizeof *k);
     if (!k)
         return fails(why, PUDLE_ERR_NOMEM, "no memory");
-    if (!symbol(module->lib, name, "_call", &k->call) || !symbol(module->lib, name, "_bind", &k->bind) ||
+    if (!symbol(module->lib, name, "_call", &k->call) || !symbol(module->lib, name, "_look", &k->look) || !symbol(module->lib, name, "_bind", &k->bind) ||
         !symbol(module->lib, name, "_again", &k->again)) {
         free(k);
         return fails(why, PUDLE_ERR_DEVICE, "fakeGetKernel: there is no %s", name);
@@ -365,10 +366,18 @@ static bool fake_find(cuda_gpu *gpu, cuda_module *module, const char *name, cuda
     return true;
 }
 
+/* A pointer that a kernel takes is NULL or the device's. */
+static void see(void *ctx, const void *at)
+{
+    if (at)
+        must_be_inside(ctx, "launch", at, 1);
+}
+
 static bool fake_launch(cuda_gpu *gpu, cuda_kernel *kernel, int64_t grid, int threads, void **arguments, cuda_fault *why)
 {
     if (!kernel || grid < 1 || grid > 2147483647 || threads < 1 || threads > 1024)
         wrong("launch of %p on %lld blocks of %d threads", (void *)kernel, (long long)grid, threads);
+    kernel->look(arguments, see, gpu);
     if (!good("launch", why))
         return false;
     if (gpu->recording) {
@@ -494,16 +503,22 @@ static bool fake_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why)
     return true;
 }
 
-/* The first algorithm is not deterministic, the second cannot do the shape, the third is the one to take. */
+/* The first algorithm is not deterministic, the second cannot do the shape, the third is the one to take, then the fourth. */
 static bool fake_conv_algorithms(cuda_gpu *gpu, const cuda_conv *conv, int which, cuda_algorithm *list, int room, int *count, cuda_fault *why)
 {
-    const cuda_algorithm all[] = { { 0, 0, true, false }, { 1, 0, false, true }, { 2, 1000, true, true } };
+    const cuda_algorithm all[] = { { 0, 0, true, false, 7 }, { 1, 0, false, true, 7 }, { 2, 1000, true, true, 8 }, { 3, 2000, true, true, 9 } };
     (void)gpu, (void)conv, (void)which;
     if (!good("algorithms", why))
         return false;
-    for (*count = 0; *count < 3 && *count < room; ++*count)
+    for (*count = 0; *count < 4 && *count < room; ++*count)
         list[*count] = all[*count];
     return true;
+}
+
+static bool refused(int algorithm)
+{
+    const char *list = getenv("PUDLE_FAKE_REFUSE");
+    return list && strchr(list, '0' + algorithm);
 }
 
 static void conv_now(const cuda_conv *s, const cuda_conv_call *c)
@@ -540,12 +555,20 @@ static void conv_now(const cuda_conv *s, const cuda_conv_call *c)
 static bool fake_conv(cuda_gpu *gpu, const cuda_conv *s, const cuda_conv_call *c, cuda_fault *why)
 {
     const size_t w = pudle_dtype_size(s->dtype);
-    if (c->algorithm != 2 || c->workspace_bytes < 1000 || s->p != (s->h - s->r) / s->stride[0] + 1 || s->q != (s->w - s->s) / s->stride[1] + 1)
+    static const int first[] = { 2, 3, 0 }, math[] = { 8, 9, 7 };
+    static const size_t room[] = { 1000, 2000, 0 };
+    int best = 0;
+    while (best < 2 && refused(first[best]) && c->algorithm != first[best])
+        best++;
+    if (c->algorithm != first[best] || c->math != math[best] || c->workspace_bytes < room[best] || s->p != (s->h - s->r) / s->stride[0] + 1 ||
+        s->q != (s->w - s->s) / s->stride[1] + 1)
         wrong("conv: algorithm %d with %zu bytes; codes of %d x %d", c->algorithm, c->workspace_bytes, s->p, s->q);
     must_be_inside(gpu, "conv", c->images, (size_t)s->n * (size_t)s->c * (size_t)s->h * (size_t)s->w * w);
     must_be_inside(gpu, "conv", c->codes, (size_t)s->n * (size_t)s->k * (size_t)s->p * (size_t)s->q * w);
     must_be_inside(gpu, "conv", c->filters, (size_t)s->k * (size_t)s->c * (size_t)s->r * (size_t)s->s * w);
     must_be_inside(gpu, "conv", c->workspace, c->workspace_bytes);
+    if (refused(c->algorithm))
+        return fails(why, PUDLE_ERR_DEVICE, "conv: not with this one (fakeRefusal)");
     if (!good("conv", why))
         return false;
     if (gpu->recording) {

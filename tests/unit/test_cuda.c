@@ -63,6 +63,17 @@ static void put_byte(long at, int change)
     assert_int_equal(fclose(f), 0);
 }
 
+/* Does the file that was found hold this? */
+static bool found_holds(const char *text)
+{
+    char all[4096] = "";
+    FILE *f = fopen(found, "rb");
+    assert_non_null(f);
+    const size_t bytes = fread(all, 1, sizeof all, f);
+    fclose(f);
+    return memmem(all, bytes, text, strlen(text)) != NULL;
+}
+
 static bool has(const char *text, const char *arch, const char *compiler, const char *wanted)
 {
     void *image = NULL;
@@ -93,6 +104,7 @@ static void cache(void **state)
     files = 0;
     assert_int_equal(nftw(folder, note_one, 8, FTW_PHYS), 0);
     assert_int_equal(files, 1); /* and no temporary file is left */
+    assert_true(found_holds(CUDA_COMPILE)); /* other options make another file */
     for (long at = -1; at >= -12; at--) { /* in the image, in the key */
         put_byte(at, 1);
         assert_false(has("text", "sm_90", "NVRTC 13.0", "another"));
@@ -174,7 +186,7 @@ static void products(void **state)
 
 static void algorithms(void **state)
 {
-    const cuda_algorithm list[] = { { 0, 1000, true, false }, { 1, 0, false, true }, { 2, 5000, true, true }, { 3, 100, true, true } };
+    const cuda_algorithm list[] = { { 0, 1000, true, false, 0 }, { 1, 0, false, true, 0 }, { 2, 5000, true, true, 0 }, { 3, 100, true, true, 0 } };
     (void)state;
     assert_int_equal(cuda_choose(list, 4, 1000)->id, 3);
     assert_int_equal(cuda_choose(list, 4, 5000)->id, 2);  /* the one thought faster */

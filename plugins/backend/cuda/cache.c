@@ -38,13 +38,13 @@ bool cuda_cache_folder(char *path, size_t size)
     return n > 0 && (size_t)n < size;
 }
 
-/* What an image depends on, as one text from malloc: a line of its own for compiler and target, then the source. */
+/* What an image depends on, as one text from malloc: a line of its own for compiler, options and target, then the source. */
 static char *key_of(const char *text, const char *arch, const char *compiler)
 {
-    const size_t bytes = strlen(text) + strlen(arch) + strlen(compiler) + 3;
+    const size_t bytes = strlen(text) + strlen(arch) + strlen(compiler) + sizeof CUDA_COMPILE + 3;
     char *key = malloc(bytes);
     if (key)
-        snprintf(key, bytes, "%s %s\n%s", compiler, arch, text);
+        snprintf(key, bytes, "%s %s %s\n%s", compiler, CUDA_COMPILE, arch, text);
     return key;
 }
 

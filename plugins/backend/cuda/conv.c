@@ -3,9 +3,9 @@
 #include "cuda.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { MANY = 16 };
 static const size_t workspace_most = (size_t)256 << 20;
 
 const cuda_algorithm *cuda_choose(const cuda_algorithm *list, int count, size_t most)
@@ -32,32 +32,57 @@ static bool same_shape(const cuda_conv *x, const cuda_conv *y)
            x->p == y->p && x->q == y->q && x->stride[0] == y->stride[0] && x->stride[1] == y->stride[1];
 }
 
-static pudle_status choose(cuda_exec *e, const char *op, const cuda_conv *shape, int which, cuda_algorithm *out)
+/* The best of those that are left. */
+static void choose(cuda_exec *e, const char *op, cuda_choice *c)
 {
     const pudle_host *host = e->base.host;
-    cuda_algorithm list[MANY];
-    cuda_fault why;
-    int count = 0;
-    for (const cuda_choice *c = e->choices; c; c = c->next)
-        if (c->which == which && same_shape(&c->shape, shape)) {
-            *out = c->algorithm;
-            return PUDLE_OK;
-        }
-    if (!cuda.conv_algorithms(e->gpu, shape, which, list, MANY, &count, &why))
-        return cuda_failed(e, op, &why);
-    const cuda_algorithm *best = cuda_choose(list, count, workspace_most);
-    if (!best)
-        return FAIL(&e->base, PUDLE_ERR_UNSUPPORTED, "%s: cuDNN has no algorithm for %d filters of (%d, %d, %d) at stride (%d, %d) on images of %d x %d",
-                    op, shape->k, shape->c, shape->r, shape->s, shape->stride[0], shape->stride[1], shape->h, shape->w);
-    if (!best->deterministic)
+    c->best = cuda_choose(c->list, c->count, workspace_most);
+    if (c->best && !c->best->deterministic)
         host->log(host->ctx, PUDLE_LOG_WARNING, "%s: cuDNN has no deterministic algorithm for this shape; runs will differ in the last digits", op);
-    cuda_choice *made = host->alloc(host->ctx, sizeof *made);
-    if (!made)
-        return FAIL(&e->base, PUDLE_ERR_NOMEM, "%s: out of memory", op);
-    *made = (cuda_choice){ e->choices, *shape, which, *best };
-    e->choices = made;
-    *out = *best;
+}
+
+/* What is known of a shape; asked for when it is first met. */
+static pudle_status choice_of(cuda_exec *e, const char *op, const cuda_conv *shape, int which, cuda_choice **out)
+{
+    const pudle_host *host = e->base.host;
+    cuda_fault why;
+    cuda_choice *c = e->choices;
+    while (c && !(c->which == which && same_shape(&c->shape, shape)))
+        c = c->next;
+    if (!c) {
+        if (!(c = host->alloc(host->ctx, sizeof *c)))
+            return FAIL(&e->base, PUDLE_ERR_NOMEM, "%s: out of memory", op);
+        *c = (cuda_choice){ .next = e->choices, .shape = *shape, .which = which };
+        if (!cuda.conv_algorithms(e->gpu, shape, which, c->list, CUDA_ALGORITHMS, &c->count, &why)) {
+            host->free(host->ctx, c);
+            return cuda_failed(e, op, &why);
+        }
+        e->choices = c;
+        choose(e, op, c);
+    }
+    *out = c;
     return PUDLE_OK;
+}
+
+static pudle_status none_left(cuda_exec *e, const char *op, const cuda_choice *c)
+{
+    const cuda_conv *s = &c->shape;
+    const bool tried = c->refused[0] != '\0';
+    return FAIL(&e->base, tried ? PUDLE_ERR_DEVICE : PUDLE_ERR_UNSUPPORTED,
+                "%s: cuDNN has no algorithm for %d filters of (%d, %d, %d) at stride (%d, %d) on images of %d x %d%s%s", op, s->k, s->c, s->r, s->s,
+                s->stride[0], s->stride[1], s->h, s->w, tried ? "; it refused, when run: " : "", c->refused);
+}
+
+/* The algorithm in use will not run after all, which happens though cuDNN has offered it: never again for this shape. */
+static void refuse(cuda_exec *e, const char *op, cuda_choice *c, const cuda_fault *why)
+{
+    const pudle_host *host = e->base.host;
+    const size_t used = strlen(c->refused);
+    snprintf(c->refused + used, sizeof c->refused - used, "%salgorithm %d (%s)", used ? ", " : "", c->best->id, why->text);
+    host->log(host->ctx, PUDLE_LOG_WARNING, "%s: cuDNN refuses algorithm %d, which it offered for this shape; it is not tried again: %s", op, c->best->id,
+              why->text);
+    c->list[c->best - c->list].good = false;
+    choose(e, op, c);
 }
 
 /* cuDNN counts in int. `n`: samples of a call. */
@@ -80,20 +105,30 @@ static int64_t samples_of_call(const pudle_conv *c, int64_t n)
     return most < 1 ? 1 : most < n ? most : n;
 }
 
+/* With the best algorithm that runs. A refusal comes before any work, so the next one finds its arrays as they were. */
 static pudle_status convolve(cuda_exec *e, const char *op, const cuda_conv *shape, cuda_conv_call *call)
 {
-    cuda_algorithm algorithm = { 0, 0, false, false };
-    cuda_fault why;
-    pudle_status s = choose(e, op, shape, call->which, &algorithm);
-    e->workspace_moved += !s && algorithm.workspace > e->workspace.bytes;
-    if (!s)
-        s = cuda_room(e, op, &e->workspace, algorithm.workspace);
-    if (s)
-        return s;
-    call->algorithm = algorithm.id;
-    call->workspace = algorithm.workspace ? e->workspace.at : NULL;
-    call->workspace_bytes = algorithm.workspace;
-    return cuda.conv(e->gpu, shape, call, &why) ? PUDLE_OK : cuda_failed(e, op, &why);
+    cuda_choice *c = NULL;
+    cuda_fault why, late;
+    pudle_status s = choice_of(e, op, shape, call->which, &c);
+    while (!s && c->best) {
+        const cuda_algorithm *best = c->best;
+        e->workspace_moved += best->workspace > e->workspace.bytes;
+        if ((s = cuda_room(e, op, &e->workspace, best->workspace)))
+            return s;
+        call->algorithm = best->id;
+        call->math = best->math;
+        call->workspace = best->workspace ? e->workspace.at : NULL;
+        call->workspace_bytes = best->workspace;
+        if (cuda.conv(e->gpu, shape, call, &why))
+            return PUDLE_OK;
+        if (e->recording) /* it may be the recording that is refused */
+            return cuda_failed(e, op, &why);
+        if (!cuda.sync(e->gpu, &late)) /* or cuDNN tells of a fault in what was queued before */
+            return cuda_failed(e, op, &late);
+        refuse(e, op, c, &why);
+    }
+    return s ? s : none_left(e, op, c);
 }
 
 /* Rows one behind the other, as cuDNN's faster algorithms want them: the memory itself, or a copy where there are gaps. */

@@ -20,6 +20,8 @@ static void recent(const cuda_exec *e, char *text, size_t size)
 pudle_status cuda_failed(cuda_exec *e, const char *op, const cuda_fault *why)
 {
     char names[256];
+    if (e->recording)
+        snprintf(e->unrecorded, sizeof e->unrecorded, "%s: %s", op, why->text);
     if (why->status == PUDLE_ERR_NOMEM)
         return FAIL(&e->base, why->status, "%s: out of memory on the device: %s; use a smaller batch or fewer layers", op, why->text);
     recent(e, names, sizeof names);

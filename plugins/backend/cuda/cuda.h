@@ -34,12 +34,15 @@ typedef struct cuda_plugin {
     bool told;
 } cuda_plugin;
 
-/** The algorithm for one shape of a convolution. */
+enum { CUDA_ALGORITHMS = 16 };
+/** The algorithms for one shape of a convolution, and the one in use. */
 typedef struct cuda_choice {
     struct cuda_choice *next;
     cuda_conv shape;
-    int which;
-    cuda_algorithm algorithm;
+    int which, count;
+    cuda_algorithm list[CUDA_ALGORITHMS]; /* one that is refused when it is run is good no more */
+    const cuda_algorithm *best;           /* NULL: none is left */
+    char refused[600];                    /* those that were, each with the reason */
 } cuda_choice;
 
 enum { CUDA_NAMES = 8, CUDA_RESULTS = 8 };
@@ -60,6 +63,8 @@ typedef struct cuda_exec {
     cuda_choice *choices;
     const char *queued[CUDA_NAMES]; /* the last operations since a sync, in a ring */
     int64_t queued_count;
+    bool recording;      /* what is called is recorded; a refusal then may mean no more than that it cannot be */
+    char unrecorded[1300]; /* the call that failed in the last recording, and why */
     bool cache_told;
     int list[32], targets; /* what the run-time compiler makes code for; targets 0: not yet asked */
     char arch[32], compiler[64];

@@ -25,6 +25,7 @@ typedef struct descriptors {
     cudnnTensorDescriptor_t images, codes;
     cudnnFilterDescriptor_t filters;
     cudnnConvolutionDescriptor_t conv;
+    int math; /* what `conv` has */
 } descriptors;
 
 struct cuda_gpu {
@@ -275,10 +276,11 @@ static bool gpu_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *wh
     return RUN(cudaMalloc, memory, bytes ? bytes : 1);
 }
 
+/* What is queued may still use it, and cudaFree need not wait. */
 static void gpu_free(cuda_gpu *gpu, void *memory)
 {
-    (void)gpu;
-    (void)cudaFree(memory); /* waits for what is queued */
+    (void)cudaStreamSynchronize(gpu->stream);
+    (void)cudaFree(memory);
 }
 
 static bool gpu_pin(cuda_gpu *gpu, size_t bytes, void **host, cuda_fault *why)
@@ -397,7 +399,7 @@ static bool complaint(nvrtcProgram program, const char *name, cuda_fault *why)
 static bool gpu_compile(cuda_gpu *gpu, const char *text, const char *name, const char *arch, void **image, size_t *bytes, cuda_fault *why)
 {
     char target[64];
-    const char *const options[] = { target, "--std=c++17" };
+    const char *const options[] = { target, CUDA_COMPILE };
     const bool cubin = !strncmp(arch, "sm_", 3);
     nvrtcProgram program = NULL;
     void *out = NULL;
@@ -447,7 +449,25 @@ static void describe_free(descriptors *d)
     free(d);
 }
 
-/* FMA_MATH keeps float at full precision; DEFAULT_MATH lets cuDNN round factors to TF32. */
+static bool rounds_to_tf32(const cuda_gpu *gpu, const cuda_conv *c)
+{
+    return gpu->tf32 && c->dtype == PUDLE_F32;
+}
+
+/* FMA_MATH keeps float at full precision; DEFAULT_MATH lets cuDNN round factors to TF32, and is all that double has. */
+static int math_of(const cuda_gpu *gpu, const cuda_conv *c)
+{
+    return c->dtype == PUDLE_F32 && !gpu->tf32 ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
+}
+
+static bool use_math(descriptors *d, int math, cuda_fault *why)
+{
+    if (d->math != math && !DNN(cudnnSetConvolutionMathType, d->conv, (cudnnMathType_t)math))
+        return false;
+    d->math = math;
+    return true;
+}
+
 static bool describe(const cuda_gpu *gpu, const cuda_conv *c, descriptors *d, cuda_fault *why)
 {
     const cudnnDataType_t type = c->dtype == PUDLE_F64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
@@ -457,7 +477,7 @@ static bool describe(const cuda_gpu *gpu, const cuda_conv *c, descriptors *d, cu
            DNN(cudnnSetTensor4dDescriptor, d->codes, CUDNN_TENSOR_NCHW, type, c->n, c->k, c->p, c->q) &&
            DNN(cudnnSetFilter4dDescriptor, d->filters, type, CUDNN_TENSOR_NCHW, c->k, c->c, c->r, c->s) &&
            DNN(cudnnSetConvolution2dDescriptor, d->conv, 0, 0, c->stride[0], c->stride[1], 1, 1, CUDNN_CROSS_CORRELATION, type) &&
-           DNN(cudnnSetConvolutionMathType, d->conv, gpu->tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
+           use_math(d, math_of(gpu, c), why);
 }
 
 static bool same_shape(const cuda_conv *x, const cuda_conv *y)
@@ -467,14 +487,14 @@ static bool same_shape(const cuda_conv *x, const cuda_conv *y)
 }
 
 /* NULL with a fault where cuDNN will not have it. */
-static const descriptors *described(cuda_gpu *gpu, const cuda_conv *c, cuda_fault *why)
+static descriptors *described(cuda_gpu *gpu, const cuda_conv *c, cuda_fault *why)
 {
     descriptors *d = gpu->shapes;
     while (d && !same_shape(&d->shape, c))
         d = d->next;
     if (d)
         return d;
-    if (!(d = calloc(1, sizeof *d))) {
+    if (!(d = calloc(1, sizeof *d))) { /* math 0, as a new descriptor's is: DEFAULT_MATH */
         fails(why, PUDLE_ERR_NOMEM, "out of memory");
         return NULL;
     }
@@ -492,16 +512,24 @@ static bool dnn_ready(cuda_gpu *gpu, cuda_fault *why)
     return gpu->dnn || (open_dnn(why) && DNN(cudnnCreate, &gpu->dnn) && DNN(cudnnSetStream, gpu->dnn, gpu->stream));
 }
 
-/* Winograd's products of small filters lose digits that float has; who wants speed for digits sets tf32. */
+/* Winograd's products of small filters lose digits that float has, and what a Fourier transform loses is relative to the largest entry, of
+ * which small ones take all; who wants speed for digits sets tf32. */
 static bool exact(int which, int algorithm)
 {
-    switch (which) {
-    case CUDA_FORWARD: return algorithm != CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD && algorithm != CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED;
-    case CUDA_BACKWARD_DATA:
-        return algorithm != CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD && algorithm != CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED;
-    default:
-        return algorithm != CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD && algorithm != CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED;
+    switch (which) { /* products, explicit or implicit, come before transforms */
+    case CUDA_FORWARD: return algorithm < CUDNN_CONVOLUTION_FWD_ALGO_FFT;
+    case CUDA_BACKWARD_DATA: return algorithm < CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT;
+    default: return algorithm < CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT || algorithm == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3;
     }
+}
+
+/* With tf32 the arithmetic that the algorithm is meant for; else what digits ask for. */
+static cuda_algorithm offer(const cuda_gpu *gpu, const cuda_conv *c, int which, int id, bool can, size_t workspace, bool deterministic, cudnnMathType_t math)
+{
+    static const size_t absurd = (size_t)1 << 40; /* a size that no algorithm means */
+    const bool loose = rounds_to_tf32(gpu, c), tensor = math == CUDNN_TENSOR_OP_MATH || math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
+    return (cuda_algorithm){ id, workspace, can && workspace < absurd && (loose || (exact(which, id) && (c->dtype == PUDLE_F64 || !tensor))),
+                             deterministic, loose ? (int)math : math_of(gpu, c) };
 }
 
 #define PERF_LIST(TYPE, CALL, ...)                                                                                       \
@@ -510,9 +538,8 @@ static bool exact(int which, int algorithm)
         int got = 0;                                                                                                     \
         good = DNN(CALL, gpu->dnn, __VA_ARGS__, 16, &got, perf);                                                         \
         for (int i = 0; good && i < got && *count < room; i++)                                                           \
-            list[(*count)++] = (cuda_algorithm){ (int)perf[i].algo, perf[i].memory, perf[i].status == CUDNN_STATUS_SUCCESS && \
-                                                 (gpu->tf32 || (perf[i].mathType != CUDNN_TENSOR_OP_MATH && exact(which, (int)perf[i].algo))), \
-                                                 perf[i].determinism == CUDNN_DETERMINISTIC };                           \
+            list[(*count)++] = offer(gpu, c, which, (int)perf[i].algo, perf[i].status == CUDNN_STATUS_SUCCESS, perf[i].memory, \
+                                     perf[i].determinism == CUDNN_DETERMINISTIC, perf[i].mathType);                      \
     }
 
 static bool gpu_conv_algorithms(cuda_gpu *gpu, const cuda_conv *c, int which, cuda_algorithm *list, int room, int *count, cuda_fault *why)
@@ -520,8 +547,8 @@ static bool gpu_conv_algorithms(cuda_gpu *gpu, const cuda_conv *c, int which, cu
     *count = 0;
     if (!dnn_ready(gpu, why))
         return false;
-    const descriptors *d = described(gpu, c, why);
-    bool good = d != NULL;
+    descriptors *d = described(gpu, c, why);
+    bool good = d && use_math(d, math_of(gpu, c), why);
     if (good && which == CUDA_FORWARD)
         PERF_LIST(cudnnConvolutionFwdAlgoPerf_t, cudnnGetConvolutionForwardAlgorithm_v7, d->images, d->filters, d->conv, d->codes)
     else if (good && which == CUDA_BACKWARD_DATA)
@@ -535,8 +562,8 @@ static bool gpu_conv(cuda_gpu *gpu, const cuda_conv *c, const cuda_conv_call *k,
 {
     const float a32 = (float)k->a, b32 = (float)k->b;
     const void *a = c->dtype == PUDLE_F64 ? (const void *)&k->a : &a32, *b = c->dtype == PUDLE_F64 ? (const void *)&k->b : &b32;
-    const descriptors *d = dnn_ready(gpu, why) ? described(gpu, c, why) : NULL;
-    if (!d)
+    descriptors *d = dnn_ready(gpu, why) ? described(gpu, c, why) : NULL;
+    if (!d || !use_math(d, k->math, why))
         return false;
     switch (k->which) {
     case CUDA_FORWARD:

@@ -48,7 +48,7 @@ typedef struct cuda_conv {
 enum { CUDA_FORWARD, CUDA_BACKWARD_DATA, CUDA_BACKWARD_FILTER };
 /** codes <- a images * filters + b codes; images <- a codes *' filters + b images; filters <- a images *' codes + b filters. */
 typedef struct cuda_conv_call {
-    int which, algorithm;
+    int which, algorithm, math; /* as cuda_algorithm has them */
     double a, b;
     void *images, *filters, *codes;
     void *workspace;
@@ -58,6 +58,7 @@ typedef struct cuda_algorithm {
     int id;
     size_t workspace;
     bool good, deterministic; /* good: it can do this shape */
+    int math; /* the arithmetic that this was said of, in the library's numbers */
 } cuda_algorithm;
 
 typedef struct cuda_api {
@@ -89,7 +90,7 @@ typedef struct cuda_api {
 
     /** Versions (10 * major + minor) that the run-time compiler makes code for, ascending; and a text that names the compiler. */
     bool (*targets)(cuda_gpu *gpu, int *list, int room, int *count, char *compiler, size_t size, cuda_fault *why);
-    /** @param arch "sm_90" for a cubin, "compute_90" for PTX.  image: from malloc */
+    /** With the options CUDA_COMPILE. @param arch "sm_90" for a cubin, "compute_90" for PTX.  image: from malloc */
     bool (*compile)(cuda_gpu *gpu, const char *text, const char *name, const char *arch, void **image, size_t *bytes, cuda_fault *why);
 
     bool (*gemm)(cuda_gpu *gpu, const cuda_gemm *call, cuda_fault *why);
@@ -105,5 +106,8 @@ typedef struct cuda_api {
 } cuda_api;
 
 extern const cuda_api cuda;
+
+/** What the run-time compiler is told beside the target; part of the key of what is kept on disk. */
+#define CUDA_COMPILE "--std=c++17"
 
 #endif

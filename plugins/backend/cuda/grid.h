@@ -2,8 +2,8 @@
  * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
  *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
  * where nothing but shared memory goes from one PUDLE_THREADS to the next. PUDLE_CALLABLE(kernel) lets the host version be
- * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses. Options go by value to a device, and to the host by
- * reference, so that a C program can call a kernel without knowing them. */
+ * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
+ * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. */
 #define PUDLE_BLOCK 256 /* threads of a block, at most; a power of two */
 #ifdef __CUDACC__
 #define PUDLE_DEVICE static __device__ __forceinline__
@@ -60,8 +60,13 @@ template <typename... A> struct pudle_bound {
 template <typename... A, size_t... I> static inline pudle_bound<A...> *pudle_bind(void (*f)(A...), void **a, std::index_sequence<I...>) { return new (malloc(sizeof(pudle_bound<A...>))) pudle_bound<A...>{ f, { *(typename std::decay<A>::type *)a[I]... } }; }
 template <typename... A> static inline pudle_bound<A...> *pudle_bind(void (*f)(A...), void **a) { return pudle_bind(f, a, std::index_sequence_for<A...>()); }
 template <typename... A> static inline void pudle_again(void (*)(A...), void *bound) { std::apply(((pudle_bound<A...> *)bound)->f, ((pudle_bound<A...> *)bound)->a); }
+typedef void pudle_see(void *ctx, const void *pointer);
+template <typename T> static inline void pudle_show(void *at, pudle_see *see, void *ctx) { if (std::is_pointer<T>::value) see(ctx, *(const void *const *)at); }
+template <typename... A, size_t... I> static inline void pudle_look(void (*)(A...), void **a, pudle_see *see, void *ctx, std::index_sequence<I...>) { (pudle_show<A>(a[I], see, ctx), ...); }
+template <typename... A> static inline void pudle_look(void (*f)(A...), void **a, pudle_see *see, void *ctx) { pudle_look(f, a, see, ctx, std::index_sequence_for<A...>()); }
 #define PUDLE_CALLABLE(name) PUDLE_CALLABLE_OF(name)
 #define PUDLE_CALLABLE_OF(name) \
+    extern "C" void name##_look(void **a, pudle_see *see, void *ctx) { pudle_look(name, a, see, ctx); } \
     extern "C" void *name##_bind(void **a) { return pudle_bind(name, a); } \
     extern "C" void name##_again(long long grid, int width, void *bound) { pudle_grid = grid; pudle_width = width; pudle_again(name, bound); } \
     extern "C" void name##_call(long long grid, int width, void **a) { void *b = name##_bind(a); name##_again(grid, width, b); free(b); }

@@ -162,6 +162,13 @@ static cuda_code code_of(const pudle_unroll *u, int64_t rows)
     return (cuda_code){ u->atoms, u->inner, rows * u->spec.atoms };
 }
 
+/* Queue a kernel; with `synchronous`, under which nothing is recorded, wait for it, lest a later operation is blamed for its fault. */
+static pudle_status start(pudle_unroll *u, cuda_kernel *kernel, int64_t blocks, void **arguments)
+{
+    const pudle_status s = cuda_start(u->e, "unroll", kernel, blocks, arguments);
+    return s ? s : cuda_end(u->e, "unroll");
+}
+
 static pudle_status forward_layers(pudle_unroll *u, int64_t rows, bool tape)
 {
     const pudle_view x = pictures(u, u->x, rows), c = codes(u, u->c, rows), z = codes(u, u->z, rows), q = codes(u, u->q, rows);
@@ -180,7 +187,7 @@ static pudle_status forward_layers(pudle_unroll *u, int64_t rows, bool tape)
             s = cuda_fill(&u->e->base, 0, &image);
         void *arguments[] = { cuda_options_of(&u->spec.prox, options), &step, &levels, &gz, &u->c, &u->z, &keep, &code };
         if (!s)
-            s = cuda_start(u->e, "unroll", u->layer, cuda_blocks(code.count), arguments);
+            s = start(u, u->layer, cuda_blocks(code.count), arguments);
     }
     return s;
 }
@@ -195,13 +202,13 @@ static pudle_status level_layer(pudle_unroll *u, int64_t t, int64_t rows, cuda_l
     double unused = 0; /* as wide as a step of either precision */
     void *v = slot(u, t, rows);
     void *arguments[] = { options, &unused, levels, &v, &u->up, &u->partial, &code, &chunks, &step };
-    pudle_status s = cuda_start(u->e, "unroll", u->level_sums, cuda_blocks(each), arguments);
+    pudle_status s = start(u, u->level_sums, cuda_blocks(each), arguments);
     for (int k = 0; k < u->spec.levels && !s; k++) {
         const bool along = levels->step[k] != 0;
         s = cuda_add_sums(u->e, "unroll", u->partial + k * each, along ? code.atoms : 1, along ? chunks : each,
                           u->level_sum[k] + (t - 1) * u->level_cols[k]);
     }
-    return s;
+    return s ? s : cuda_end(u->e, "unroll");
 }
 
 /* Layer t of the adjoint; `place` is its own in the stacks of the chunk. For filters D'D u is had of step u, whose D u the
@@ -222,7 +229,7 @@ static pudle_status back_layer(pudle_unroll *u, int64_t t, int64_t rows, int64_t
     pudle_status s = gu && dense(u) ? gram_of(u, &uv, NULL, &q) : PUDLE_OK;
     void *arguments[] = { set, &step, &levels, &before, &v, &past, &gu, &scaled, &u->u, &up, &us, &zs, &u->w, &code };
     if (!s)
-        s = cuda_start(u->e, "unroll", u->back, cuda_blocks(code.count), arguments);
+        s = start(u, u->back, cuda_blocks(code.count), arguments);
     if (!s && sums)
         s = level_layer(u, t, rows, &levels, set);
     if (s || dense(u))
@@ -297,17 +304,21 @@ static recording *recording_of(pudle_unroll *u, int kind, int64_t rows)
 /* Record the launches. Where the driver or a library will not have it, that is said, and they are launched one by one from then on. */
 static pudle_status record(pudle_unroll *u, recording *r)
 {
-    const pudle_host *host = u->e->base.host;
+    cuda_exec *e = u->e;
+    const pudle_host *host = e->base.host;
     cuda_fault why;
-    if (!cuda.record_begin(u->e->gpu, &why))
-        return cuda_failed(u->e, "unroll", &why);
-    r->moved = u->e->workspace_moved;
+    if (!cuda.record_begin(e->gpu, &why))
+        return cuda_failed(e, "unroll", &why);
+    r->moved = e->workspace_moved;
+    e->unrecorded[0] = '\0';
+    e->recording = true;
     const pudle_status s = launch(u, r->kind, r->rows);
-    if (cuda.record_end(u->e->gpu, s ? NULL : &r->graph, &why) && !s)
+    e->recording = false;
+    if (cuda.record_end(e->gpu, s ? NULL : &r->graph, &why) && !s)
         return PUDLE_OK;
     u->direct = true;
     host->log(host->ctx, PUDLE_LOG_WARNING, "unroll: the layers cannot be recorded and are launched one by one: %s",
-              s ? "an operation failed while recording" : why.text);
+              !s ? why.text : e->unrecorded[0] ? e->unrecorded : "an operation failed while recording");
     return PUDLE_OK;
 }
 
