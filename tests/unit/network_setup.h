@@ -25,6 +25,7 @@ typedef struct setup {
     bool encoder_layers;
     const char *prox; /* the group's text, where it is none of the thresholds with lambda */
     bool near; /* begin near the dictionary that the data was made of */
+    int64_t infinite; /* the layer, from 1 on, whose learned level is infinite in host memory; 0: none */
     const char *way; /* the cpu backend's option `unroll`; NULL: auto */
 } setup;
 

@@ -14,8 +14,7 @@
  *
  * Stretches. Let a and b be the last two points at which a row's correlations with all atoms were evaluated, r_a and r_b its
  * residuals there. For a later residual r and any h, |d_j' r| <= |d_j'(r_b + h (r_b - r_a))| + ||d_j|| ||r - r_b - h (r_b - r_a)||.
- * The first term is known for all j, and convex in h: with its larger value at h = 0 and h = UNROLL_FAR it is bounded in
- * between. Iterates run nearly along a line, so the second term is small. Atoms for which the sum stays below the dead zone
+ * The first term is known for all j, and convex in h: with its larger value at two places it is bounded in between. Iterates run nearly along a line, so the second term is small. Atoms for which the sum stays below the dead zone
  * (over the step) stay zero for sure. The row goes on with the others alone, by a small Gram matrix of their own, and checks
  * the bound at every layer, for which it has all it needs; where it fails, the first term is taken nearer to where the residual is; and
  * when that fails as well, the row gets its correlations evaluated again.
@@ -44,8 +43,8 @@
 
 enum {
     UNROLL_PAD = 16,      /* entries that rows are padded to: whole vectors in f32 and f64 */
-    UNROLL_FAR = 6,       /* how far ahead a stretch may go along the line, in units of r_b - r_a: where these are a layer or two apart, */
-    UNROLL_ON = 2,        /* and where they are several */
+    UNROLL_FAR = 6,       /* how far ahead a stretch may go along the line, in units of r_b - r_a, and is looked at first where these are a */
+    UNROLL_ON = 2,        /* layer or two apart; and where they are several */
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     RESIDUAL_ROWS = 16,   /* samples whose residuals' entries for some features are one part of the work */
     SHARE_ATOMS = 256,    /* columns of the gradient that are one part of the work, for some features */
@@ -53,7 +52,7 @@ enum {
     MANY_BANDS = 4,       /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
     FEW = 8,              /* a layer goes by the correlations of few atoms: less than this part of all, */
     FEW_SPENT = 6,        /* and than this part in all layers since the last evaluation, which costs about as much */
-    FEW_AHEAD = 5,        /* a residual's way beside the line and along it is this many times the last layer's */
+    FEW_AHEAD = 5,        /* how much of the last layer's way, beside the line and along it, is expected to follow: a guess at a stretch's atoms */
     STRETCH_EXPECTED = 16, /* layers that a stretch is expected to last at least, where so many are left */
     STRETCH_ARRAYS = 7,   /* of a stretch's atoms */
     TURN_ATOMS = 32,      /* atoms that are copied to rows */
@@ -107,7 +106,8 @@ typedef struct sample {
     int32_t *index;              /* (ld) the present code */
     void *z, *value;
     reference ref[2];            /* the last evaluation, and the one before */
-    int64_t few, spent;          /* the next layer needs the correlations of these atoms alone, in `list`, 0: of all; how many since the last evaluation */
+    int64_t few;                 /* the next layer needs the correlations of these atoms alone, in `list`; 0: of all */
+    int64_t spent;               /* correlations that such layers have had since the last evaluation */
     spot place, expect;          /* where the residual was before the last layer of few atoms, and where it may get to */
     int64_t refs, evaluated, between; /* how many; after which layer the last; layers between the two */
     double near, far;            /* between which places along the line the others are looked at, in units of r_b - r_a */
@@ -217,6 +217,12 @@ static cut cut_work(int64_t features, int64_t band, int64_t n, int64_t most)
 static int64_t padded(int64_t n)
 {
     return (n + UNROLL_PAD - 1) / UNROLL_PAD * UNROLL_PAD;
+}
+
+/* Atoms of a stretch, at most, without a Gram matrix: products between them must cost less than an evaluation or two. */
+static int64_t widest_alone(const pudle_unroll *u)
+{
+    return (int64_t)(4 * sqrt((double)u->spec.atoms));
 }
 
 static size_t width_of(const pudle_unroll *u)
@@ -447,7 +453,7 @@ static pudle_status sums_room(pudle_unroll *u, back_work *w)
 
 #define REAL float
 #define NAME(x) x##_f32
-static const double NAME(epsilon) = FLT_EPSILON;
+static const double NAME(epsilon) = FLT_EPSILON, NAME(least) = FLT_MIN;
 #include "unroll_kernels.h"
 #include "unroll_forward.h"
 #include "unroll_back.h"
@@ -455,7 +461,7 @@ static const double NAME(epsilon) = FLT_EPSILON;
 #undef NAME
 #define REAL double
 #define NAME(x) x##_f64
-static const double NAME(epsilon) = DBL_EPSILON;
+static const double NAME(epsilon) = DBL_EPSILON, NAME(least) = DBL_MIN;
 #include "unroll_kernels.h"
 #include "unroll_forward.h"
 #include "unroll_back.h"
@@ -671,7 +677,7 @@ static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
     cpu_parts(u->root, parts_of(u->spec.atoms, TURN_ATOMS), atoms_part, u);
     u->longest = 0;
     for (int64_t j = 0; j < u->spec.atoms; j++)
-        if (!(u->norms[j] <= u->longest)) /* a NaN stays, and no bound holds with it */
+        if (u->longest == u->longest && !(u->norms[j] <= u->longest)) /* a NaN stays, and no bound holds with it */
             u->longest = u->norms[j];
     if (u->gram)
         s = gram_matrix(u->root, &u->spec.dictionary, u->ld, u->gram);

@@ -120,13 +120,14 @@ static double NAME(reach)(const pudle_unroll *u, const sample *r)
     return u->longest * sqrt(NAME(moved)(r)) * (r->between > 2 ? 2.0 / (double)r->between : 1);
 }
 
-/* The atoms of the present code and of the last evaluation are in a stretch whatever their score. */
+/* The atoms of the present code and of the last evaluation are in a stretch whatever their score: it becomes a NaN, which is at most no level,
+ * not even an infinite one. */
 static void NAME(always_in)(const sample *r, REAL *score)
 {
     for (int64_t k = 0; k < r->now; k++)
-        score[r->index[k]] = (REAL)INFINITY;
+        score[r->index[k]] = (REAL)NAN;
     for (int64_t k = 0; k < r->ref[0].count; k++)
-        score[r->ref[0].index[k]] = (REAL)INFINITY;
+        score[r->ref[0].index[k]] = (REAL)NAN;
 }
 
 /* Marks the atoms whose score is not at most `level`, one at least, and returns how many; clear: the largest of the other scores. */
@@ -157,7 +158,7 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     const reference *b = &r->ref[0], *a = &r->ref[1];
     REAL *score = r->v;
     /* where layers are cheap a stretch must be narrow to pay, and rows of G for it cost memory */
-    const int64_t most = u->gram ? (int64_t)sqrt(0.2 * (double)((r->now + 8) * u->ld)) + r->now : (int64_t)(4 * sqrt((double)p));
+    const int64_t most = u->gram ? (int64_t)sqrt(0.2 * (double)((r->now + 8) * u->ld)) + r->now : widest_alone(u);
     if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE_ALONE * (double)p || r->now > most || b->count > most)
         return 0;
     /* the Gram matrix of a few atoms costs less than an evaluation without G: so few may try earlier */
@@ -181,17 +182,17 @@ static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r, double *c
 {
     const int64_t p = u->spec.atoms, left = u->spec.layers - r->t;
     const double quiet = u->quiet[r->t];
-    const reference *b = &r->ref[0];
     REAL *score = r->v;
-    if (!(r->expect.off < quiet))
+    if (!(r->expect.off < quiet && r->place.along >= 0 && r->expect.along >= 0))
         return 0;
     r->near = r->place.along;
     r->far = r->expect.along < UNROLL_FAR ? r->expect.along : UNROLL_FAR;
-    NAME(look_along)(score, b->corr, r->ref[1].corr, (REAL)r->near, (REAL)r->far, u->ld);
+    NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, (REAL)r->near, (REAL)r->far, u->ld);
     NAME(always_in)(r, score);
     const REAL level = (REAL)(quiet - r->expect.off);
+    const int64_t count = NAME(count_above)(score, level, p);
     /* a small Gram matrix must cost less than as many layers of few atoms */
-    if (r->now * NAME(count_above)(score, level, p) > lesser(left, STRETCH_EXPECTED) * (r->now + r->few))
+    if (count > widest_alone(u) || r->now * count > lesser(left, STRETCH_EXPECTED) * (r->now + r->few))
         return 0;
     return NAME(mark_above)(r, score, level, p, clear);
 }
@@ -209,13 +210,19 @@ typedef struct NAME(stretch) {
     double clear, near, far; /* no other atom's correlation is above `clear` on the line, from `near` to `far` times e on */
 } NAME(stretch);
 
-/* What the other atoms' correlations stay below between two places on the line through the last two evaluations. */
-static double NAME(clear_between)(const pudle_unroll *u, const sample *r, const NAME(stretch) *s, double near, double far)
+/* What a correlation may be at most for its atom to stay 0 in layer t, its own rounding allowed for. */
+static double NAME(quiet_in)(const pudle_unroll *u, int64_t t)
+{
+    return (1 - 1024 * NAME(epsilon)) * u->quiet[t - 1];
+}
+
+/* What the correlations of all but `count` atoms stay below between two places on the line through the last two evaluations. */
+static double NAME(clear_between)(const pudle_unroll *u, const sample *r, const int32_t *atom, int64_t count, double near, double far)
 {
     REAL *score = r->v;
     NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, (REAL)near, (REAL)far, u->ld);
-    for (int64_t k = 0; k < s->count; k++)
-        score[s->atom[k]] = 0;
+    for (int64_t k = 0; k < count; k++)
+        score[atom[k]] = 0;
     return (double)NAME(largest)(score, u->ld);
 }
 
@@ -223,19 +230,19 @@ static double NAME(clear_between)(const pudle_unroll *u, const sample *r, const 
  * correlations stay below `clear`; so they stay below clear + longest off. Where that does not do, the line is looked at again, nearer by. */
 static bool NAME(others_stay_quiet)(const pudle_unroll *u, const sample *r, NAME(stretch) *s, int64_t t, const REAL *z)
 {
-    static const double ahead[] = { 0.5, 0.03125 };
+    static const double ahead[] = { 0.5, 0.03125 }; /* times e: some layers' way, or at least this one */
     REAL sums[3]; /* ||D (z - z_b)||^2, <D (z - z_b), D e>, and what bounds the rounding of the first */
     NAME(stray)(s->g, s->dz, s->x, z, s->zb, s->gram, s->change, s->active, s->actives, s->width, sums);
     const double along = (double)sums[1], how_far = s->length2 > 0 ? along / s->length2 : 0;
-    const double off2 = (double)sums[0] - how_far * along + 64 * NAME(epsilon) * (double)sums[2];
-    const double quiet = (1 - 1024 * NAME(epsilon)) * u->quiet[t - 1], off = u->longest * sqrt(off2 > 0 ? off2 : 0);
+    const double off2 = (double)sums[0] - how_far * along + 64 * NAME(epsilon) * (double)sums[2] + (double)s->width * NAME(least);
+    const double quiet = NAME(quiet_in)(u, t), off = u->longest * sqrt(off2 > 0 ? off2 : 0);
     if (!(off2 == off2 && how_far >= 0 && how_far <= UNROLL_FAR && off < quiet))
         return false;
     bool clear = how_far >= s->near && how_far <= s->far && s->clear + off <= quiet;
     for (size_t i = 0; i < sizeof ahead / sizeof *ahead && !clear; i++) {
         s->near = how_far;
         s->far = how_far + ahead[i];
-        s->clear = NAME(clear_between)(u, r, s, s->near, s->far);
+        s->clear = NAME(clear_between)(u, r, s->atom, s->count, s->near, s->far);
         clear = s->clear + off <= quiet;
     }
     return clear;
@@ -418,14 +425,8 @@ static void NAME(end_stretch)(const pudle_unroll *u, sample *r)
 static bool NAME(still_clear)(const pudle_unroll *u, sample *r)
 {
     piece *p = (piece *)r->pieces.at + r->npieces - 1;
-    REAL *score = r->v;
-    double highest = 0;
-    NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, 0, (REAL)r->far, u->ld);
-    for (int64_t k = 0; k < p->count; k++)
-        score[(INTS(r) + p->index)[k]] = 0;
-    highest = (double)NAME(largest)(score, u->ld);
-    p->clear = highest;
-    return NAME(reach)(u, r) * r->caution < (1 - 2048 * NAME(epsilon)) * u->quiet[r->t] - highest;
+    p->clear = NAME(clear_between)(u, r, INTS(r) + p->index, p->count, 0, r->far);
+    return NAME(reach)(u, r) * r->caution < NAME(quiet_in)(u, r->t + 1) - p->clear;
 }
 
 /* ---------------------------------------------------------------- a block of rows */
@@ -492,7 +493,7 @@ static void NAME(find_few)(void *ctx, int64_t i)
     const pudle_unroll *u = w->u;
     sample *r = w->pending[i];
     const int64_t p = u->spec.atoms;
-    const double quiet = (1 - 1024 * NAME(epsilon)) * u->quiet[r->t];
+    const double quiet = NAME(quiet_in)(u, r->t + 1);
     if (r->open || r->refs < 2 || r->now > p / FEW || !(quiet > 0))
         return;
     spot now;
@@ -503,7 +504,7 @@ static void NAME(find_few)(void *ctx, int64_t i)
     const REAL level = (REAL)(quiet - now.off), along = (REAL)now.along;
     NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, along, along, u->ld);
     for (int64_t k = 0; k < r->now; k++)
-        score[r->index[k]] = (REAL)INFINITY;
+        score[r->index[k]] = (REAL)NAN;
     const int64_t count = NAME(collect)(score, p, &level, false, r->list, r->coef);
     if (count > p / FEW || r->spent + count > p / FEW_SPENT)
         return;

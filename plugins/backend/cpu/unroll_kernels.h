@@ -187,7 +187,8 @@ PUDLE_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t
     return found;
 }
 
-/* The distance of x from the line through b and a, all of `width` entries, the nearest point being b + h (b - a). */
+/* The distance of x from the line through b and a, all of `width` entries, the nearest point being b + h (b - a); not less than what squares
+ * that underflow hide. */
 UNROLL_CLONES static double NAME(off_line)(const REAL *x, const REAL *b, const REAL *a, int64_t width, double *h)
 {
     NAME(vector) along = { 0 }, length = { 0 }, off = { 0 };
@@ -202,7 +203,7 @@ UNROLL_CLONES static double NAME(off_line)(const REAL *x, const REAL *b, const R
         off += d * d;
     }
     *h = (double)far;
-    return sqrt((double)NAME(total)(&off));
+    return sqrt((double)NAME(total)(&off) + (double)width * NAME(least));
 }
 
 /* score[j]: the larger of |b_j + h (b_j - a_j)| for h = near and h = far: the largest in between, on a line through a and b. */
@@ -215,11 +216,12 @@ PUDLE_CLONES static void NAME(look_along)(REAL *score, const REAL *b, const REAL
     }
 }
 
+/* How many scores are not at most `level`: a NaN is counted. */
 PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int64_t count)
 {
     int32_t above = 0;
     for (int64_t j = 0; j < count; j++)
-        above += score[j] > level;
+        above += !(score[j] <= level);
     return above;
 }
 
