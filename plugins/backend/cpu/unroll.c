@@ -455,6 +455,8 @@ static pudle_status sums_room(pudle_unroll *u, back_work *w)
 #define NAME(x) x##_f32
 static const double NAME(epsilon) = FLT_EPSILON, NAME(least) = FLT_MIN;
 #include "unroll_kernels.h"
+#include "unroll_layer.h"
+#include "unroll_stretch.h"
 #include "unroll_forward.h"
 #include "unroll_back.h"
 #undef REAL
@@ -463,6 +465,8 @@ static const double NAME(epsilon) = FLT_EPSILON, NAME(least) = FLT_MIN;
 #define NAME(x) x##_f64
 static const double NAME(epsilon) = DBL_EPSILON, NAME(least) = DBL_MIN;
 #include "unroll_kernels.h"
+#include "unroll_layer.h"
+#include "unroll_stretch.h"
 #include "unroll_forward.h"
 #include "unroll_back.h"
 #undef REAL
