@@ -458,6 +458,7 @@ static const double NAME(epsilon) = FLT_EPSILON, NAME(least) = FLT_MIN;
 #include "unroll_layer.h"
 #include "unroll_stretch.h"
 #include "unroll_forward.h"
+#include "unroll_shares.h"
 #include "unroll_back.h"
 #undef REAL
 #undef NAME
@@ -468,6 +469,7 @@ static const double NAME(epsilon) = DBL_EPSILON, NAME(least) = DBL_MIN;
 #include "unroll_layer.h"
 #include "unroll_stretch.h"
 #include "unroll_forward.h"
+#include "unroll_shares.h"
 #include "unroll_back.h"
 #undef REAL
 #undef NAME
