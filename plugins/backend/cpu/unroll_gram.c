@@ -21,7 +21,7 @@ bool gram_pays(const pudle_unroll_spec *spec, int64_t samples)
 bool gram_gradient_pays(const pudle_unroll_spec *spec, int64_t samples)
 {
     const double p = (double)spec->atoms, bytes = p * p * (double)pudle_dtype_size(spec->dtype);
-    return gram_pays(spec, samples) && gram_gradient_enough(spec->atoms, spec->layers, samples) && bytes * (double)spec->lanes <= 1073741824.0;
+    return gram_pays(spec, samples) && gathering_pays(60, spec->atoms, spec->layers, samples) && bytes * (double)spec->lanes <= 1073741824.0;
 }
 
 /* ------------------------------------------------------------ G */

@@ -14,13 +14,18 @@ typedef struct gram_outer {
 /** Does G pay for a batch? Half of a product of D with itself, against a product with D for each sample and evaluation of all
  *  correlations, of which a dozen must be expected. */
 bool gram_pays(const pudle_unroll_spec *spec, int64_t samples);
-/** Does a batch have samples and layers enough for a gradient by way of G: one product of D with (p, p), against outer products in the
- *  data's space, which cost about 300 entries of a feature for a sample and layer? */
+/** Does a batch have samples and layers enough for a gradient by way of G: one product of D with (p, p), where outer products in the data's
+ *  space cost so many `entries` of a feature more for a sample and layer? */
+static inline bool gathering_pays(double entries, int64_t atoms, int64_t layers, int64_t samples)
+{
+    return entries * (double)samples * (double)(layers < 30 ? layers : 30) >= (double)atoms * (double)atoms;
+}
+/** Can it at all, whatever the codes? What this may take is to be planned for. */
 static inline bool gram_gradient_enough(int64_t atoms, int64_t layers, int64_t samples)
 {
-    return 300 * (double)samples * (double)(layers < 30 ? layers : 30) >= (double)atoms * (double)atoms;
+    return gathering_pays(300, atoms, layers, samples);
 }
-/** Is it, and is there room for what the lanes gather? */
+/** Is it likely, as measured (60 entries: sums of dense rows are nearly as fast as caches allow), and is there room for what the lanes gather? */
 bool gram_gradient_pays(const pudle_unroll_spec *spec, int64_t samples);
 
 /** gram (p, ld) <- D'D for D (m, p) by blocks of its upper half; the padding is left alone. */
