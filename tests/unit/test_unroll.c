@@ -184,6 +184,17 @@ static bool about_another(void)
     return another;
 }
 
+/* Near the truth, on the cpu backend in double precision, by one of its ways. */
+static setup near_setup(const char *way)
+{
+    setup s = random_setup();
+    s.near = true;
+    s.backend = "cpu";
+    s.precision = "f64";
+    s.way = way;
+    return s;
+}
+
 /* Many layers near the truth, where most atoms can be left out of most layers; with and without a Gram matrix, by shares and by
  * outer products, as sizes have it. */
 static void long_unrolls_match_primitives(void **state)
@@ -193,10 +204,7 @@ static void long_unrolls_match_primitives(void **state)
         skip();
     for (int round = 0; round < 40; round++) {
         static const int64_t samples[] = { 1, 3, 9, 40, 150 };
-        setup s = random_setup();
-        s.near = true;
-        s.backend = "cpu";
-        s.precision = "f64";
+        setup s = near_setup(round % 10 < 5 ? "rows" : "tiles");
         s.p = between(20, round % 4 ? 90 : 400);
         s.m = between(s.p / 2 + 5, s.p + 20);
         s.n = samples[round % 5];
@@ -205,7 +213,6 @@ static void long_unrolls_match_primitives(void **state)
         s.step = 0.1 + 0.1 * pudle_random_uniform(&random_state);
         s.lambda = s.hard ? 0.1 + 0.1 * pudle_random_uniform(&random_state) : 0.05 + 0.3 * pudle_random_uniform(&random_state);
         s.decay = between(0, 2) ? 1.0 : 0.995;
-        s.way = round % 10 < 5 ? "rows" : "tiles";
         outcome fast;
         compare_ways(&s, round, 1e-11, &fast);
         assert_true(fast.unrolled);
@@ -240,11 +247,7 @@ static void few_atoms_match_primitives(void **state)
     int single = 0;
     for (int round = 0; round < 24; round++) {
         static const int64_t features[] = { 127, 128, 129, 200, 256, 257 }; /* about the bands that sums are cut into */
-        setup s = random_setup();
-        s.near = true;
-        s.backend = "cpu";
-        s.precision = "f64";
-        s.way = "rows";
+        setup s = near_setup("rows");
         s.m = features[round % 6];
         s.p = between(2 * s.m, 600);
         s.n = between(2, s.p / 24 - 1);
@@ -296,11 +299,7 @@ static void many_samples_match_primitives(void **state)
         skip();
     int single = 0;
     for (int round = 0; round < 24; round++) {
-        setup s = random_setup();
-        s.near = true;
-        s.backend = "cpu";
-        s.precision = "f64";
-        s.way = "tiles";
+        setup s = near_setup("tiles");
         s.p = round % 3 ? between(1, 20) : between(40, 110);
         s.m = between(s.p / 2 + 5, s.p + 20);
         s.n = between(512, 1100);

@@ -77,7 +77,6 @@ typedef struct piece {
     int32_t actives;
     int64_t residual;      /* D z - x before the layer */
     int64_t slots;         /* a stretch: codes it has room for */
-    double clear;          /* a stretch: the other atoms' correlations stay below it */
 } piece;
 
 /* Part of the gradient: a dense row times a sparse one. */
@@ -110,7 +109,7 @@ typedef struct sample {
     int64_t spent;               /* correlations that such layers have had since the last evaluation */
     spot place, expect;          /* where the residual was before the last layer of few atoms, and where it may get to */
     int64_t refs, evaluated, between; /* how many; after which layer the last; layers between the two */
-    double near, far;            /* between which places along the line the others are looked at, in units of r_b - r_a */
+    double near, far, clear;     /* a stretch: between these places along the line, in units of r_b - r_a, the other atoms' correlations stay below `clear` */
     double caution;              /* grows when stretches end soon */
     int32_t *mark, *fresh;       /* (p) -1 between uses; (3 p) */
     int32_t *list;               /* (ld) */
@@ -192,7 +191,6 @@ typedef struct back_work {
 typedef struct share_work {
     const pudle_unroll *u;
     lane *l;
-    int64_t rows;
     int64_t *start, *place; /* (p + 1): where an atom's entries begin; (SHARE_GROUPS, p): where the next one of a group of rows goes */
     const pudle_view *gradient;
     cut cut;

@@ -460,7 +460,7 @@ static pudle_status NAME(find_dense)(pudle_unroll *u, lane *l)
 /* Shares into the gradient, and their memory free again. */
 static pudle_status NAME(flush_shares)(back_work *w, const pudle_view *gradient)
 {
-    const pudle_status s = NAME(add_shares)(w->u, w->exec, w->l, w->l->rows, gradient);
+    const pudle_status s = NAME(add_shares)(w->u, w->exec, w->l, gradient);
     for (int64_t i = 0; i < w->l->rows; i++) {
         sample *r = &w->l->row[i];
         r->nshares = 0;

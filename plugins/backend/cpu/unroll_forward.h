@@ -9,7 +9,6 @@ static void NAME(step_row)(void *ctx, int64_t i)
     sample *r = w->pending[i];
     const REAL *corr = (const REAL *)w->l->corr + i * u->ld, *residual = u->gram ? NULL : (const REAL *)w->l->residual + i * u->ldm;
     const int64_t before = r->t, end = u->spec.layers - u->spec.depth;
-    double clear = 0;
     if (i < w->waiting)
         return;
     if (!r->few)
@@ -22,9 +21,9 @@ static void NAME(step_row)(void *ctx, int64_t i)
         NAME(end_stretch)(u, r);
     if (!r->status && !r->open) {
         r->status = NAME(advance)(u, w->exec, r, corr, residual, w->tape);
-        const int64_t count = r->status || r->t == u->spec.layers ? 0 : r->few ? NAME(choose_from_few)(u, r, &clear) : NAME(choose)(u, r, &clear);
+        const int64_t count = r->status || r->t == u->spec.layers ? 0 : r->few ? NAME(choose_from_few)(u, r) : NAME(choose)(u, r);
         if (count)
-            r->status = NAME(begin_stretch)(u, r, count, clear, w->tape);
+            r->status = NAME(begin_stretch)(u, r, count, w->tape);
         if (count && !r->status)
             r->status = NAME(run_alone)(u, w->exec, r, w->tape);
     }
@@ -73,8 +72,7 @@ static void NAME(find_few)(void *ctx, int64_t i)
     REAL *score = r->v;
     const REAL level = (REAL)(quiet - now.off), along = (REAL)now.along;
     NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, along, along, u->ld);
-    for (int64_t k = 0; k < r->now; k++)
-        score[r->index[k]] = (REAL)NAN;
+    NAME(set_at)(score, r->index, r->now, (REAL)NAN);
     const int64_t count = NAME(collect)(score, p, &level, false, r->list, r->coef);
     if (count > p / FEW || r->spent + count > p / FEW_SPENT)
         return;

@@ -216,6 +216,13 @@ PUDLE_CLONES static void NAME(look_along)(REAL *score, const REAL *b, const REAL
     }
 }
 
+/* to[index[k]] = value, for k < count. */
+static void NAME(set_at)(REAL *to, const int32_t *index, int64_t count, REAL value)
+{
+    for (int64_t k = 0; k < count; k++)
+        to[index[k]] = value;
+}
+
 /* How many scores are not at most `level`: a NaN is counted. */
 PUDLE_CLONES static int64_t NAME(count_above)(const REAL *score, REAL level, int64_t count)
 {

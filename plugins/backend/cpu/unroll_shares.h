@@ -49,13 +49,13 @@ static void NAME(gradient_part)(void *ctx, int64_t part)
     }
 }
 
-/* How many entries the shares of some rows have for each atom. */
+/* How many entries the shares of a group of rows have for each atom. */
 static void NAME(count_shares)(void *ctx, int64_t group)
 {
     const share_work *w = ctx;
     int64_t *place = w->place + group * w->u->spec.atoms;
     memset(place, 0, (size_t)w->u->spec.atoms * sizeof *place);
-    for (int64_t i = group * w->rows / SHARE_GROUPS; i < (group + 1) * w->rows / SHARE_GROUPS; i++) {
+    for (int64_t i = group * w->l->rows / SHARE_GROUPS; i < (group + 1) * w->l->rows / SHARE_GROUPS; i++) {
         const sample *r = &w->l->row[i];
         for (int64_t c = 0; c < r->nshares; c++) {
             const share *one = (share *)r->shares.at + c;
@@ -73,7 +73,7 @@ static void NAME(sort_shares)(void *ctx, int64_t group)
     int64_t *place = w->place + group * u->spec.atoms;
     const REAL **dense = w->l->dense_rows.at;
     REAL *coef = w->l->coefs.at;
-    for (int64_t i = group * w->rows / SHARE_GROUPS; i < (group + 1) * w->rows / SHARE_GROUPS; i++) {
+    for (int64_t i = group * w->l->rows / SHARE_GROUPS; i < (group + 1) * w->l->rows / SHARE_GROUPS; i++) {
         const sample *r = &w->l->row[i];
         for (int64_t c = 0; c < r->nshares; c++) {
             const share *one = (share *)r->shares.at + c;
@@ -89,10 +89,10 @@ static void NAME(sort_shares)(void *ctx, int64_t group)
 }
 
 /* Shares of all rows, atom by atom: (row order, then order on the tape) fixes the order of every sum. */
-static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, const pudle_view *gradient)
+static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l, const pudle_view *gradient)
 {
     const int64_t p = u->spec.atoms;
-    share_work w = { .u = u, .l = l, .rows = rows, .gradient = gradient, .cut = cut_work(u->spec.features, NAME(FEATURES), p, SHARE_ATOMS) };
+    share_work w = { .u = u, .l = l, .gradient = gradient, .cut = cut_work(u->spec.features, NAME(FEATURES), p, SHARE_ATOMS) };
     pudle_status s = want(u, &l->start, (size_t)((SHARE_GROUPS + 1) * (p + 1)) * sizeof(int64_t));
     if (s)
         return s;

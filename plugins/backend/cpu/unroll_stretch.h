@@ -25,33 +25,30 @@ static double NAME(reach)(const pudle_unroll *u, const sample *r)
  * not even an infinite one. */
 static void NAME(always_in)(const sample *r, REAL *score)
 {
-    for (int64_t k = 0; k < r->now; k++)
-        score[r->index[k]] = (REAL)NAN;
-    for (int64_t k = 0; k < r->ref[0].count; k++)
-        score[r->ref[0].index[k]] = (REAL)NAN;
+    NAME(set_at)(score, r->index, r->now, (REAL)NAN);
+    NAME(set_at)(score, r->ref[0].index, r->ref[0].count, (REAL)NAN);
 }
 
-/* Marks the atoms whose score is not at most `level`, one at least, and returns how many; clear: the largest of the other scores. */
-static int64_t NAME(mark_above)(sample *r, const REAL *score, REAL level, int64_t p, double *clear)
+/* Marks the atoms whose score is not at most `level`, one at least, and returns how many; r->clear: the largest of the other scores. */
+static int64_t NAME(mark_above)(sample *r, const REAL *score, REAL level, int64_t p)
 {
     int64_t count = 0;
-    double highest = 0;
+    r->clear = 0;
     for (int64_t j = 0; j < p; j++) {
         if (!(score[j] <= level))
             r->mark[j] = (int32_t)count++;
-        else if ((double)score[j] > highest)
-            highest = (double)score[j];
+        else if ((double)score[j] > r->clear)
+            r->clear = (double)score[j];
     }
     if (count == 0) /* a code of zeros may go on as well */
         r->mark[0] = (int32_t)count++;
-    *clear = highest;
     return count;
 }
 
 /* Which atoms a row may go on with alone: those of the present code and of the last evaluation, and those whose correlations
  * come near the dead zone on the way ahead; as few as leave room for what may be expected. Marks them and returns how many;
- * 0: it had better not. clear: what the others' correlations stay below. */
-static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
+ * 0: it had better not. */
+static int64_t NAME(choose)(pudle_unroll *u, sample *r)
 {
     static const double fractions[] = { 0.9, 0.8, 0.7, 0.6, 0.5 }; /* of the dead zone: the fewest atoms first */
     const int64_t p = u->spec.atoms, t = r->t;
@@ -66,7 +63,7 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
     const double reach = NAME(reach)(u, r) * r->caution * (!u->gram && 3 * r->now * r->now <= p ? 0.7 : 1);
     if (!(reach < 0.5 * quiet))
         return 0;
-    NAME(look_along)(score, b->corr, a->corr, 0, (REAL)r->far, u->ld);
+    NAME(look_along)(score, b->corr, a->corr, (REAL)r->near, (REAL)r->far, u->ld);
     double level = 0;
     NAME(always_in)(r, score);
     for (size_t i = 0; i < sizeof fractions / sizeof *fractions && level == 0; i++)
@@ -74,12 +71,12 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r, double *clear)
             level = fractions[i] * quiet;
     if (level == 0)
         return 0;
-    return NAME(mark_above)(r, score, (REAL)level, p, clear);
+    return NAME(mark_above)(r, score, (REAL)level, p);
 }
 
 /* The same after a layer of few atoms, from which on the row's residual is where r->expect says: those whose correlations come near the dead
  * zone there or on the way. */
-static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r, double *clear)
+static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r)
 {
     const int64_t p = u->spec.atoms, left = u->spec.layers - r->t;
     const double quiet = u->quiet[r->t];
@@ -95,7 +92,7 @@ static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r, double *c
     /* a small Gram matrix must cost less than as many layers of few atoms */
     if (count > widest_alone(u) || r->now * count > lesser(left, STRETCH_EXPECTED) * (r->now + r->few))
         return 0;
-    return NAME(mark_above)(r, score, level, p, clear);
+    return NAME(mark_above)(r, score, level, p);
 }
 
 /* A stretch's arrays, one entry an atom. */
@@ -108,7 +105,6 @@ typedef struct NAME(stretch) {
     int32_t *active, *rank; /* these atoms' local numbers; each atom's place among them, -1: none */
     int64_t count, width, actives;
     double length2;     /* e' G e */
-    double clear, near, far; /* no other atom's correlation is above `clear` on the line, from `near` to `far` times e on */
 } NAME(stretch);
 
 /* What a correlation may be at most for its atom to stay 0 in layer t, its own rounding allowed for. */
@@ -122,14 +118,13 @@ static double NAME(clear_between)(const pudle_unroll *u, const sample *r, const 
 {
     REAL *score = r->v;
     NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, (REAL)near, (REAL)far, u->ld);
-    for (int64_t k = 0; k < count; k++)
-        score[atom[k]] = 0;
+    NAME(set_at)(score, atom, count, 0);
     return (double)NAME(largest)(score, u->ld);
 }
 
 /* May layer t leave the other atoms out? Also g = G (z - z_b). The residual is within `off` of a point on the line, near which the others'
  * correlations stay below `clear`; so they stay below clear + longest off. Where that does not do, the line is looked at again, nearer by. */
-static bool NAME(others_stay_quiet)(const pudle_unroll *u, const sample *r, NAME(stretch) *s, int64_t t, const REAL *z)
+static bool NAME(others_stay_quiet)(const pudle_unroll *u, sample *r, const NAME(stretch) *s, int64_t t, const REAL *z)
 {
     static const double ahead[] = { 0.5, 0.03125 }; /* times e: some layers' way, or at least this one */
     REAL sums[3]; /* ||D (z - z_b)||^2, <D (z - z_b), D e>, and what bounds the rounding of the first */
@@ -139,12 +134,12 @@ static bool NAME(others_stay_quiet)(const pudle_unroll *u, const sample *r, NAME
     const double quiet = NAME(quiet_in)(u, t), off = u->longest * sqrt(off2 > 0 ? off2 : 0);
     if (!(off2 == off2 && how_far >= 0 && how_far <= UNROLL_FAR && off < quiet))
         return false;
-    bool clear = how_far >= s->near && how_far <= s->far && s->clear + off <= quiet;
+    bool clear = how_far >= r->near && how_far <= r->far && r->clear + off <= quiet;
     for (size_t i = 0; i < sizeof ahead / sizeof *ahead && !clear; i++) {
-        s->near = how_far;
-        s->far = how_far + ahead[i];
-        s->clear = NAME(clear_between)(u, r, s->atom, s->count, s->near, s->far);
-        clear = s->clear + off <= quiet;
+        r->near = how_far;
+        r->far = how_far + ahead[i];
+        r->clear = NAME(clear_between)(u, r, s->atom, s->count, r->near, r->far);
+        clear = r->clear + off <= quiet;
     }
     return clear;
 }
@@ -213,7 +208,7 @@ static void NAME(anchor)(const sample *r, NAME(stretch) *s)
 }
 
 /* A stretch among the marked atoms, which are `count`, begins at the present code. */
-static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t count, double clear, bool tape)
+static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t count, bool tape)
 {
     const int64_t width = padded(count), slot = u->keeps_input ? 2 * width : width;
     piece *p = NULL;
@@ -222,7 +217,7 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
     pudle_status s = new_piece(u, r, &p);
     if (s)
         return s;
-    *p = (piece){ .local = true, .first = (int32_t)r->t + 1, .last = (int32_t)r->t, .count = (int32_t)count, .width = (int32_t)width, .clear = clear,
+    *p = (piece){ .local = true, .first = (int32_t)r->t + 1, .last = (int32_t)r->t, .count = (int32_t)count, .width = (int32_t)width,
                   .kept = tape && r->t >= u->spec.layers - u->spec.depth };
     p->slots = p->kept ? 16 : 2;
     s = take_ints(u, r, count, &p->index);
@@ -264,9 +259,6 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
     NAME(anchor)(r, &s);
     NAME(activate)(u, r, &s, s.zb);
     NAME(activate)(u, r, &s, REALS(r) + p->z + (kept ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot);
-    s.clear = p->clear;
-    s.near = r->near;
-    s.far = r->far;
     pudle_status status = PUDLE_OK;
     while (r->t < until) {
         const int64_t t = r->t + 1, done = p->last - p->first + 1, from = kept ? done : done % 2, to = kept ? done + 1 : (done + 1) % 2;
@@ -325,7 +317,7 @@ static void NAME(end_stretch)(const pudle_unroll *u, sample *r)
 /* Can the open stretch go on from new correlations, among the same atoms? */
 static bool NAME(still_clear)(const pudle_unroll *u, sample *r)
 {
-    piece *p = (piece *)r->pieces.at + r->npieces - 1;
-    p->clear = NAME(clear_between)(u, r, INTS(r) + p->index, p->count, 0, r->far);
-    return NAME(reach)(u, r) * r->caution < NAME(quiet_in)(u, r->t + 1) - p->clear;
+    const piece *p = (piece *)r->pieces.at + r->npieces - 1;
+    r->clear = NAME(clear_between)(u, r, INTS(r) + p->index, p->count, r->near, r->far);
+    return NAME(reach)(u, r) * r->caution < NAME(quiet_in)(u, r->t + 1) - r->clear;
 }
