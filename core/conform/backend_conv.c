@@ -149,14 +149,16 @@ bool pd_backend_adjoint(pd_trial *t) { return conv(t, true); }
 
 /* ------------------------------------------------------------------- plugins */
 
-/* A prox and a loss of the suite's own: p = v - tau t, which shows whether step and levels arrive, and half the square. */
+/* A prox and a loss of the suite's own: p = v - tau t, which shows whether step and levels arrive, and half the square, with three times the
+ * magnitude of the code. */
 #define STEP 0.5
 PUDLE_PROX(shift, int64_t, 1,
     *p = v - tau * t[0];
     *dv = 1;
     dt[0] = -tau;
 )
-PUDLE_LOSS(halves, int64_t, "real numbers",
+PUDLE_CODE_PENALTY(halves, int64_t, *f = 3 * pudle_abs(z); *df = 3 * pudle_sign(z);)
+PUDLE_LOSS_PENALISED(halves, int64_t, "real numbers",
     *f = (eta - x) * (eta - x) / 2;
     *df = eta - x;
     *ddf = 1;
@@ -164,7 +166,7 @@ PUDLE_LOSS(halves, int64_t, "real numbers",
     *ok = true;
 )
 static const pudle_prox_ops shift_ops = { PUDLE_PROX_OPS(shift) };
-static const pudle_loss_ops halves_ops = { PUDLE_LOSS_OPS(halves) };
+static const pudle_loss_ops halves_ops = { PUDLE_LOSS_OPS(halves), .code_source = &halves_code_source };
 static const pudle_desc shift_desc = { .size = sizeof(pudle_desc),
                                        .kind = PUDLE_KIND_PROX,
                                        .name = "shift",
@@ -175,7 +177,7 @@ static const pudle_desc shift_desc = { .size = sizeof(pudle_desc),
 static const pudle_desc halves_desc = { .size = sizeof(pudle_desc), .kind = PUDLE_KIND_LOSS, .name = "halves", .version = "1",
                                         .summary = "half the square", .caps = PUDLE_LOSS_SEPARABLE, .ops = &halves_ops };
 
-typedef struct plugin_job { const pudle_backend_ops *ops; pudle_view theta, v, g, p, gv, gtheta, grad, hu, mean; double f; } plugin_job;
+typedef struct plugin_job { const pudle_backend_ops *ops; pudle_view theta, v, g, p, gv, gtheta, grad, hu, mean, code; double f, penalty; } plugin_job;
 
 static pudle_status do_plugins(void *ctx, pudle_exec *lane, int64_t index)
 {
@@ -193,6 +195,10 @@ static pudle_status do_plugins(void *ctx, pudle_exec *lane, int64_t index)
         s = j->ops->loss_grad(lane, &loss, &v, &g, &j->grad);
     if (!s)
         s = j->ops->loss_hvp(lane, &loss, &v, &g, &g, &j->hu);
+    if (!s)
+        s = j->ops->code_value(lane, &loss, &v, &j->penalty);
+    if (!s)
+        s = j->ops->code_grad(lane, &loss, &v, &j->code);
     if (!s && PUDLE_HAS(j->ops, pudle_backend_ops, loss_mean) && j->ops->loss_mean)
         return j->ops->loss_mean(lane, &loss, &v, &j->mean);
     return s ? s : j->ops->copy(lane, &v, &j->mean);
@@ -206,9 +212,9 @@ static bool plugins_at(pd_trial *t, pd_bench *b, int32_t dtype)
     for (int32_t i = 0; i < rank; i++)
         n *= shape[i];
     const int64_t atoms = shape[1], inner = rank == 4 ? shape[2] * shape[3] : 1, count = pd_below(t, 2) ? atoms : 1;
-    double *theta = pd_scratch(t, count), *v = pd_scratch(t, n), *g = pd_scratch(t, n), *zero = pd_scratch(t, count), *got[6],
-           f = 0, size = 0;
-    for (int i = 0; i < 6; i++)
+    double *theta = pd_scratch(t, count), *v = pd_scratch(t, n), *g = pd_scratch(t, n), *zero = pd_scratch(t, count), *got[7],
+           f = 0, penalty = 0, size = 0;
+    for (int i = 0; i < 7; i++)
         if (!(got[i] = pd_scratch(t, n > count ? n : count)))
             return false;
     if (!theta || !v || !g || !zero)
@@ -217,32 +223,35 @@ static bool plugins_at(pd_trial *t, pd_bench *b, int32_t dtype)
     pd_fill_normal(t, v, n, 1);
     pd_fill_normal(t, g, n, 1);
     plugin_job j = { .ops = b->ops };
-    pudle_view *all[] = { &j.p, &j.gv, &j.grad, &j.hu, &j.mean, &j.gtheta, &j.theta, &j.v, &j.g };
-    const double *from[] = { NULL, NULL, NULL, NULL, NULL, zero, theta, v, g };
-    for (int i = 0; i < 9; i++)
-        if (!pd_bench_put(b, i == 5 ? PUDLE_F64 : dtype, i == 5 || i == 6 ? 1 : rank, i == 5 || i == 6 ? &count : shape, from[i], all[i]))
+    pudle_view *all[] = { &j.p, &j.gv, &j.grad, &j.hu, &j.mean, &j.code, &j.gtheta, &j.theta, &j.v, &j.g };
+    const double *from[] = { NULL, NULL, NULL, NULL, NULL, g, zero, theta, v, g };
+    for (int i = 0; i < 10; i++)
+        if (!pd_bench_put(b, i == 6 ? PUDLE_F64 : dtype, i == 6 || i == 7 ? 1 : rank, i == 6 || i == 7 ? &count : shape, from[i], all[i]))
             return false;
     const pudle_status s = pd_bench_run(b, do_plugins, &j);
     if (s)
         return pd_fails(t, "%s: %s", pd_status_text(s), t->host.said);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         if (!pd_bench_get(b, all[i], got[i]))
             return false;
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 10; i++)
         pd_bench_free(b, all[i]);
     for (int64_t i = 0; i < n; i++) {
-        const double wanted[] = { v[i] - STEP * theta[count > 1 ? i / inner % atoms : 0], g[i], v[i] - g[i], g[i], v[i] };
-        static const char *const what[] = { "prox_apply", "prox_vjp", "loss_grad", "loss_hvp", "loss_mean" };
+        const double wanted[] = { v[i] - STEP * theta[count > 1 ? i / inner % atoms : 0], g[i], v[i] - g[i], g[i], v[i], g[i] + (v[i] > 0 ? 3 : v[i] < 0 ? -3 : 0) };
+        static const char *const what[] = { "prox_apply", "prox_vjp", "loss_grad", "loss_hvp", "loss_mean", "code_grad" };
         f += (v[i] - g[i]) * (v[i] - g[i]) / 2;
+        penalty += 3 * fabs(v[i]);
         zero[count > 1 ? i / inner % atoms : 0] -= STEP * g[i];
         size += fabs(g[i]);
-        for (int k = 0; k < 5; k++)
+        for (int k = 0; k < 6; k++)
             if (!(fabs(got[k][i] - wanted[k]) <= pd_tolerance(dtype, 1) * (fabs(v[i]) + fabs(wanted[k]) + 1)))
                 return pd_fails(t, "%s: entry %lld is %.9g, not %.9g", what[k], (long long)i, got[k][i], wanted[k]);
     }
     for (int64_t k = 0; k < count; k++)
-        if (!(fabs(got[5][k] - zero[k]) <= pd_tolerance(dtype, n) * (size + 1)))
-            return pd_fails(t, "prox_vjp: the gradient of level %lld is %.9g, not %.9g", (long long)k, got[5][k], zero[k]);
+        if (!(fabs(got[6][k] - zero[k]) <= pd_tolerance(dtype, n) * (size + 1)))
+            return pd_fails(t, "prox_vjp: the gradient of level %lld is %.9g, not %.9g", (long long)k, got[6][k], zero[k]);
+    if (!(fabs(j.penalty - penalty) <= pd_tolerance(dtype, n) * (penalty + 1)))
+        return pd_fails(t, "code_value is %.9g, not %.9g", j.penalty, penalty);
     return fabs(j.f - f) <= pd_tolerance(dtype, n) * (f + 1) ? true : pd_fails(t, "loss_value is %.9g, not %.9g", j.f, f);
 }
 

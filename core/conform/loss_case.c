@@ -172,6 +172,35 @@ bool pd_loss_hvp(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double
     return derived(t, c, dtype, pred, u, hu);
 }
 
+/* code_value (g NULL) or code_grad, which adds to g. */
+static bool penalty(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *z, double *f, double *g)
+{
+    void *mark = pd_mark(t);
+    const pudle_view v = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "z", z),
+                     out = pd_view_new(t, dtype, c->rank, c->shape, PD_PADDED, "g", g ? g : z);
+    const pudle_cview view = pudle_const(&v);
+    pudle_status s = PUDLE_ERR_NOMEM;
+    if (v.data && out.data) {
+        s = g ? PD_IN(t, "code_grad", c->kernel->code_grad(t->self, NULL, &view, &out))
+              : PD_IN(t, "code_value", c->kernel->code_value(t->self, NULL, &view, f));
+        PD_OUT(t);
+        if (g)
+            pd_view_get(&out, g);
+    }
+    pd_release(t, mark);
+    return s ? pd_fails(t, "%s, %s, returned %s", g ? "code_grad" : "code_value", pd_dtype_text(dtype), pd_status_text(s)) : true;
+}
+
+bool pd_loss_penalty(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *z, double *f)
+{
+    return penalty(t, c, dtype, z, f, NULL);
+}
+
+bool pd_loss_penalty_grad(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *z, double *g)
+{
+    return penalty(t, c, dtype, z, NULL, g);
+}
+
 bool pd_loss_has_mean(const pd_loss_case *c)
 {
     return PUDLE_HAS(c->kernel, pudle_loss_kernel, mean) && c->kernel->mean;

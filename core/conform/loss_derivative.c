@@ -276,24 +276,6 @@ bool pd_loss_separable(pd_trial *t)
 
 /* ---------------------------------------------------------------------- code */
 
-static pudle_status code_of(pd_trial *t, const pd_loss_case *c, const double *z, double *f, double *g)
-{
-    void *mark = pd_mark(t);
-    const pudle_view v = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "z", z),
-                     out = pd_view_new(t, PUDLE_F64, c->rank, c->shape, PD_PADDED, "g", g ? g : z);
-    const pudle_cview view = pudle_const(&v);
-    pudle_status s = PUDLE_ERR_NOMEM;
-    if (v.data && out.data) {
-        s = g ? PD_IN(t, "code_grad", c->kernel->code_grad(t->self, NULL, &view, &out))
-              : PD_IN(t, "code_value", c->kernel->code_value(t->self, NULL, &view, f));
-        PD_OUT(t);
-        if (g)
-            pd_view_get(&out, g);
-    }
-    pd_release(t, mark);
-    return s;
-}
-
 static bool code_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
 {
     double *z = pd_scratch(t, c->n), *g = pd_scratch(t, c->n), *x = pd_scratch(t, c->n), f0, f[2];
@@ -303,14 +285,14 @@ static bool code_at(pd_trial *t, pd_loss_case *c, pd_differences *all)
         z[i] = pd_below(t, 12) ? pd_normal(t) : 0; /* codes are sparse; a penalty has its kink at 0 */
         g[i] = 0.5; /* added to */
     }
-    if (code_of(t, c, z, &f0, NULL) || code_of(t, c, z, NULL, g))
-        return pd_fails(t, "code_value or code_grad failed");
+    if (!pd_loss_penalty(t, c, PUDLE_F64, z, &f0) || !pd_loss_penalty_grad(t, c, PUDLE_F64, z, g))
+        return false;
     memcpy(x, z, (size_t)c->n * sizeof *x);
     for (int64_t i = 0; i < c->n; i++) {
         for (int s = 0; s < 2; s++) {
             x[i] = z[i] + (s ? -PD_STEP : PD_STEP);
-            if (code_of(t, c, x, &f[s], NULL))
-                return pd_fails(t, "code_value failed");
+            if (!pd_loss_penalty(t, c, PUDLE_F64, x, &f[s]))
+                return false;
             f[s] = (f[s] - f0) / (x[i] - z[i]);
         }
         x[i] = z[i];

@@ -227,6 +227,11 @@ static bool mean(pd_trial *t)
 static bool source(pd_trial *t)
 {
     const pudle_loss_ops *ops = t->desc->ops;
+    const pudle_source *code = PUDLE_HAS(ops, pudle_loss_ops, code_source) ? ops->code_source : NULL;
+    if (code && !ops->kernels[0]->code_value)
+        return pd_fails(t, "a source for a penalty on the code, and the host kernel has no code_value");
+    if (code && (code->levels != 0 || !code->body || !*code->body))
+        return pd_fails(t, "the source of a penalty has a body and no levels; it has %d", (int)code->levels);
     if (!PUDLE_HAS(ops, pudle_loss_ops, source) || !ops->source)
         return pd_skips(t, "it keeps no source for devices");
     if (ops->source->levels != 0 || !ops->source->body || !*ops->source->body)
@@ -236,7 +241,7 @@ static bool source(pd_trial *t)
 
 /* ------------------------------------------------------------------- targets */
 
-typedef struct lane_call { pd_trial *t; const pd_bench *b; pudle_view pred, target, u, g, hu; double f; bool hvp; } lane_call;
+typedef struct lane_call { pd_trial *t; const pd_bench *b; pudle_view pred, target, u, g, hu, code; double f, penalty; bool hvp, code_too; } lane_call;
 
 static pudle_status on_lane(void *ctx, pudle_exec *lane, int64_t index)
 {
@@ -247,45 +252,69 @@ static pudle_status on_lane(void *ctx, pudle_exec *lane, int64_t index)
     pudle_status s = w->b->ops->loss_value(lane, &loss, &pred, &target, &w->f);
     if (!s)
         s = w->b->ops->loss_grad(lane, &loss, &pred, &target, &w->g);
-    return s || !w->hvp ? s : w->b->ops->loss_hvp(lane, &loss, &pred, &target, &u, &w->hu);
+    if (!s && w->hvp)
+        s = w->b->ops->loss_hvp(lane, &loss, &pred, &target, &u, &w->hu);
+    if (!s && w->code_too)
+        s = w->b->ops->code_value(lane, &loss, &u, &w->penalty);
+    return s || !w->code_too ? s : w->b->ops->code_grad(lane, &loss, &u, &w->code);
 }
 
-static bool through_backend(pd_trial *t, pd_bench *b, const pd_loss_case *c, int32_t dtype, double *f, double *g, double *hu)
+/* What a loss gives: value, gradient, curvature along u; and for the code u the penalty, and pred plus its gradient. */
+typedef struct loss_results { double f, *g, *hu, penalty, *code; } loss_results;
+
+static bool through_backend(pd_trial *t, pd_bench *b, const pd_loss_case *c, int32_t dtype, loss_results *r)
 {
-    lane_call w = { .t = t, .b = b, .hvp = c->kernel->hvp != NULL };
-    const double *from[] = { c->pred, c->target, c->u, NULL, NULL };
-    pudle_view *all[] = { &w.pred, &w.target, &w.u, &w.g, &w.hu };
+    lane_call w = { .t = t, .b = b, .hvp = c->kernel->hvp != NULL, .code_too = c->kernel->code_value != NULL };
+    const double *from[] = { c->pred, c->target, c->u, NULL, NULL, c->pred };
+    pudle_view *all[] = { &w.pred, &w.target, &w.u, &w.g, &w.hu, &w.code };
     bool good = true;
-    for (int i = 0; i < 5 && good; i++)
+    for (int i = 0; i < 6 && good; i++)
         good = pd_bench_put(b, dtype, c->rank, c->shape, from[i], all[i]);
     const pudle_status s = good ? pd_bench_run(b, on_lane, &w) : PUDLE_OK;
     if (s)
         good = pd_fails(t, "through the backend %s: %s; %s", t->how->backend, pd_status_text(s), t->host.said);
-    good = good && pd_bench_get(b, &w.g, g) && (!w.hvp || pd_bench_get(b, &w.hu, hu));
-    *f = w.f;
-    for (int i = 0; i < 5; i++)
+    good = good && pd_bench_get(b, &w.g, r->g) && (!w.hvp || pd_bench_get(b, &w.hu, r->hu)) && (!w.code_too || pd_bench_get(b, &w.code, r->code));
+    r->f = w.f;
+    r->penalty = w.penalty;
+    for (int i = 0; i < 6; i++)
         pd_bench_free(b, all[i]);
     return good;
 }
 
+static bool on_host(pd_trial *t, const pd_loss_case *c, int32_t dtype, loss_results *r)
+{
+    memcpy(r->code, c->pred, (size_t)c->n * sizeof *r->code);
+    return pd_loss_value(t, c, dtype, c->pred, &r->f) && pd_loss_grad(t, c, dtype, c->pred, r->g) &&
+           (!c->kernel->hvp || pd_loss_hvp(t, c, dtype, c->pred, c->u, r->hu)) &&
+           (!c->kernel->code_value || (pd_loss_penalty(t, c, dtype, c->u, &r->penalty) && pd_loss_penalty_grad(t, c, dtype, c->u, r->code)));
+}
+
+/* One number from each side, allowed to differ by `slack` of `size`. */
+static bool number_agrees(pd_trial *t, const char *what, int64_t i, int32_t dtype, double host, double backend, double slack, double size)
+{
+    if (fabs(host - backend) <= slack * (fabs(host) + size))
+        return true;
+    return pd_fails(t, "%s[%lld], %s, is %.9g through the backend and %.9g on the host", what, (long long)i, pd_dtype_text(dtype), backend, host);
+}
+
 static bool target_at(pd_trial *t, pd_bench *b, const pd_loss_case *c, int32_t dtype)
 {
-    double *g = pd_scratch(t, c->n), *got = pd_scratch(t, c->n), *hu = pd_scratch(t, c->n), *got_hu = pd_scratch(t, c->n), f, got_f;
-    if (!g || !got || !hu || !got_hu || !pd_loss_value(t, c, dtype, c->pred, &f) || !pd_loss_grad(t, c, dtype, c->pred, g) ||
-        (c->kernel->hvp && !pd_loss_hvp(t, c, dtype, c->pred, c->u, hu)) || !through_backend(t, b, c, dtype, &got_f, got, got_hu))
+    loss_results host = { .f = 0 }, got = { .f = 0 };
+    double **const rooms[] = { &host.g, &host.hu, &host.code, &got.g, &got.hu, &got.code };
+    for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++)
+        if (!(*rooms[i] = pd_scratch(t, c->n)))
+            return false;
+    if (!on_host(t, c, dtype, &host) || !through_backend(t, b, c, dtype, &got))
         return false;
     const double slack = 4 * pd_tolerance(dtype, c->sample);
-    if (!(fabs(f - got_f) <= slack * (fabs(f) + (double)c->n)))
-        return pd_fails(t, "value, %s, is %.9g through the backend and %.9g on the host", pd_dtype_text(dtype), got_f, f);
-    for (int64_t i = 0; i < c->n; i++) {
-        if (!(fabs(g[i] - got[i]) <= slack * (fabs(g[i]) + fabs(c->target[i]) + 1)))
-            return pd_fails(t, "grad[%lld], %s, is %.9g through the backend and %.9g on the host", (long long)i,
-                            pd_dtype_text(dtype), got[i], g[i]);
-        if (c->kernel->hvp && !(fabs(hu[i] - got_hu[i]) <= slack * (fabs(hu[i]) + 1)))
-            return pd_fails(t, "hvp[%lld], %s, is %.9g through the backend and %.9g on the host", (long long)i,
-                            pd_dtype_text(dtype), got_hu[i], hu[i]);
-    }
-    return true;
+    const bool code = c->kernel->code_value != NULL;
+    bool good = number_agrees(t, "value", 0, dtype, host.f, got.f, slack, (double)c->n) &&
+                (!code || number_agrees(t, "code_value", 0, dtype, host.penalty, got.penalty, slack, (double)c->n));
+    for (int64_t i = 0; i < c->n && good; i++)
+        good = number_agrees(t, "grad", i, dtype, host.g[i], got.g[i], slack, fabs(c->target[i]) + 1) &&
+               (!c->kernel->hvp || number_agrees(t, "hvp", i, dtype, host.hu[i], got.hu[i], slack, 1)) &&
+               (!code || number_agrees(t, "code_grad", i, dtype, host.code[i], got.code[i], slack, fabs(c->pred[i]) + 1));
+    return good;
 }
 
 static bool targets(pd_trial *t)

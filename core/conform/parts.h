@@ -275,6 +275,9 @@ void pd_target_draw(pd_trial *t, int family, int32_t rank, const int64_t *shape,
 bool pd_loss_value(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *pred, double *f);
 bool pd_loss_grad(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *pred, double *g);
 bool pd_loss_hvp(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *pred, const double *u, double *hu);
+/** The penalty on a code, of the shape of pred, where the host kernel has one; and its gradient, added to g. */
+bool pd_loss_penalty(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *z, double *f);
+bool pd_loss_penalty_grad(pd_trial *t, const pd_loss_case *c, int32_t dtype, const double *z, double *g);
 bool pd_loss_has_mean(const pd_loss_case *c);
 
 bool pd_loss_gradient(pd_trial *t);

@@ -32,6 +32,11 @@
  * entry, *df and *ddf = its first and second derivative in eta, *mean = the mean of x that eta stands for (the inverse
  * link), *ok = whether x is in the loss's domain.
  *
+ *   PUDLE_CODE_PENALTY(lasso, params, *f = (real)o->lambda * pudle_abs(z); *df = (real)o->lambda * pudle_sign(z);)
+ *
+ * is a penalty on the code that belongs to a loss: value and derivative for one entry z. It makes NAME_code_value and NAME_code_grad for the
+ * kernel (PUDLE_LOSS_PENALISED in place of PUDLE_LOSS puts them there) and NAME_code_source for .code_source of the ops.
+ *
  * Habits:
  * - NaN must go through. No comparison holds for a NaN, so let the branch taken when `a <= t` fails be the one that
  *   computes with v; a > t ? ... : 0 would hide it.
@@ -392,9 +397,8 @@ static inline double pudle_dead_zone_level(const void *self, double tau, const d
         }                                                                                                               \
     }
 
-/** A separable loss: the kernels, the check of targets (against *ok; DOMAIN says in words what is allowed), and the source
- *  that PUDLE_LOSS_OPS(NAME) names. Values are computed and summed in double whatever the arrays hold. */
-#define PUDLE_LOSS(NAME, PARAMS, DOMAIN, ...)                                                                           \
+/* The functions of a loss. */
+#define PUDLE_LOSS_FUNCTIONS(NAME, PARAMS, DOMAIN, ...)                                                                 \
     PUDLE_LOSS_LOOPS(NAME, PARAMS, float, f32, __VA_ARGS__)                                                             \
     PUDLE_LOSS_LOOPS(NAME, PARAMS, double, f64, __VA_ARGS__)                                                            \
     static pudle_status NAME##_value(const void *self, pudle_exec *exec, const pudle_cview *pred,                       \
@@ -469,15 +473,89 @@ static inline double pudle_dead_zone_level(const void *self, double tau, const d
                                   #NAME " takes " DOMAIN, (long long)(i / width), (long long)(i % width), x);           \
         }                                                                                                               \
         return PUDLE_OK;                                                                                                \
-    }                                                                                                                   \
+    }
+
+#define PUDLE_LOSS_KERNEL(NAME, CODE_VALUE, CODE_GRAD)                                                                  \
     static const pudle_loss_kernel NAME##_host = { (uint32_t)sizeof(pudle_loss_kernel), 0, "host", NAME##_value,        \
-                                                   NAME##_grad, NAME##_hvp, NULL, NULL, NAME##_mean };                  \
-    static const pudle_loss_kernel *const NAME##_kernels[] = { &NAME##_host, NULL };                                    \
+                                                   NAME##_grad, NAME##_hvp, CODE_VALUE, CODE_GRAD, NAME##_mean };       \
+    static const pudle_loss_kernel *const NAME##_kernels[] = { &NAME##_host, NULL };
+
+/** A separable loss: the kernels, the check of targets (against *ok; DOMAIN says in words what is allowed), and the source
+ *  that PUDLE_LOSS_OPS(NAME) names. Values are computed and summed in double whatever the arrays hold. */
+#define PUDLE_LOSS(NAME, PARAMS, DOMAIN, ...)                                                                           \
+    PUDLE_LOSS_FUNCTIONS(NAME, PARAMS, DOMAIN, __VA_ARGS__)                                                             \
+    PUDLE_LOSS_KERNEL(NAME, NULL, NULL)                                                                                 \
+    static const pudle_source NAME##_source = { (uint32_t)sizeof(pudle_source), 0, #__VA_ARGS__ };
+
+/** The same with the penalty on the code that PUDLE_CODE_PENALTY(NAME, ...) has made before. */
+#define PUDLE_LOSS_PENALISED(NAME, PARAMS, DOMAIN, ...)                                                                 \
+    PUDLE_LOSS_FUNCTIONS(NAME, PARAMS, DOMAIN, __VA_ARGS__)                                                             \
+    PUDLE_LOSS_KERNEL(NAME, NAME##_code_value, NAME##_code_grad)                                                        \
     static const pudle_source NAME##_source = { (uint32_t)sizeof(pudle_source), 0, #__VA_ARGS__ };
 
 /** Members of pudle_loss_ops that PUDLE_LOSS has made. Add .pred_domain, .target_domain and .lipschitz. */
 #define PUDLE_LOSS_OPS(NAME)                                                                                            \
     .size = sizeof(pudle_loss_ops), .kernels = NAME##_kernels, .check_target = NAME##_check_target, .source = &NAME##_source
+
+/* ---------------------------------------------------------------- penalty on the code */
+
+#define PUDLE_CODE_ENTRY(NAME, PARAMS, TYPE, SUFFIX, ...)                                                               \
+    static inline void NAME##_code_##SUFFIX(const PARAMS *o, const TYPE z, TYPE *f, TYPE *df)                           \
+    {                                                                                                                   \
+        typedef TYPE real;                                                                                              \
+        (void)o, (void)(real)z, (void)f, (void)df;                                                                      \
+        __VA_ARGS__                                                                                                     \
+    }
+
+#define PUDLE_CODE_LOOPS(NAME, PARAMS, TYPE, SUFFIX)                                                                    \
+    static double NAME##_code_value_##SUFFIX(const PARAMS *o, int64_t n, const TYPE *z)                                 \
+    {                                                                                                                   \
+        double total = 0, f, df;                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                               \
+            NAME##_code_f64(o, (double)z[i], &f, &df);                                                                  \
+            total += f;                                                                                                 \
+        }                                                                                                               \
+        return total;                                                                                                   \
+    }                                                                                                                   \
+    PUDLE_CLONES                                                                                                        \
+    static void NAME##_code_grad_##SUFFIX(const PARAMS set, int64_t n, const TYPE *z, TYPE *g)                          \
+    {                                                                                                                   \
+        TYPE f, df;                                                                                                     \
+        PUDLE_EACH_ALONE                                                                                                \
+        for (int64_t i = 0; i < n; i++) {                                                                               \
+            NAME##_code_##SUFFIX(&set, z[i], &f, &df);                                                                  \
+            g[i] += df;                                                                                                 \
+        }                                                                                                               \
+    }
+
+/** A separable penalty on the code, computed and summed in double: the functions NAME_code_value and NAME_code_grad of a
+ *  pudle_loss_kernel, and NAME_code_source for .code_source of pudle_loss_ops. */
+#define PUDLE_CODE_PENALTY(NAME, PARAMS, ...)                                                                           \
+    PUDLE_CODE_ENTRY(NAME, PARAMS, float, f32, __VA_ARGS__)                                                             \
+    PUDLE_CODE_ENTRY(NAME, PARAMS, double, f64, __VA_ARGS__)                                                            \
+    PUDLE_CODE_LOOPS(NAME, PARAMS, float, f32)                                                                          \
+    PUDLE_CODE_LOOPS(NAME, PARAMS, double, f64)                                                                         \
+    static pudle_status NAME##_code_value(const void *self, pudle_exec *exec, const pudle_cview *z, double *sum)        \
+    {                                                                                                                   \
+        const PARAMS *o = (const PARAMS *)self;                                                                         \
+        const int64_t n = pudle_count(z);                                                                               \
+        (void)exec;                                                                                                     \
+        *sum = z->dtype == PUDLE_F64 ? NAME##_code_value_f64(o, n, (const double *)z->data)                             \
+                                     : NAME##_code_value_f32(o, n, (const float *)z->data);                             \
+        return PUDLE_OK;                                                                                                \
+    }                                                                                                                   \
+    static pudle_status NAME##_code_grad(const void *self, pudle_exec *exec, const pudle_cview *z, const pudle_view *g) \
+    {                                                                                                                   \
+        const PARAMS *o = (const PARAMS *)self;                                                                         \
+        const int64_t n = pudle_count(z);                                                                               \
+        (void)exec;                                                                                                     \
+        if (z->dtype == PUDLE_F64)                                                                                      \
+            NAME##_code_grad_f64(*o, n, (const double *)z->data, (double *)g->data);                                    \
+        else                                                                                                            \
+            NAME##_code_grad_f32(*o, n, (const float *)z->data, (float *)g->data);                                      \
+        return PUDLE_OK;                                                                                                \
+    }                                                                                                                   \
+    static const pudle_source NAME##_code_source = { (uint32_t)sizeof(pudle_source), 0, #__VA_ARGS__ };
 
 /** A Lipschitz constant of the gradient, as the function NAME_lipschitz for .lipschitz: the largest over all targets of an
  *  expression in o (the options) and x (a target; INFINITY where any target must be allowed for). An infinite or NaN

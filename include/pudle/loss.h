@@ -45,6 +45,8 @@ typedef struct pudle_loss_ops {
     pudle_status (*check_target)(const pudle_host *host, const void *self, const pudle_cview *target_);
     /** Since 1.1. The elementwise body, for backends that compile it. Optional. */
     const pudle_source *source;
+    /** Since 1.1. The same of code_value and code_grad. Optional. */
+    const pudle_source *code_source;
 } pudle_loss_ops;
 
 #endif

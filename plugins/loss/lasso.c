@@ -13,43 +13,7 @@ static const pudle_option options[] = {
     { .name = NULL },
 };
 
-static pudle_status code_value(const void *self, pudle_exec *exec, const pudle_cview *z, double *sum)
-{
-    const params *o = self;
-    const int64_t n = pudle_count(z);
-    double total = 0;
-    (void)exec;
-    if (z->dtype == PUDLE_F64) {
-        const double *code = z->data;
-        for (int64_t i = 0; i < n; i++)
-            total += fabs(code[i]);
-    } else {
-        const float *code = z->data;
-        for (int64_t i = 0; i < n; i++)
-            total += (double)fabsf(code[i]);
-    }
-    *sum = o->lambda * total;
-    return PUDLE_OK;
-}
-
-static pudle_status code_grad(const void *self, pudle_exec *exec, const pudle_cview *z, const pudle_view *g)
-{
-    const params *o = self;
-    const int64_t n = pudle_count(z);
-    (void)exec;
-    if (z->dtype == PUDLE_F64) {
-        const double *code = z->data;
-        double *out = g->data;
-        for (int64_t i = 0; i < n; i++)
-            out[i] += o->lambda * pudle_sign(code[i]);
-    } else {
-        const float *code = z->data, lambda = (float)o->lambda;
-        float *out = g->data;
-        for (int64_t i = 0; i < n; i++)
-            out[i] += lambda * pudle_sign(code[i]);
-    }
-    return PUDLE_OK;
-}
+PUDLE_CODE_PENALTY(lasso, params, *f = (real)o->lambda * pudle_abs(z); *df = (real)o->lambda * pudle_sign(z);)
 
 static const pudle_loss_kernel host = {
     .size = sizeof(pudle_loss_kernel),
@@ -57,8 +21,8 @@ static const pudle_loss_kernel host = {
     .value = squares_value,
     .grad = squares_grad,
     .hvp = squares_hvp,
-    .code_value = code_value,
-    .code_grad = code_grad,
+    .code_value = lasso_code_value,
+    .code_grad = lasso_code_grad,
 };
 static const pudle_loss_kernel *const kernels[] = { &host, NULL };
 
@@ -69,6 +33,7 @@ static const pudle_loss_ops ops = {
     .kernels = kernels,
     .lipschitz = squares_lipschitz,
     .source = &squares_source,
+    .code_source = &lasso_code_source,
 };
 
 static const pudle_desc desc = {

@@ -154,7 +154,7 @@ static const row rows[] = {
     AT(pudle_loss_kernel, code_grad, 48),
     AT(pudle_loss_kernel, mean, 56),
 
-    SIZE(pudle_loss_ops, 56),
+    SIZE(pudle_loss_ops, 64),
     AT(pudle_loss_ops, size, 0),
     AT(pudle_loss_ops, flags, 4),
     AT(pudle_loss_ops, pred_domain, 8),
@@ -163,6 +163,7 @@ static const row rows[] = {
     AT(pudle_loss_ops, lipschitz, 32),
     AT(pudle_loss_ops, check_target, 40),
     AT(pudle_loss_ops, source, 48),
+    AT(pudle_loss_ops, code_source, 56),
 
     SIZE(pudle_data_info, 120),
     AT(pudle_data_info, size, 0),

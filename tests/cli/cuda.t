@@ -122,6 +122,12 @@ ok $? "a prox without device source is said to run on the host, once"
 run "$PUDLE" train "$work/tv.cfg" --out "$work/strict" --set backend.placement=strict
 refuses 1 "backend.placement = \"strict\" refuses to run it on the host" "and is refused under placement = strict"
 
+sed 's/loss:.*/loss: { name = "lasso"; lambda = 0.2; };/' "$work/run.cfg" >"$work/lasso.cfg"
+same lasso "$work/lasso.cfg"
+run "$PUDLE" train "$work/lasso.cfg" --out "$work/penalty" --set backend.placement=strict
+[ "$status" -eq 0 ] && ! grep -q "runs on the host" "$work/err"
+ok $? "a penalty on the code runs on the device"
+
 # ---- failures
 fails_with() {
     PUDLE_FAKE_FAIL=$1

@@ -246,6 +246,8 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
 typedef void loss_entry(const void *, const void *, const void *, void *, long long);
 typedef void loss_hvp(const void *, const void *, const void *, const void *, void *, long long);
 typedef void loss_mean(const void *, const void *, void *, long long);
+typedef void code_value(const void *, const void *, double *, long long);
+typedef void code_grad(const void *, const void *, void *, long long);
 
 static void *kernel(void *lib, const char *name, int32_t dtype)
 {
@@ -301,6 +303,24 @@ static void run_loss(const pudle_desc *desc, void *lib, int32_t dtype)
         mean(params, eta.data, out[0].data, n);
         assert_int_equal(host->mean(params, NULL, &ce, &out[1]), PUDLE_OK);
         expect_same(desc, "mean", &out[0], &out[1]);
+    }
+    if (cuda_code_source_of(desc)) {
+        code_value *value;
+        code_grad *grad;
+        at = kernel(lib, "pudle_code_value", dtype);
+        memcpy(&value, &at, sizeof at);
+        value(params, eta.data, &sum, n);
+        assert_int_equal(host->code_value(params, NULL, &ce, &total), PUDLE_OK);
+        assert_true(fabs(sum - total) <= 1e-12 * (1 + fabs(total)));
+        at = kernel(lib, "pudle_code_grad", dtype);
+        memcpy(&grad, &at, sizeof at);
+        for (int64_t i = 0; i < n; i++) { /* added to */
+            set(&out[0], i, pudle_entry(&cu, i));
+            set(&out[1], i, pudle_entry(&cu, i));
+        }
+        grad(params, eta.data, out[0].data, n);
+        assert_int_equal(host->code_grad(params, NULL, &ce, &out[1]), PUDLE_OK);
+        expect_same(desc, "penalty's gradient", &out[0], &out[1]);
     }
     for (int i = 0; i < 2; i++)
         free(out[i].data);

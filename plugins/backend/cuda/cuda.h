@@ -29,7 +29,7 @@ typedef struct cuda_plugin {
     struct cuda_plugin *next;
     const pudle_desc *desc;
     cuda_module *module; /* NULL: staged */
-    cuda_kernel *kernel[2][5]; /* [f64][which], found when first used */
+    cuda_kernel *kernel[2][6]; /* [f64][which], found when first used */
     int64_t staged;      /* calls that ran on the host */
     bool told;
 } cuda_plugin;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { VALUE, GRAD, HVP, MEAN };
+enum { VALUE, GRAD, HVP, MEAN, CODE_VALUE, CODE_GRAD };
 
 /* ----------------------------------------------------------------- staging */
 
@@ -284,12 +284,13 @@ static pudle_status loss_plugin(cuda_exec *e, const char *op, const pudle_instan
 
 static pudle_status loss_start(cuda_exec *e, const char *op, cuda_plugin *plugin, int which, int32_t dtype, int64_t n, void **arguments)
 {
-    static const char *const names[] = { "loss_value", "loss_grad", "loss_hvp", "loss_mean" };
+    static const char *const names[] = { "loss_value", "loss_grad", "loss_hvp", "loss_mean", "code_value", "code_grad" };
+    const bool sum = which == VALUE || which == CODE_VALUE;
     cuda_kernel *kernel = NULL;
     pudle_status s = cuda_plugin_kernel(e, op, plugin, names[which], which, dtype, &kernel);
     if (!s)
-        s = cuda_start(e, op, kernel, which == VALUE ? cuda_reduction(n) : cuda_blocks(n), arguments);
-    return s || which == VALUE ? s : cuda_end(e, op);
+        s = cuda_start(e, op, kernel, sum ? cuda_reduction(n) : cuda_blocks(n), arguments);
+    return s || sum ? s : cuda_end(e, op);
 }
 
 pudle_status cuda_loss_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target, double *sum)
@@ -414,24 +415,23 @@ pudle_status cuda_loss_mean(pudle_exec *exec, const pudle_instance *loss, const 
     return loss_start(e, op, plugin, MEAN, pred->dtype, n, arguments);
 }
 
-/* A penalty on the code has no device source: it is always staged. */
-static pudle_status penalty(cuda_exec *e, const char *op, const pudle_instance *loss, const pudle_cview *z, cuda_plugin **plugin, stage *g)
+/* The penalty's plugin, and whether its kernels are the device's. */
+static pudle_status penalty(cuda_exec *e, const char *op, const pudle_instance *loss, cuda_plugin **plugin, bool *compiled)
 {
     pudle_status s = cuda_begin(e, op);
     if (!s)
         s = cuda_plugin_of(e, op, loss->desc, plugin);
-    if (!s) {
-        *g = stage_open(e, op, *plugin, (const pudle_cview *const[]){ z, z }, 2, NULL, NULL, 0);
-        s = g->s;
-    }
+    *compiled = !s && (*plugin)->module && cuda_code_source_of(loss->desc);
     return s;
 }
 
 pudle_status cuda_code_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, double *sum)
 {
+    static const char op[] = "code_value";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    stage g;
+    double options[CUDA_OPTIONS_ROOM], total = 0;
+    bool compiled = false;
     pudle_status s = host_check_code_value(exec, loss, z, sum, &host);
     if (s)
         return s;
@@ -439,28 +439,55 @@ pudle_status cuda_code_value(pudle_exec *exec, const pudle_instance *loss, const
         *sum = 0;
         return PUDLE_OK;
     }
-    s = penalty(cuda_of(exec), "code_value", loss, z, &plugin, &g);
+    cuda_exec *e = cuda_of(exec);
+    long long n = pudle_count(z);
+    s = penalty(e, op, loss, &plugin, &compiled);
     if (s)
         return s;
-    const pudle_cview code = stage_in(&g, z);
-    return g.s ? g.s : host->code_value(loss->self, exec, &code, sum);
+    if (!compiled) {
+        stage g = stage_open(e, op, plugin, (const pudle_cview *const[]){ z }, 1, NULL, NULL, 0);
+        const pudle_cview code = stage_in(&g, z);
+        return g.s ? g.s : host->code_value(loss->self, exec, &code, sum);
+    }
+    const void *code = z->data;
+    if (n)
+        s = cuda_room(e, op, &e->partial, (size_t)cuda_reduction(n) * sizeof(double));
+    void *arguments[] = { cuda_options_of(loss, options), &code, &e->partial.at, &n };
+    if (!s && n)
+        s = loss_start(e, op, plugin, CODE_VALUE, z->dtype, n, arguments);
+    if (!s && n)
+        s = cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &total);
+    if (!s)
+        *sum = total;
+    return s;
 }
 
 pudle_status cuda_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g)
 {
+    static const char op[] = "code_grad";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    stage t;
+    double options[CUDA_OPTIONS_ROOM];
+    bool compiled = false;
     pudle_status s = host_check_code_grad(exec, loss, z, g, &host);
-    if (s || !PUDLE_HAS(host, pudle_loss_kernel, code_grad) || !host->code_grad)
+    if (s || !PUDLE_HAS(host, pudle_loss_kernel, code_grad) || !host->code_grad || !pudle_count(z))
         return s;
-    s = penalty(cuda_of(exec), "code_grad", loss, z, &plugin, &t);
+    cuda_exec *e = cuda_of(exec);
+    long long n = pudle_count(z);
+    s = penalty(e, op, loss, &plugin, &compiled);
     if (s)
         return s;
-    const pudle_cview code = stage_in(&t, z);
-    const pudle_view out = stage_view(&t, g, true);
-    if (!t.s)
-        t.s = host->code_grad(loss->self, exec, &code, &out);
-    stage_back(&t, g, &out);
-    return t.s;
+    if (!compiled) {
+        stage t = stage_open(e, op, plugin, (const pudle_cview *const[]){ z, z }, 2, NULL, NULL, 0);
+        const pudle_cview code = stage_in(&t, z);
+        const pudle_view out = stage_view(&t, g, true);
+        if (!t.s)
+            t.s = host->code_grad(loss->self, exec, &code, &out);
+        stage_back(&t, g, &out);
+        return t.s;
+    }
+    const void *code = z->data;
+    void *out = g->data;
+    void *arguments[] = { cuda_options_of(loss, options), &code, &out, &n };
+    return loss_start(e, op, plugin, CODE_GRAD, z->dtype, n, arguments);
 }

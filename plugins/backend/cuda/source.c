@@ -283,6 +283,35 @@ static const char loss_kernels[] =
     "}\n"
     "PUDLE_CALLABLE(pudle_loss_mean_SUFFIX)\n";
 
+static const char code_kernels[] =
+    "PUDLE_KERNEL pudle_code_value_SUFFIX(PUDLE_OPTIONS o, const TYPE *z, double *partial, long long n)\n"
+    "{\n"
+    "    PUDLE_BLOCKS(b) {\n"
+    "        PUDLE_SHARED double part[PUDLE_BLOCK];\n"
+    "        PUDLE_THREADS(t, width) {\n"
+    "            double f, df, sum = 0;\n"
+    "            for (long long i = b * width + t; i < n; i += PUDLE_GRID * width) {\n"
+    "                pudle_code_entry<double>(&o, (double)z[i], &f, &df);\n"
+    "                sum += f;\n"
+    "            }\n"
+    "            part[t] = sum;\n"
+    "        }\n"
+    "        PUDLE_SYNC;\n"
+    "        PUDLE_TREE(part)\n"
+    "        PUDLE_THREADS(t, width) if (t < 1 && width) partial[b] = part[0];\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_code_value_SUFFIX)\n"
+    "PUDLE_KERNEL pudle_code_grad_SUFFIX(PUDLE_OPTIONS o, const TYPE *z, TYPE *g, long long n)\n"
+    "{\n"
+    "    PUDLE_ENTRIES(i, n) {\n"
+    "        TYPE f, df;\n"
+    "        pudle_code_entry<TYPE>(&o, z[i], &f, &df);\n"
+    "        g[i] += df;\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_code_grad_SUFFIX)\n";
+
 /* A template with TYPE, SUFFIX and LEVELS replaced. */
 static void put_kernels(text *t, const char *kernels, const char *type, const char *suffix, int levels)
 {
@@ -306,16 +335,40 @@ static void put_kernels(text *t, const char *kernels, const char *type, const ch
 }
 
 /* The line directive lets a compiler's message name the operator instead of a line of this text. */
-static void put_entry(text *t, const pudle_desc *desc, const pudle_source *source)
+static void put_entry(text *t, const pudle_desc *desc, const char *what, const char *head, const char *body)
 {
-    put(t, "#line 1 \"%s %s\"\n", desc->kind == PUDLE_KIND_PROX ? "prox" : "loss", desc->name);
-    if (desc->kind == PUDLE_KIND_PROX)
-        put(t, "template <typename real> PUDLE_DEVICE void pudle_prox_entry(const pudle_options *o, const real tau, const real v, "
-               "const real *t, real *p, real *dv, real *dt) { (void)o, (void)tau, (void)t, (void)dt; %s }\n", source->body);
-    else
-        put(t, "template <typename real> PUDLE_DEVICE void pudle_loss_entry(const pudle_options *o, const real eta, const real x, "
-               "real *f, real *df, real *ddf, real *mean, bool *ok) { (void)o, (void)eta, (void)x, (void)ok; %s }\n", source->body);
+    put(t, "#line 1 \"%s %s\"\n", what, desc->name);
+    put(t, "template <typename real> PUDLE_DEVICE void %s %s }\n", head, body);
     put(t, "#line 1 \"kernels of %s\"\n", desc->name);
+}
+
+/* A template's kernels in both precisions. */
+static void put_both(text *t, const char *kernels, int levels)
+{
+    put_kernels(t, kernels, "float", "f32", levels);
+    put_kernels(t, kernels, "double", "f64", levels);
+}
+
+static void put_prox(text *t, const pudle_desc *desc, const pudle_source *source)
+{
+    put(t, "%s", prox_types);
+    put_entry(t, desc, "prox", "pudle_prox_entry(const pudle_options *o, const real tau, const real v, const real *t, real *p, real *dv, real *dt) "
+              "{ (void)o, (void)tau, (void)t, (void)dt;", source->body);
+    put_both(t, prox_kernels, source->levels);
+    put_both(t, layer_kernels, source->levels);
+}
+
+static void put_loss(text *t, const pudle_desc *desc, const pudle_source *source)
+{
+    const pudle_source *code = cuda_code_source_of(desc);
+    put_entry(t, desc, "loss", "pudle_loss_entry(const pudle_options *o, const real eta, const real x, real *f, real *df, real *ddf, real *mean, "
+              "bool *ok) { (void)o, (void)eta, (void)x, (void)ok;", source->body);
+    put_both(t, loss_kernels, 0);
+    if (!code)
+        return;
+    put_entry(t, desc, "penalty of", "pudle_code_entry(const pudle_options *o, const real z, real *f, real *df) { (void)o, (void)z, (void)f, (void)df;",
+              code->body);
+    put_both(t, code_kernels, 0);
 }
 
 const pudle_source *cuda_source_of(const pudle_desc *desc)
@@ -327,10 +380,17 @@ const pudle_source *cuda_source_of(const pudle_desc *desc)
     return desc->kind == PUDLE_KIND_LOSS && PUDLE_HAS(loss, pudle_loss_ops, source) ? loss->source : NULL;
 }
 
+const pudle_source *cuda_code_source_of(const pudle_desc *desc)
+{
+    const pudle_loss_ops *loss = desc->ops;
+    return desc->kind == PUDLE_KIND_LOSS && PUDLE_HAS(loss, pudle_loss_ops, code_source) && loss->code_source && loss->code_source->body
+               ? loss->code_source
+               : NULL;
+}
+
 pudle_status cuda_source(const pudle_desc *desc, char **out)
 {
     const pudle_source *source = cuda_source_of(desc);
-    const bool prox = desc->kind == PUDLE_KIND_PROX;
     text t = { NULL, 0, 0, false };
     if (!source || !source->body || desc->create) /* with create, the instance is not the params that a body reads */
         return PUDLE_ERR_UNSUPPORTED;
@@ -341,13 +401,10 @@ pudle_status cuda_source(const pudle_desc *desc, char **out)
     put_functions(&t, "float", 1);
     put_functions(&t, "double", 2);
     put_options(&t, desc);
-    if (prox)
-        put(&t, "%s", prox_types);
-    put_entry(&t, desc, source);
-    put_kernels(&t, prox ? prox_kernels : loss_kernels, "float", "f32", source->levels);
-    put_kernels(&t, prox ? prox_kernels : loss_kernels, "double", "f64", source->levels);
-    put_kernels(&t, prox ? layer_kernels : "", "float", "f32", source->levels);
-    put_kernels(&t, prox ? layer_kernels : "", "double", "f64", source->levels);
+    if (desc->kind == PUDLE_KIND_PROX)
+        put_prox(&t, desc, source);
+    else
+        put_loss(&t, desc, source);
     if (t.lost) {
         free(t.at);
         return PUDLE_ERR_NOMEM;

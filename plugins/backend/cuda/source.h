@@ -22,6 +22,8 @@
  *    pudle_loss_hvp_SUFFIX(options, eta, x, u, hu, n)
  *    pudle_loss_mean_SUFFIX(options, eta, mean, n)
  *    pudle_loss_value_SUFFIX(options, eta, x, partial, n)                          partial: f64, one sum a block
+ *    pudle_code_value_SUFFIX(options, z, partial, n)                               of losses whose penalty on the code has a source
+ *    pudle_code_grad_SUFFIX(options, z, g, n)                                      g += the penalty's gradient
  *  `options` is the plugin's params struct, by value on a device and by address on the host. The structs below go by value. */
 enum { CUDA_LEVELS = 8 };
 typedef struct cuda_levels {
@@ -36,5 +38,7 @@ pudle_status cuda_source(const pudle_desc *desc, char **text);
 
 /** The source of a prox or a loss, or NULL: plugins of ABI 1.0 have none. */
 const pudle_source *cuda_source_of(const pudle_desc *desc);
+/** The source of a loss's penalty on the code, or NULL. */
+const pudle_source *cuda_code_source_of(const pudle_desc *desc);
 
 #endif
