@@ -217,6 +217,81 @@ static bool reductions(pd_trial *t)
     return each(t, 2 * DRAWS, reductions_at);
 }
 
+/* Results that may be put off are there after sync; and those that may not, at once, whatever still waits. */
+typedef struct deferral {
+    const pudle_backend_ops *ops;
+    pudle_cview step, sum;
+    const pudle_view *to;
+    int64_t count;
+    double *square, last, at_once; /* (count); one after them, and what it was when its call returned */
+    int64_t *nonzero, *nonfinite;
+} deferral;
+
+/* The array changes between its sums: put off is the result, not the work. */
+static pudle_status do_deferral(void *ctx, pudle_exec *lane, int64_t index)
+{
+    deferral *d = ctx;
+    pudle_status s = PUDLE_OK;
+    (void)index;
+    d->ops->defer(lane, true);
+    for (int64_t i = 0; i < d->count && !s; i++) {
+        s = d->ops->dot(lane, &d->sum, &d->sum, &d->square[i]);
+        if (!s)
+            s = d->ops->census(lane, &d->sum, &d->nonzero[i], &d->nonfinite[i]);
+        if (!s)
+            s = d->ops->axpby(lane, 1, &d->step, 1, d->to);
+    }
+    d->ops->defer(lane, false);
+    if (!s)
+        s = d->ops->dot(lane, &d->sum, &d->sum, &d->last);
+    d->at_once = d->last;
+    return s;
+}
+
+static bool deferred_at(pd_trial *t, pd_bench *b, int32_t dtype)
+{
+    enum { FEW = 12, MANY = 700 };
+    const int64_t count = pd_below(t, 4) ? 1 + pd_below(t, FEW) : MANY, rows = 1 + pd_below(t, MOST), cols = 1 + pd_below(t, MOST), n = rows * cols;
+    matrix x, y;
+    pd_drawn(t, "%lld sums of (%lld, %lld), %s", (long long)count, (long long)rows, (long long)cols, pd_dtype_text(dtype));
+    double *square = pd_scratch(t, count + 1);
+    int64_t *counts = (int64_t *)(void *)pd_scratch(t, 2 * count); /* as large */
+    if (!square || !counts || !matrix_new(t, b, dtype, rows, cols, 1, &x) || !matrix_new(t, b, dtype, rows, cols, 1, &y))
+        return false;
+    deferral d = { .ops = b->ops, .step = pudle_const(&x.view), .sum = pudle_const(&y.view), .to = &y.view, .count = count, .square = square,
+                   .last = NAN, .nonzero = counts, .nonfinite = counts + count };
+    t->verdict->calling = "defer";
+    const pudle_status s = pd_bench_run(b, do_deferral, &d);
+    if (s)
+        return pd_fails(t, "a deferred sum returned %s: %s", pd_status_text(s), t->host.said);
+    square[count] = d.at_once;
+    for (int64_t i = 0; i <= count; i++) {
+        double wanted = 0;
+        int64_t nonzero = 0;
+        for (int64_t k = 0; k < n; k++) {
+            wanted += y.x[k] * y.x[k];
+            nonzero += y.x[k] != 0;
+            y.x[k] = dtype == PUDLE_F64 ? y.x[k] + x.x[k] : pd_single(y.x[k] + x.x[k]);
+        }
+        if (!agrees(t, i < count ? "deferred dot" : "dot after deferred ones", square[i], wanted, pd_tolerance(PUDLE_F64, n) * wanted, i))
+            return false;
+        if (i < count && (counts[i] != nonzero || counts[count + i] != 0))
+            return pd_fails(t, "deferred census %lld counts %lld nonzero and %lld not finite; there are %lld and 0", (long long)i,
+                            (long long)counts[i], (long long)counts[count + i], (long long)nonzero);
+    }
+    matrix_free(b, &x);
+    matrix_free(b, &y);
+    return true;
+}
+
+static bool deferred(pd_trial *t)
+{
+    const pudle_backend_ops *ops = t->desc->ops;
+    if (!PUDLE_HAS(ops, pudle_backend_ops, defer) || !ops->defer)
+        return pd_skips(t, "it has no defer: every result is there at once");
+    return each(t, DRAWS, deferred_at);
+}
+
 /* ---------------------------------------------------------------------- gemm */
 
 static bool gemm_of(pd_trial *t, pd_bench *b, int32_t dtype, bool nan)
@@ -528,6 +603,7 @@ const pd_test pd_backend_tests[] = {
     { "lanes", "run calls each lane once and returns the first error by number", lanes },
     { "elementwise", "fill, copy, axpby and sign agree with plain loops, on rows with gaps", elementwise },
     { "reductions", "dot sums in double; census counts", reductions },
+    { "deferred", "sums that may be deferred are there after sync, and others at once", deferred },
     { "gemm", "gemm agrees with plain loops, on rows with gaps", gemm },
     { "overwrite", "with b = 0 gemm ignores what was in C, NaN included", gemm_nan },
     { "normalize", "slices get their norm", normalize },

@@ -283,17 +283,41 @@ static pudle_status backpropagate(const block *b)
     return s;
 }
 
-/* sum += code_l1 ||z||_1 */
-static pudle_status add_code_l1(const block *b, const pudle_view *code, double *sum)
+/* norm = ||z||_1 */
+static pudle_status code_norm(const block *b, const pudle_view *code, double *norm)
 {
     const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows); /* free until the adjoint begins */
     const pudle_cview cz = pudle_const(code), cu = pudle_const(&u);
-    double norm = 0;
-    pudle_status s = b->net->be->sign(b->exec, &cz, &u);
+    const pudle_status s = b->net->be->sign(b->exec, &cz, &u);
+    return s ? s : b->net->be->dot(b->exec, &cu, &cz, norm);
+}
+
+/* Loss and number of nonzeros. */
+static pudle_status sum_up(const block *b, const pudle_view *code, const pudle_view *estimate, pd_block_sums *sums)
+{
+    const pd_network *net = b->net;
+    const pudle_view shaped_estimate = pd_map_data_view(&net->map, estimate), shaped_code = pd_map_code_view(&net->map, code);
+    const pudle_cview pred = pudle_const(&shaped_estimate), sz = pudle_const(&shaped_code);
+    *sums = (pd_block_sums){ .data_loss = 0 };
+    if (net->defers)
+        pd_defer(net->be, b->exec, true);
+    pudle_status s = net->be->loss_value(b->exec, &net->loss, &pred, &b->y, &sums->data_loss);
     if (!s)
-        s = b->net->be->dot(b->exec, &cu, &cz, &norm);
-    *sum += b->net->code_l1 * norm;
+        s = net->be->code_value(b->exec, &net->loss, &sz, &sums->code_loss);
+    if (!s && net->code_l1 != 0)
+        s = code_norm(b, code, &sums->code_norm);
+    if (!s)
+        s = net->be->census(b->exec, &sz, &sums->nonzero, &sums->nonfinite);
+    if (net->defers)
+        pd_defer(net->be, b->exec, false);
     return s;
+}
+
+void pd_lane_add(const pd_network *net, pd_lane_space *space, const pd_block_sums *sums)
+{
+    space->data_loss += net->data_weight * sums->data_loss;
+    space->code_loss += net->code_weight * (sums->code_loss + net->code_l1 * sums->code_norm);
+    space->nonzeros += sums->nonzero;
 }
 
 /* u = code_l1 sign(z), the penalty's gradient: where the adjoint begins. */
@@ -399,9 +423,8 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
 }
 
 pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
-                           int64_t first, int64_t rows, bool diagnose)
+                           int64_t first, int64_t rows, bool diagnose, pd_block_sums *sums)
 {
-    const pudle_backend_ops *be = net->be;
     block b = { net, exec, space, space - net->space, first, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose };
     b.y = batch->y.data ? shaped_rows(net, &batch->y, first, rows) : b.x;
     pudle_status s = encode(&b, pass->gradient);
@@ -412,27 +435,10 @@ pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_spac
     s = decode(&b, &code, &estimate);
     if (s)
         return s;
-    const pudle_view shaped_estimate = pd_map_data_view(&net->map, &estimate), shaped_code = pd_map_code_view(&net->map, &code);
-    const pudle_cview pred = pudle_const(&shaped_estimate), sz = pudle_const(&shaped_code);
-    double data_loss = 0, code_loss = 0;
-    int64_t nonzero = 0, nonfinite = 0;
-    s = be->loss_value(exec, &net->loss, &pred, &b.y, &data_loss);
-    if (!s)
-        s = be->code_value(exec, &net->loss, &sz, &code_loss);
-    if (!s && net->code_l1 != 0)
-        s = add_code_l1(&b, &code, &code_loss);
-    if (!s)
-        s = be->census(exec, &sz, &nonzero, &nonfinite);
+    s = sum_up(&b, &code, &estimate, sums);
     if (!s)
         s = copy_out(&b, &code, &pass->code, first);
     if (!s)
         s = copy_out(&b, &estimate, &pass->reconstruction, first);
-    if (!s && pass->gradient)
-        s = gradient_block(&b, batch, first, &code, &estimate);
-    if (s)
-        return s;
-    space->data_loss += net->data_weight * data_loss;
-    space->code_loss += net->code_weight * code_loss;
-    space->nonzeros += nonzero;
-    return PUDLE_OK;
+    return s || !pass->gradient ? s : gradient_block(&b, batch, first, &code, &estimate);
 }

@@ -47,8 +47,11 @@ typedef struct pd_block {
 pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain);
 void pd_lanes_free(pd_network *net);
 
-/** Samples [first, first + rows) of the batch through the network, into the lane's sums. */
+/** Samples [first, first + rows) of the batch through the network: the gradient into the lane's, the rest into `sums`, at once or, where
+ *  net->defers, by the next sync. */
 pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
-                           int64_t first, int64_t rows, bool diagnose);
+                           int64_t first, int64_t rows, bool diagnose, pd_block_sums *sums);
+/** A block's sums to those of its lane. */
+void pd_lane_add(const pd_network *net, pd_lane_space *space, const pd_block_sums *sums);
 
 #endif

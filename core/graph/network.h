@@ -15,6 +15,13 @@
 /** What multiplies the residual in the decoder's part of the gradient. */
 enum { PD_CODE_ITSELF, PD_CODE_SIGN, PD_CODE_TRUE };
 
+/** What a block of samples adds to the loss, and how many entries of an array are no numbers: results that a backend may defer. */
+typedef struct pd_block_sums {
+    double data_loss, code_loss, code_norm; /* code_norm: ||z_T||_1, where the network has a weight for it */
+    int64_t nonzero, nonfinite;
+} pd_block_sums;
+typedef struct pd_census { int64_t nonzero, nonfinite; } pd_census;
+
 /** Something that is learned: value and gradient live with the backend, as does the optimiser's state. */
 typedef struct pd_parameter {
     char name[48];
@@ -39,6 +46,7 @@ typedef struct pd_level {
 
 #define PD_MAX_LEVELS 8
 #define PD_MAX_PARAMETERS (4 + PD_MAX_LEVELS)
+#define PD_DEFERRED_BLOCKS 64
 
 /** Whose weights an encoder layer uses: v_t = z_{t-1} - alpha_t E' l_in'(B z_{t-1}; x). */
 enum {
@@ -83,6 +91,10 @@ typedef struct pd_network {
     double *unroll_step;              /* (T) */
     double *host_atoms, *gram;        /* implicit: D' (p, m) in double, and D'D or NULL; in host memory */
     bool plain;                       /* the present workspaces are for primitives whatever the backend offers */
+    bool defers;                      /* this pass: results of blocks and of the gradients' census come with its sync */
+    pd_block_sums deferred[PD_DEFERRED_BLOCKS]; /* of the batch's blocks; these must outlive any queue that still writes to them */
+    pd_census gradient_census[PD_MAX_PARAMETERS];
+    double gradient_square;
 } pd_network;
 
 /** One batch, with the backend: (n, features), targets the same (data NULL: the input itself), true codes (n, code) or NULL. */
@@ -94,9 +106,12 @@ typedef struct pd_batch {
 
 typedef struct pd_pass {
     bool gradient;                 /* fill dictionary.grad and the levels' gradients */
+    bool norm;                     /* and tell the norm of the first */
     pudle_view code, reconstruction; /* optional outputs (n, code), (n, features), with the backend */
     double data_loss, code_loss;   /* out: means over the batch; the training loss is their sum */
     double nonzeros;               /* out: mean number of nonzero entries of a code */
+    int64_t nonfinite;             /* out: entries of all gradients that are no numbers */
+    double gradient_norm;          /* out: ||dictionary.grad||; NaN unless it was asked for */
     double fixed_point;            /* out: ||z_T - F(z_T)|| / ||z_T|| over the batch, F one layer more; NaN unless an implicit gradient was asked */
     int64_t ill_conditioned;       /* out: samples whose support was too badly conditioned for it */
     double worst_condition;        /* out: of those; INFINITY: not positive definite */
@@ -133,5 +148,9 @@ pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t
 
 /** sigma_max(D)^2 by power iteration on D'D from a fixed start, to a relative change of 1e-7 or 200 rounds. */
 pudle_status pd_network_sigma2(pd_network *net, double *sigma2);
+
+/** The backend may put off the results of reductions on this queue until sync(), or may not any more. Nothing where it cannot. */
+void pd_defer(const pudle_backend_ops *be, pudle_exec *exec, bool on);
+bool pd_can_defer(const pudle_backend_ops *be);
 
 #endif

@@ -10,6 +10,7 @@ typedef struct work {
     const pd_batch *batch;
     const pd_pass *pass;
     bool diagnose;
+    pd_block_sums *deferred;
 } work;
 
 static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_space *space, bool gradient)
@@ -34,6 +35,11 @@ static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_
 }
 
 /* Lane i does blocks [i B / L, (i+1) B / L). */
+static int64_t first_block(const pd_network *net, int64_t blocks, int64_t i)
+{
+    return i * blocks / net->lanes;
+}
+
 static pudle_status lane_work(void *ctx, pudle_exec *exec, int64_t i)
 {
     const work *w = ctx;
@@ -41,9 +47,12 @@ static pudle_status lane_work(void *ctx, pudle_exec *exec, int64_t i)
     pd_lane_space *space = &net->space[i];
     const int64_t blocks = (w->batch->count + net->rows - 1) / net->rows;
     pudle_status s = clear_lane(net, exec, space, w->pass->gradient);
-    for (int64_t b = i * blocks / net->lanes; b < (i + 1) * blocks / net->lanes && !s; b++) {
+    for (int64_t b = first_block(net, blocks, i); b < first_block(net, blocks, i + 1) && !s; b++) {
         const int64_t first = b * net->rows, left = w->batch->count - first;
-        s = pd_lane_block(net, exec, space, w->batch, w->pass, first, left < net->rows ? left : net->rows, w->diagnose);
+        pd_block_sums now, *sums = net->defers ? w->deferred + b : &now;
+        s = pd_lane_block(net, exec, space, w->batch, w->pass, first, left < net->rows ? left : net->rows, w->diagnose, sums);
+        if (!s && !net->defers)
+            pd_lane_add(net, space, sums);
     }
     return s;
 }
@@ -171,20 +180,10 @@ static pudle_status reduce_implicit(const pd_network *net, const pd_batch *batch
                    pass->worst_condition);
 }
 
-static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass)
+/* The gradients, from the lanes' parts. */
+static pudle_status reduce_gradients(pd_network *net, const pd_batch *batch, pd_pass *pass)
 {
     const double scale = 1.0 / (double)batch->count;
-    pass->data_loss = pass->code_loss = pass->nonzeros = 0;
-    for (int64_t l = 0; l < net->lanes; l++) {
-        pass->data_loss += net->space[l].data_loss * scale;
-        pass->code_loss += net->space[l].code_loss * scale;
-        pass->nonzeros += (double)net->space[l].nonzeros * scale;
-    }
-    pass->fixed_point = NAN;
-    pass->ill_conditioned = 0;
-    pass->worst_condition = 0;
-    if (!pass->gradient)
-        return PUDLE_OK;
     pudle_status s = net->implicit ? reduce_implicit(net, batch, pass) : PUDLE_OK;
     if (!s)
         s = sum_lanes(net, &net->dictionary, offsetof(pd_lane_space, gradient), scale);
@@ -199,7 +198,73 @@ static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass
     for (int i = 0; i < net->levels && !s; i++)
         if (net->level[i].learned)
             s = level_gradient(net, i, scale);
-    return s ? s : net->be->sync(net->exec);
+    return s;
+}
+
+/* Are they numbers, and how large is the first? */
+static pudle_status look_at_gradients(pd_network *net, const pd_pass *pass)
+{
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    const int n = pd_network_parameters(net, list);
+    const pudle_cview first = pudle_const(&net->dictionary.grad);
+    pudle_status s = PUDLE_OK;
+    pd_defer(net->be, net->exec, true);
+    for (int i = 0; i < n && !s; i++) {
+        const pudle_cview c = pudle_const(&list[i]->grad);
+        s = net->be->census(net->exec, &c, &net->gradient_census[i].nonzero, &net->gradient_census[i].nonfinite);
+    }
+    if (!s && pass->norm)
+        s = net->be->dot(net->exec, &first, &first, &net->gradient_square);
+    pd_defer(net->be, net->exec, false);
+    return s;
+}
+
+/* What has come with the sync. */
+static void collect(pd_network *net, const pd_batch *batch, pd_pass *pass)
+{
+    const double scale = 1.0 / (double)batch->count;
+    const int64_t blocks = (batch->count + net->rows - 1) / net->rows;
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    const int n = pass->gradient ? pd_network_parameters(net, list) : 0;
+    pass->data_loss = pass->code_loss = pass->nonzeros = 0;
+    for (int64_t l = 0; l < net->lanes; l++) {
+        pd_lane_space *space = &net->space[l];
+        for (int64_t b = first_block(net, blocks, l); b < first_block(net, blocks, l + 1) && net->defers; b++)
+            pd_lane_add(net, space, &net->deferred[b]);
+        pass->data_loss += space->data_loss * scale;
+        pass->code_loss += space->code_loss * scale;
+        pass->nonzeros += (double)space->nonzeros * scale;
+    }
+    for (int i = 0; i < n; i++)
+        pass->nonfinite += net->gradient_census[i].nonfinite;
+    if (n && pass->norm)
+        pass->gradient_norm = sqrt(net->gradient_square);
+}
+
+static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass)
+{
+    pass->fixed_point = pass->gradient_norm = NAN;
+    pass->ill_conditioned = pass->nonfinite = 0;
+    pass->worst_condition = 0;
+    pudle_status s = pass->gradient ? reduce_gradients(net, batch, pass) : PUDLE_OK;
+    if (!s && pass->gradient)
+        s = look_at_gradients(net, pass);
+    if (!s)
+        s = net->be->sync(net->exec);
+    if (!s)
+        collect(net, batch, pass);
+    return s;
+}
+
+void pd_defer(const pudle_backend_ops *be, pudle_exec *exec, bool on)
+{
+    if (pd_can_defer(be))
+        be->defer(exec, on);
+}
+
+bool pd_can_defer(const pudle_backend_ops *be)
+{
+    return PUDLE_HAS(be, pudle_backend_ops, defer) && be->defer;
 }
 
 pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pass)
@@ -213,7 +278,8 @@ pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pas
         s = pd_implicit_refresh(net, batch->count);
     if (s)
         return s;
-    work w = { net, batch, pass, false };
+    net->defers = pd_can_defer(net->be) && batch->count <= PD_DEFERRED_BLOCKS * net->rows;
+    work w = { net, batch, pass, false, net->deferred };
     s = net->be->run(net->exec, net->lanes, lane_work, &w);
     return s ? s : reduce(net, batch, pass);
 }
@@ -224,7 +290,8 @@ pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t
     pudle_status s = pd_lanes_prepare(net, batch->count, true);
     if (!s && net->implicit)
         s = pd_implicit_refresh(net, batch->count);
-    work w = { net, batch, &pass, true };
+    net->defers = false;
+    work w = { net, batch, &pass, true, NULL };
     if (!s)
         s = net->be->run(net->exec, net->lanes, lane_work, &w);
     if (s)

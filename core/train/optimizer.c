@@ -95,15 +95,22 @@ pudle_status pd_normalize_atoms(pd_problem *pb)
 }
 
 /* The gradient was finite, and the step may still have thrown the dictionary out of range. */
-static pudle_status check_step(pd_problem *pb, double rate, int64_t update)
+pudle_status pd_optimizer_check(pd_problem *pb, int64_t update)
+{
+    const int64_t nonfinite = pb->after_step.nonfinite;
+    if (!nonfinite)
+        return PUDLE_OK;
+    return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld, in the optimiser's step: %lld entries of the dictionary are no longer finite "
+                   "(learning rate %g): lower train.learning_rate", (long long)(update - 1), (long long)nonfinite, pb->last_rate);
+}
+
+static pudle_status look_at_dictionary(pd_problem *pb)
 {
     const pudle_cview d = pudle_const(&pb->net.dictionary.value);
-    int64_t nonzero = 0, nonfinite = 0;
-    const pudle_status s = pb->be->census(pb->exec, &d, &nonzero, &nonfinite);
-    if (s || !nonfinite)
-        return s;
-    return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld, in the optimiser's step: %lld entries of the dictionary are no longer finite "
-                   "(learning rate %g): lower train.learning_rate", (long long)(update - 1), (long long)nonfinite, rate);
+    pd_defer(pb->be, pb->exec, true);
+    const pudle_status s = pb->be->census(pb->exec, &d, &pb->after_step.nonzero, &pb->after_step.nonfinite);
+    pd_defer(pb->be, pb->exec, false);
+    return s;
 }
 
 pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rate, int64_t update)
@@ -131,5 +138,8 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
         if (!s)
             s = clamp(pb, &pb->net.steps, 1e-3 * pb->net.step, 1e3 * pb->net.step);
     }
-    return s ? s : check_step(pb, rate, update);
+    pb->last_rate = rate;
+    if (!s)
+        s = look_at_dictionary(pb);
+    return s || pd_can_defer(pb->be) ? s : pd_optimizer_check(pb, update);
 }

@@ -12,6 +12,10 @@ pudle_status pd_optimizer_init(pd_problem *problem);
  *  Thresholds: their own rate, then clamped into the option's range. Moments are not touched by the constraints. */
 pudle_status pd_optimizer_step(pd_problem *problem, double rate, double threshold_rate, int64_t update);
 
+/** Has the last step, number `update`, left a dictionary of numbers? pd_optimizer_step asks itself where the backend knows at once;
+ *  else it is known after the next sync. @errors NUMERIC */
+pudle_status pd_optimizer_check(pd_problem *problem, int64_t update);
+
 /** Unit-norm atoms. */
 pudle_status pd_normalize_atoms(pd_problem *problem);
 

@@ -33,6 +33,8 @@ typedef struct pd_problem {
     bool alone;         /* there can be none */
     int64_t *held;      /* indices the buffers hold now, so that a repeated full batch is read once */
     int64_t held_count; /* 0: nothing */
+    pd_census after_step; /* of D, after the optimiser's last step: a backend may defer it */
+    double last_rate;
     int held_split;
 } pd_problem;
 

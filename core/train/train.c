@@ -81,24 +81,13 @@ static bool checkpoint_due(const run *r)
     return r->at.position == 0 && now() - r->last_checkpoint > 10.0; /* when does not change what is computed */
 }
 
-static pudle_status gradient_norm(run *r, double *norm)
-{
-    const pudle_cview g = pudle_const(&r->problem.net.dictionary.grad);
-    double sum = 0;
-    const pudle_status s = r->problem.be->dot(r->problem.exec, &g, &g, &sum);
-    *norm = sqrt(sum);
-    return s;
-}
-
 static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double rate)
 {
     pd_metrics row = { .update = r->at.update, .epoch = epoch, .loss = pass->data_loss + pass->code_loss, .data_loss = pass->data_loss,
                        .code_loss = pass->code_loss, .nonzeros = pass->nonzeros, .rate = rate, .beta = r->problem.net.beta,
-                       .step = r->problem.net.alpha[0], .gradient_norm = NAN, .error = NAN, .seconds = elapsed(r),
+                       .step = r->problem.net.alpha[0], .gradient_norm = pass->gradient_norm, .error = NAN, .seconds = elapsed(r),
                        .fixed_point = pass->fixed_point, .ill_conditioned = pass->ill_conditioned };
-    pudle_status s = pass->gradient ? gradient_norm(r, &row.gradient_norm) : PUDLE_OK;
-    if (!s)
-        s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
+    const pudle_status s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
     if (s)
         return s;
     r->last_error = row.error;
@@ -171,7 +160,8 @@ static pudle_status update(run *r)
     const double rate = rate_at(r, how->learning_rate, epoch);
     const double threshold_rate = rate_at(r, how->threshold_rate > 0 ? how->threshold_rate : how->learning_rate, epoch);
     pd_batch batch;
-    pd_pass pass = { .gradient = true };
+    const bool logged = r->at.update % how->log_every == 0;
+    pd_pass pass = { .gradient = true, .norm = logged };
     pudle_status s = pd_problem_refresh(&r->problem, pd_problem_beta(&r->problem, r->at.update));
     if (!s)
         s = pd_problem_batch(&r->problem, PUDLE_SPLIT_TRAIN, (uint64_t)epoch, r->order + first, count, &batch);
@@ -180,12 +170,14 @@ static pudle_status update(run *r)
     if (!s)
         s = pd_network_run(&r->problem.net, &batch, &pass);
     if (!s)
+        s = pd_optimizer_check(&r->problem, r->at.update);
+    if (!s)
         s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
     if (!s)
         warn_memory(r);
     if (!s && r->dir.implicit)
         warn_implicit(r, &pass, count);
-    if (!s && r->at.update % how->log_every == 0)
+    if (!s && logged)
         s = record(r, &pass, epoch, rate);
     if (!s)
         s = pd_optimizer_step(&r->problem, rate, threshold_rate, r->at.update + 1);
@@ -210,8 +202,13 @@ static pudle_status snapshot(run *r)
     if (every < 1 || r->at.position != 0 || r->at.epoch % every)
         return PUDLE_OK;
     snprintf(name, sizeof name, "dictionary_%" PRId64 ".npy", r->at.epoch);
+    pudle_status s = r->problem.be->sync(r->problem.exec);
+    if (!s)
+        s = pd_optimizer_check(&r->problem, r->at.update);
+    if (s)
+        return s;
     char *path = path_of(r, name);
-    const pudle_status s = path ? pd_problem_write_dictionary(&r->problem, path, NULL) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    s = path ? pd_problem_write_dictionary(&r->problem, path, NULL) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     free(path);
     return s;
 }
@@ -245,6 +242,8 @@ static pudle_status closing_row(run *r)
         s = pd_problem_first(&r->problem, PUDLE_SPLIT_TRAIN, 0, r->batch, &batch);
     if (!s)
         s = pd_network_run(&r->problem.net, &batch, &pass);
+    if (!s)
+        s = pd_optimizer_check(&r->problem, r->at.update);
     if (!s)
         s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
     return s ? s : record(r, &pass, r->at.epoch, NAN);

@@ -113,6 +113,10 @@ typedef struct pudle_backend_ops {
                                   const pudle_view *gw);
     /** Since 1.1. m <- mean of the target that pred stands for; pred itself where the loss has no such function. Optional. */
     pudle_status (*loss_mean)(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_view *m);
+    /** Since 1.1. Between defer(exec, true) and defer(exec, false) the results of dot, census, loss_value and code_value need not be there
+     *  when a call returns: they are when sync() next does, or an error is. Where they go must stay in place until then. Lets a device go
+     *  on with what follows. Optional. */
+    void (*defer)(pudle_exec *exec, bool on);
 } pudle_backend_ops;
 
 #endif

@@ -128,6 +128,23 @@ run "$PUDLE" train "$work/lasso.cfg" --out "$work/penalty" --set backend.placeme
 [ "$status" -eq 0 ] && ! grep -q "runs on the host" "$work/err"
 ok $? "a penalty on the code runs on the device"
 
+# ---- waiting: once an update, for the numbers that decide whether it goes on
+# waits UPDATES SETTING...: how often a training of so many updates has waited for the device
+waits() {
+    updates=$1
+    shift
+    run env PUDLE_FAKE_WAITS="$work/waits" "$PUDLE" train "$work/run.cfg" --out "$work/waiting" --quiet --force --set train.epochs=0 \
+        --set train.updates=$updates --set train.batch=40 --set train.log_every=1000 --set train.checkpoint_every=1000 "$@"
+    cat "$work/waits"
+}
+first=$(waits 8)
+[ $(($(waits 14) - first)) -eq 6 ]
+ok $? "an update waits for the device once"
+first=$(waits 8 --set model.step=0.5/L)
+[ $(($(waits 14 --set model.step=0.5/L) - first)) -gt 6 ]
+ok $? "and more often where it must know a number before"
+same large "$work/run.cfg" --set train.batch=0 --set data.samples=9000 # an upload of more than all stages hold
+
 # ---- failures
 fails_with() {
     PUDLE_FAKE_FAIL=$1
@@ -139,11 +156,11 @@ fails_with() {
 }
 fails_with "gemm 7"
 refuses 1 "gemm: gemm: a failure on demand" "a failed product is named"
-fails_with "sync 1"
+fails_with "download 7"
 refuses 1 "the last operations queued were" "an error at sync names what was queued"
 fails_with "sync 30" --set backend.synchronous=true
 refuses 1 ": sync: a failure on demand" "with synchronous = true it names the operation"
-fails_with "sync 15" --set backend.synchronous=true
+fails_with "sync 18" --set backend.synchronous=true
 refuses 1 "unroll: sync: a failure on demand" "and layers, whose kernels are waited for as well"
 fails_with "replay 2"
 refuses 1 "unroll: replay: a failure on demand" "so is a failed replay of all layers"

@@ -4,7 +4,8 @@
  * is followed on the wrong side is a crash.
  *
  * Environment: PUDLE_FAKE_KERNELS, kernels.cu as a shared object; CXX; PUDLE_FAKE_FAIL="gemm 3" makes the third gemm fail;
- * PUDLE_FAKE_REFUSE="2 3", algorithms of convolutions that are offered and then refused; PUDLE_FAKE_DEVICES, their number (1). */
+ * PUDLE_FAKE_REFUSE="2 3", algorithms of convolutions that are offered and then refused; PUDLE_FAKE_DEVICES, their number (1);
+ * PUDLE_FAKE_WAITS=FILE, where to write how often the host had to wait for the device. */
 #include "device.h"
 
 #include <assert.h>
@@ -40,9 +41,21 @@ typedef struct step { /* of a recording */
     size_t to_pitch, from_pitch, bytes, rows;
 } step;
 
+/* A copy from pinned memory: it is made as late as the queue allows, so that memory which is used again too early is seen. */
+typedef struct send {
+    struct send *next;
+    void *to;
+    const void *pinned;
+    size_t bytes;
+} send;
+
 struct cuda_graph { step *first, **end; };
+struct cuda_mark { long at; };
 struct cuda_gpu {
     bool recording;
+    send *sends, **last_send;
+    long queued, done; /* marks */
+    long waits;
     cuda_graph *graph;
     block *blocks;
     cuda_kernel *kernels;
@@ -139,6 +152,8 @@ static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *w
     return true;
 }
 
+static void settle(cuda_gpu *gpu);
+
 static void fake_free(cuda_gpu *gpu, void *memory)
 {
     block **link = &gpu->blocks;
@@ -146,6 +161,7 @@ static void fake_free(cuda_gpu *gpu, void *memory)
         wrong("free in a recording");
     while (*link && (*link)->at != memory)
         link = &(*link)->next;
+    settle(gpu);
     block *b = *link;
     if (!b)
         wrong("free of %p, which was not given out", memory);
@@ -175,6 +191,7 @@ static bool fake_open(int64_t index, bool tf32, cuda_gpu **gpu, cuda_facts *fact
         arena = mmap(NULL, arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED || !(*gpu = calloc(1, sizeof **gpu)))
         return fails(why, PUDLE_ERR_NOMEM, "no arena");
+    (*gpu)->last_send = &(*gpu)->sends;
     *facts = (cuda_facts){ .name = "no GPU, but loops", .major = 9, .minor = 0, .multiprocessors = 1, .driver = 13000, .runtime = 13000,
                            .memory = arena_bytes, .tf32 = tf32 };
     return true;
@@ -182,6 +199,13 @@ static bool fake_open(int64_t index, bool tf32, cuda_gpu **gpu, cuda_facts *fact
 
 static void fake_close(cuda_gpu *gpu)
 {
+    const char *path = getenv("PUDLE_FAKE_WAITS");
+    FILE *f = path ? fopen(path, "w") : NULL;
+    settle(gpu);
+    if (f) {
+        fprintf(f, "%ld\n", gpu->waits);
+        fclose(f);
+    }
     for (cuda_kernel *k = gpu->kernels, *next; k; k = next) {
         next = k->next;
         free(k);
@@ -207,6 +231,8 @@ static bool fake_sync(cuda_gpu *gpu, cuda_fault *why)
 {
     if (gpu->recording)
         wrong("sync in a recording");
+    settle(gpu);
+    gpu->waits++;
     return good("sync", why);
 }
 
@@ -223,29 +249,81 @@ static void fake_unpin(cuda_gpu *gpu, void *host)
     free(host);
 }
 
-static bool transfer(cuda_gpu *gpu, const char *name, void *to, const void *from, const void *device, const void *host, size_t bytes, cuda_fault *why)
+static bool may_copy(cuda_gpu *gpu, const char *name, const void *device, const void *host, size_t bytes, cuda_fault *why)
 {
     if (gpu->recording)
         wrong("%s in a recording", name);
     must_be_inside(gpu, name, device, bytes);
     if (inside(host))
         wrong("%s: memory of the device where the host's is wanted", name);
-    if (!good(name, why))
-        return false;
-    touch(true);
-    memcpy(to, from, bytes);
-    touch(false);
-    return true;
+    return good(name, why);
 }
 
-static bool fake_upload(cuda_gpu *gpu, void *to, const void *host, size_t bytes, cuda_fault *why)
+/* All copies that are queued: before whatever comes behind them. */
+static void settle(cuda_gpu *gpu)
 {
-    return transfer(gpu, "upload", to, host, to, host, bytes, why);
+    if (gpu->sends)
+        touch(true);
+    for (send *s = gpu->sends, *next; s; s = next) {
+        next = s->next;
+        memcpy(s->to, s->pinned, s->bytes);
+        free(s);
+        if (!next)
+            touch(false);
+    }
+    gpu->sends = NULL;
+    gpu->last_send = &gpu->sends;
+    gpu->done = gpu->queued;
+}
+
+static bool fake_upload(cuda_gpu *gpu, void *to, const void *pinned, size_t bytes, cuda_fault *why)
+{
+    if (!may_copy(gpu, "upload", to, pinned, bytes, why))
+        return false;
+    send *s = calloc(1, sizeof *s);
+    if (!s)
+        return fails(why, PUDLE_ERR_NOMEM, "no memory");
+    *s = (send){ NULL, to, pinned, bytes };
+    *gpu->last_send = s;
+    gpu->last_send = &s->next;
+    return true;
 }
 
 static bool fake_download(cuda_gpu *gpu, void *host, const void *from, size_t bytes, cuda_fault *why)
 {
-    return transfer(gpu, "download", host, from, from, host, bytes, why);
+    if (!may_copy(gpu, "download", from, host, bytes, why))
+        return false;
+    settle(gpu);
+    gpu->waits++;
+    touch(true);
+    memcpy(host, from, bytes);
+    touch(false);
+    return true;
+}
+
+static bool fake_mark(cuda_gpu *gpu, cuda_mark **mark, cuda_fault *why)
+{
+    if (!good("mark", why) || (!*mark && !(*mark = calloc(1, sizeof **mark))))
+        return false;
+    (*mark)->at = ++gpu->queued;
+    return true;
+}
+
+static bool fake_await(cuda_gpu *gpu, cuda_mark *mark, cuda_fault *why)
+{
+    if (!good("await", why))
+        return false;
+    if (mark->at > gpu->done) {
+        settle(gpu);
+        gpu->waits++;
+    }
+    return true;
+}
+
+static void fake_unmark(cuda_gpu *gpu, cuda_mark *mark)
+{
+    (void)gpu;
+    free(mark);
 }
 
 static step *record(cuda_gpu *gpu, int what)
@@ -278,6 +356,7 @@ static bool fake_copy(cuda_gpu *gpu, void *to, size_t to_pitch, const void *from
         s->to = to, s->to_pitch = to_pitch, s->from = from, s->from_pitch = from_pitch, s->bytes = bytes, s->rows = rows;
         return true;
     }
+    settle(gpu);
     touch(true);
     copy_now(to, to_pitch, from, from_pitch, bytes, rows);
     touch(false);
@@ -388,6 +467,7 @@ static bool fake_launch(cuda_gpu *gpu, cuda_kernel *kernel, int64_t grid, int th
         s->bound = kernel->bind(arguments);
         return true;
     }
+    settle(gpu);
     touch(true);
     kernel->call(grid, threads, arguments);
     touch(false);
@@ -497,6 +577,7 @@ static bool fake_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why)
         record(gpu, 1)->gemm = *c;
         return true;
     }
+    settle(gpu);
     touch(true);
     gemm_now(c);
     touch(false);
@@ -577,6 +658,7 @@ static bool fake_conv(cuda_gpu *gpu, const cuda_conv *s, const cuda_conv_call *c
         at->call = *c;
         return true;
     }
+    settle(gpu);
     touch(true);
     conv_now(s, c);
     touch(false);
@@ -625,6 +707,7 @@ static bool fake_replay(cuda_gpu *gpu, cuda_graph *graph, cuda_fault *why)
         wrong("replay in a recording");
     if (!good("replay", why))
         return false;
+    settle(gpu);
     touch(true);
     for (const step *s = graph->first; s; s = s->next) {
         if (s->what == 0)
@@ -649,7 +732,7 @@ static void fake_forget(cuda_gpu *gpu, cuda_graph *graph)
 const cuda_api cuda = {
     .open = fake_open, .close = fake_close, .libraries = fake_libraries, .bind = fake_bind, .sync = fake_sync,
     .alloc = fake_alloc, .free = fake_free, .pin = fake_pin, .unpin = fake_unpin, .upload = fake_upload, .download = fake_download,
-    .copy = fake_copy, .load = fake_load, .unload = fake_unload, .find = fake_find, .launch = fake_launch, .image = fake_image,
+    .mark = fake_mark, .await = fake_await, .unmark = fake_unmark, .copy = fake_copy, .load = fake_load, .unload = fake_unload, .find = fake_find, .launch = fake_launch, .image = fake_image,
     .targets = fake_targets, .compile = fake_compile,
     .gemm = fake_gemm, .conv_algorithms = fake_conv_algorithms, .conv = fake_conv,
     .record_begin = fake_record_begin, .record_end = fake_record_end, .replay = fake_replay, .forget = fake_forget,

@@ -117,20 +117,16 @@ pudle_status cuda_sign(pudle_exec *exec, const pudle_cview *x, const pudle_view 
 
 /* A kernel that leaves `sums` rows of one number a block, whose sums are then taken. The place of partial in its arguments is
  * filled in here. */
-static pudle_status reduce(cuda_exec *e, const char *op, cuda_kernel *kernel, int64_t n, void **arguments, int place, int64_t sums, double *result)
+static pudle_status reduce(cuda_exec *e, const char *op, cuda_kernel *kernel, int64_t n, void **arguments, int place, int64_t sums, const cuda_sum to[])
 {
     const int64_t blocks = cuda_reduction(n);
-    if (!n) {
-        memset(result, 0, (size_t)sums * sizeof *result);
-        return PUDLE_OK;
-    }
     pudle_status s = cuda_begin(e, op);
     if (!s)
         s = cuda_room(e, op, &e->partial, (size_t)(sums * blocks) * sizeof(double));
     arguments[place] = &e->partial.at;
     if (!s)
         s = cuda_start(e, op, kernel, blocks, arguments);
-    return s ? s : cuda_collect(e, op, e->partial.at, sums, blocks, result);
+    return s ? s : cuda_collect(e, op, e->partial.at, sums, blocks, to);
 }
 
 pudle_status cuda_dot(pudle_exec *exec, const pudle_cview *x, const pudle_cview *y, double *sum)
@@ -141,31 +137,31 @@ pudle_status cuda_dot(pudle_exec *exec, const pudle_cview *x, const pudle_cview 
         return s;
     if (!sum)
         return FAIL(exec, PUDLE_ERR_ARG, "dot: no place for the result");
+    *sum = 0;
+    if (!pudle_count(x))
+        return PUDLE_OK;
     cuda_exec *e = cuda_of(exec);
     layout l = layout_of(all, 2);
     const void *left = x->data, *right = y->data;
     void *arguments[] = { &left, &right, NULL, &l.n, &l.cols, &l.stride[0], &l.stride[1] };
-    return reduce(e, "dot", e->kernel[wide(x)][CUDA_DOT], l.n, arguments, 2, 1, sum);
+    return reduce(e, "dot", e->kernel[wide(x)][CUDA_DOT], l.n, arguments, 2, 1, &(cuda_sum){ sum, NULL });
 }
 
 pudle_status cuda_census(pudle_exec *exec, const pudle_cview *x, int64_t *nonzero, int64_t *nonfinite)
 {
-    pudle_status s = host_check(exec, "census", "x", x);
-    double counts[2] = { 0, 0 };
+    const pudle_status s = host_check(exec, "census", "x", x);
     if (s)
         return s;
     if (!nonzero || !nonfinite)
         return FAIL(exec, PUDLE_ERR_ARG, "census: no place for the results");
+    *nonzero = *nonfinite = 0;
+    if (!pudle_count(x))
+        return PUDLE_OK;
     cuda_exec *e = cuda_of(exec);
     layout l = layout_of((const pudle_cview *const[]){ x }, 1);
     const void *from = x->data;
     void *arguments[] = { &from, NULL, &l.n, &l.cols, &l.stride[0] };
-    s = reduce(e, "census", e->kernel[wide(x)][CUDA_CENSUS], l.n, arguments, 1, 2, counts);
-    if (s)
-        return s;
-    *nonzero = (int64_t)counts[0];
-    *nonfinite = (int64_t)counts[1];
-    return PUDLE_OK;
+    return reduce(e, "census", e->kernel[wide(x)][CUDA_CENSUS], l.n, arguments, 1, 2, (const cuda_sum[]){ { NULL, nonzero }, { NULL, nonfinite } });
 }
 
 /* Columns are taken 8 to a block, as neighbours in memory; rows one to a block. */

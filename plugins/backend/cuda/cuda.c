@@ -96,16 +96,58 @@ static pudle_status sum_rows(cuda_exec *e, const char *op, const double *partial
     return cuda_start(e, op, e->sum_rows, rows, arguments);
 }
 
-pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, double *result)
+/* Wait for the sums, and bring them to their places. */
+static pudle_status deliver(cuda_exec *e, const char *op)
 {
     cuda_fault why;
-    const pudle_status s = sum_rows(e, op, partial, rows, cols, e->device_result, 0);
-    if (s)
-        return s;
-    if (!cuda.download(e->gpu, e->result, e->device_result, (size_t)rows * sizeof *result, &why))
+    const int64_t count = e->awaited_count;
+    e->awaited_count = 0;
+    if (!count)
+        return PUDLE_OK;
+    if (!cuda.download(e->gpu, e->result, e->device_result, (size_t)count * sizeof *e->result, &why))
         return cuda_failed(e, op, &why);
     e->queued_count = 0;
-    memcpy(result, e->result, (size_t)rows * sizeof *result);
+    for (int64_t i = 0; i < count; i++) {
+        if (e->awaited[i].real)
+            *e->awaited[i].real = e->result[i];
+        else
+            *e->awaited[i].whole = (int64_t)e->result[i];
+    }
+    return PUDLE_OK;
+}
+
+pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, const cuda_sum to[])
+{
+    pudle_status s = e->awaited_count + rows > CUDA_RESULTS ? deliver(e, op) : PUDLE_OK;
+    if (!s)
+        s = sum_rows(e, op, partial, rows, cols, e->device_result + e->awaited_count, 0);
+    if (s)
+        return s;
+    for (int64_t i = 0; i < rows; i++)
+        e->awaited[e->awaited_count++] = to[i];
+    return e->deferring && !e->set.synchronous ? PUDLE_OK : deliver(e, op);
+}
+
+static void defer(pudle_exec *exec, bool on)
+{
+    if (exec)
+        cuda_of(exec)->deferring = on;
+}
+
+/* By way of pinned memory, so that nobody waits: for the device to be done with what was queued before, or for the copy. */
+pudle_status cuda_send(cuda_exec *e, const char *op, void *to, const void *host, size_t bytes)
+{
+    cuda_fault why;
+    for (size_t at = 0; at < bytes; at += CUDA_STAGE_BYTES) {
+        cuda_stage *const stage = &e->stage[e->next_stage];
+        const size_t some = bytes - at < CUDA_STAGE_BYTES ? bytes - at : CUDA_STAGE_BYTES;
+        e->next_stage = (e->next_stage + 1) % CUDA_STAGES;
+        if (stage->pinned ? stage->mark && !cuda.await(e->gpu, stage->mark, &why) : !cuda.pin(e->gpu, CUDA_STAGE_BYTES, &stage->pinned, &why))
+            return cuda_failed(e, op, &why);
+        memcpy(stage->pinned, (const char *)host + at, some);
+        if (!cuda.upload(e->gpu, (char *)to + at, stage->pinned, some, &why) || !cuda.mark(e->gpu, &stage->mark, &why))
+            return cuda_failed(e, op, &why);
+    }
     return PUDLE_OK;
 }
 
@@ -161,6 +203,12 @@ static void close_exec(pudle_exec *exec)
             cuda.free(e->gpu, e->device_result);
         if (e->result)
             cuda.unpin(e->gpu, e->result);
+        for (int i = 0; i < CUDA_STAGES; i++) {
+            if (e->stage[i].mark)
+                cuda.unmark(e->gpu, e->stage[i].mark);
+            if (e->stage[i].pinned)
+                cuda.unpin(e->gpu, e->stage[i].pinned);
+        }
         if (e->module)
             cuda.unload(e->gpu, e->module);
         cuda.close(e->gpu);
@@ -269,9 +317,10 @@ static pudle_status sync_exec(pudle_exec *exec)
     cuda_fault why;
     if (!exec)
         return PUDLE_ERR_ARG;
-    if (!cuda.bind(cuda_of(exec)->gpu, &why))
-        return cuda_failed(cuda_of(exec), "sync", &why);
-    return wait_for(cuda_of(exec), "sync");
+    cuda_exec *e = cuda_of(exec);
+    if (!cuda.bind(e->gpu, &why))
+        return cuda_failed(e, "sync", &why);
+    return e->awaited_count ? deliver(e, "sync") : wait_for(e, "sync"); /* a download waits for all that is queued */
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -297,32 +346,38 @@ static void free_memory(pudle_exec *exec, void *memory)
         cuda.free(cuda_of(exec)->gpu, memory);
 }
 
-static pudle_status transfer(pudle_exec *exec, const char *op, void *to, const void *from, size_t bytes,
-                             bool (*move)(cuda_gpu *, void *, const void *, size_t, cuda_fault *))
+/* Begin a copy of `bytes` bytes; none: there is nothing to do. */
+static pudle_status begin_transfer(pudle_exec *exec, const char *op, const void *to, const void *from, size_t bytes)
 {
-    cuda_fault why;
     if (!exec)
         return PUDLE_ERR_ARG;
     if (bytes && (!to || !from))
         return FAIL(exec, PUDLE_ERR_ARG, "%s of %zu bytes: %s is NULL", op, bytes, to ? "the source" : "the destination");
-    cuda_exec *e = cuda_of(exec);
-    const pudle_status s = bytes ? cuda_begin(e, op) : PUDLE_OK;
-    if (s || !bytes)
-        return s;
-    if (!move(e->gpu, to, from, bytes, &why))
-        return cuda_failed(e, op, &why);
-    e->queued_count = 0;
-    return PUDLE_OK;
+    return bytes ? cuda_begin(cuda_of(exec), op) : PUDLE_OK;
 }
 
 static pudle_status upload(pudle_exec *exec, void *to, const void *from, size_t bytes)
 {
-    return transfer(exec, "upload", to, from, bytes, cuda.upload);
+    static const char op[] = "upload";
+    pudle_status s = begin_transfer(exec, op, to, from, bytes);
+    if (s || !bytes)
+        return s;
+    s = cuda_send(cuda_of(exec), op, to, from, bytes);
+    return s ? s : cuda_end(cuda_of(exec), op);
 }
 
 static pudle_status download(pudle_exec *exec, void *to, const void *from, size_t bytes)
 {
-    return transfer(exec, "download", to, from, bytes, cuda.download);
+    static const char op[] = "download";
+    cuda_fault why;
+    const pudle_status s = begin_transfer(exec, op, to, from, bytes);
+    if (s || !bytes)
+        return s;
+    cuda_exec *e = cuda_of(exec);
+    if (!cuda.download(e->gpu, to, from, bytes, &why))
+        return cuda_failed(e, op, &why);
+    e->queued_count = 0;
+    return PUDLE_OK;
 }
 
 static const void *get_ext(pudle_exec *exec, const char *id)
@@ -373,6 +428,7 @@ static const pudle_backend_ops ops = {
     .loss_grad = cuda_loss_grad,
     .loss_hvp = cuda_loss_hvp,
     .loss_mean = cuda_loss_mean,
+    .defer = defer,
     .code_value = cuda_code_value,
     .code_grad = cuda_code_grad,
     .get_ext = get_ext,

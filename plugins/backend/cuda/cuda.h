@@ -45,7 +45,20 @@ typedef struct cuda_choice {
     char refused[600];                    /* those that were, each with the reason */
 } cuda_choice;
 
-enum { CUDA_NAMES = 8, CUDA_RESULTS = 8 };
+enum { CUDA_NAMES = 8, CUDA_RESULTS = 1024 };
+
+/** Where a sum goes: the one of the two that is not NULL. */
+typedef struct cuda_sum {
+    double *real;
+    int64_t *whole;
+} cuda_sum;
+
+enum { CUDA_STAGES = 4, CUDA_STAGE_BYTES = 1 << 20 };
+/** Pinned memory on the way to the device. */
+typedef struct cuda_stage {
+    void *pinned;    /* NULL: not used so far */
+    cuda_mark *mark; /* behind the last copy from it */
+} cuda_stage;
 
 /** The exec of this backend. `base` comes first, so that the checks of host.c take it. */
 typedef struct cuda_exec {
@@ -59,6 +72,11 @@ typedef struct cuda_exec {
     int64_t workspace_moved; /* how often: what was recorded with the old one is void */
     double *result;         /* pinned: what reductions leave */
     double *device_result;
+    cuda_sum awaited[CUDA_RESULTS]; /* sums on the device that are not delivered yet */
+    int64_t awaited_count;
+    bool deferring;         /* they may stay there until sync */
+    cuda_stage stage[CUDA_STAGES]; /* used in turn */
+    int next_stage;
     cuda_plugin *plugins;
     cuda_choice *choices;
     const char *queued[CUDA_NAMES]; /* the last operations since a sync, in a ring */
@@ -92,8 +110,10 @@ int64_t cuda_blocks(int64_t n);
 int64_t cuda_reduction(int64_t n);
 /** At least `bytes` on the device; what was there is lost. */
 pudle_status cuda_room(cuda_exec *e, const char *op, cuda_buffer *b, size_t bytes);
-/** result[0 .. rows) <- sums of the rows of partial (rows, cols), then wait for them. */
-pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, double *result);
+/** The sums of the rows of partial (rows, cols) to their places: now, or, while they may be deferred, by the next sync. */
+pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, const cuda_sum to[]);
+/** Queue a copy of host memory, which the caller may change as soon as this returns. */
+pudle_status cuda_send(cuda_exec *e, const char *op, void *to, const void *host, size_t bytes);
 /** out[0 .. rows) += the same, on the device, without waiting. */
 pudle_status cuda_add_sums(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, double *out);
 

@@ -295,10 +295,31 @@ static void gpu_unpin(cuda_gpu *gpu, void *host)
     (void)cudaFreeHost(host);
 }
 
-/* The caller may change its memory as soon as this returns, which a copy from pageable memory alone does not promise. */
-static bool gpu_upload(cuda_gpu *gpu, void *to, const void *host, size_t bytes, cuda_fault *why)
+static bool gpu_upload(cuda_gpu *gpu, void *to, const void *pinned, size_t bytes, cuda_fault *why)
 {
-    return RUN(cudaMemcpyAsync, to, host, bytes, cudaMemcpyHostToDevice, gpu->stream) && RUN(cudaStreamSynchronize, gpu->stream);
+    return RUN(cudaMemcpyAsync, to, pinned, bytes, cudaMemcpyHostToDevice, gpu->stream);
+}
+
+/* cudaEvent_t is a pointer; cuda_mark stands for what it points to. */
+static bool gpu_mark(cuda_gpu *gpu, cuda_mark **mark, cuda_fault *why)
+{
+    cudaEvent_t event = (cudaEvent_t)(void *)*mark;
+    if (!event && !RUN(cudaEventCreateWithFlags, &event, cudaEventDisableTiming))
+        return false;
+    *mark = (cuda_mark *)(void *)event;
+    return RUN(cudaEventRecord, event, gpu->stream);
+}
+
+static bool gpu_await(cuda_gpu *gpu, cuda_mark *mark, cuda_fault *why)
+{
+    (void)gpu;
+    return RUN(cudaEventSynchronize, (cudaEvent_t)(void *)mark);
+}
+
+static void gpu_unmark(cuda_gpu *gpu, cuda_mark *mark)
+{
+    (void)gpu;
+    (void)cudaEventDestroy((cudaEvent_t)(void *)mark);
 }
 
 static bool gpu_download(cuda_gpu *gpu, void *host, const void *from, size_t bytes, cuda_fault *why)
@@ -613,7 +634,8 @@ static void gpu_forget(cuda_gpu *gpu, cuda_graph *graph)
 
 const cuda_api cuda = {
     .open = gpu_open, .close = gpu_close, .libraries = gpu_libraries, .bind = gpu_bind, .sync = gpu_sync,
-    .alloc = gpu_alloc, .free = gpu_free, .pin = gpu_pin, .unpin = gpu_unpin, .upload = gpu_upload, .download = gpu_download, .copy = gpu_copy,
+    .alloc = gpu_alloc, .free = gpu_free, .pin = gpu_pin, .unpin = gpu_unpin, .upload = gpu_upload, .download = gpu_download,
+    .mark = gpu_mark, .await = gpu_await, .unmark = gpu_unmark, .copy = gpu_copy,
     .load = gpu_load, .unload = gpu_unload, .find = gpu_find, .launch = gpu_launch, .image = gpu_image,
     .targets = gpu_targets, .compile = gpu_compile,
     .gemm = gpu_gemm, .conv_algorithms = gpu_conv_algorithms, .conv = gpu_conv,

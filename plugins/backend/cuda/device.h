@@ -5,7 +5,7 @@
  * decided (shapes, leading dimensions, algorithms, grids) is decided above it. No header of CUDA is needed above it either.
  *
  * A function that fails returns false and says why in `fault`: which CUDA call, and in its own words. Work is queued on one stream
- * per device; download and sync wait for it. */
+ * per device; download, sync and await wait for it. */
 #ifndef CUDA_DEVICE_H
 #define CUDA_DEVICE_H
 
@@ -20,6 +20,7 @@ typedef struct cuda_gpu cuda_gpu;       /* an open device: stream, library handl
 typedef struct cuda_module cuda_module; /* loaded kernels */
 typedef struct cuda_kernel cuda_kernel;
 typedef struct cuda_graph cuda_graph;   /* recorded launches */
+typedef struct cuda_mark cuda_mark;     /* a place in the queue */
 
 typedef struct cuda_facts {
     char name[256];
@@ -75,7 +76,12 @@ typedef struct cuda_api {
     void (*free)(cuda_gpu *gpu, void *memory);
     bool (*pin)(cuda_gpu *gpu, size_t bytes, void **host, cuda_fault *why); /* host memory that a device copies to at speed */
     void (*unpin)(cuda_gpu *gpu, void *host);
-    bool (*upload)(cuda_gpu *gpu, void *to, const void *host, size_t bytes, cuda_fault *why);
+    /** Queue a copy from pinned memory, which must stay as it is until a mark that follows has come by. */
+    bool (*upload)(cuda_gpu *gpu, void *to, const void *pinned, size_t bytes, cuda_fault *why);
+    /** Mark what is queued so far; *mark NULL: make one. */
+    bool (*mark)(cuda_gpu *gpu, cuda_mark **mark, cuda_fault *why);
+    bool (*await)(cuda_gpu *gpu, cuda_mark *mark, cuda_fault *why);
+    void (*unmark)(cuda_gpu *gpu, cuda_mark *mark);
     bool (*download)(cuda_gpu *gpu, void *host, const void *from, size_t bytes, cuda_fault *why);
     /** Rows on the device, `pitch` bytes apart. */
     bool (*copy)(cuda_gpu *gpu, void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows, cuda_fault *why);

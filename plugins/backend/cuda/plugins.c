@@ -69,11 +69,9 @@ static pudle_cview stage_in(stage *g, const pudle_cview *device)
 
 static void stage_back(stage *g, const pudle_view *device, const pudle_view *on_host)
 {
-    cuda_fault why;
     const pudle_cview c = pudle_const(device);
-    const size_t bytes = bytes_of(&c);
-    if (!g->s && bytes && !cuda.upload(g->e->gpu, device->data, on_host->data, bytes, &why))
-        g->s = cuda_failed(g->e, g->op, &why);
+    if (!g->s)
+        g->s = cuda_send(g->e, g->op, device->data, on_host->data, bytes_of(&c));
 }
 
 /* -------------------------------------------------------------------- prox */
@@ -298,7 +296,7 @@ pudle_status cuda_loss_value(pudle_exec *exec, const pudle_instance *loss, const
     static const char op[] = "loss_value";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    double options[CUDA_OPTIONS_ROOM], total = 0;
+    double options[CUDA_OPTIONS_ROOM];
     pudle_status s = host_check_loss_value(exec, loss, pred, target, sum, &host);
     if (s)
         return s;
@@ -313,16 +311,13 @@ pudle_status cuda_loss_value(pudle_exec *exec, const pudle_instance *loss, const
         return g.s ? g.s : host->value(loss->self, exec, &eta, &x, sum);
     }
     const void *eta = pred->data, *x = target->data;
+    *sum = 0;
     if (n)
         s = cuda_room(e, op, &e->partial, (size_t)cuda_reduction(n) * sizeof(double));
     void *arguments[] = { cuda_options_of(loss, options), &eta, &x, &e->partial.at, &n };
     if (!s && n)
         s = loss_start(e, op, plugin, VALUE, pred->dtype, n, arguments);
-    if (!s && n)
-        s = cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &total);
-    if (!s)
-        *sum = total;
-    return s;
+    return s || !n ? s : cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &(cuda_sum){ sum, NULL });
 }
 
 pudle_status cuda_loss_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target, const pudle_view *g)
@@ -430,7 +425,7 @@ pudle_status cuda_code_value(pudle_exec *exec, const pudle_instance *loss, const
     static const char op[] = "code_value";
     const pudle_loss_kernel *host = NULL;
     cuda_plugin *plugin = NULL;
-    double options[CUDA_OPTIONS_ROOM], total = 0;
+    double options[CUDA_OPTIONS_ROOM];
     bool compiled = false;
     pudle_status s = host_check_code_value(exec, loss, z, sum, &host);
     if (s)
@@ -450,16 +445,13 @@ pudle_status cuda_code_value(pudle_exec *exec, const pudle_instance *loss, const
         return g.s ? g.s : host->code_value(loss->self, exec, &code, sum);
     }
     const void *code = z->data;
+    *sum = 0;
     if (n)
         s = cuda_room(e, op, &e->partial, (size_t)cuda_reduction(n) * sizeof(double));
     void *arguments[] = { cuda_options_of(loss, options), &code, &e->partial.at, &n };
     if (!s && n)
         s = loss_start(e, op, plugin, CODE_VALUE, z->dtype, n, arguments);
-    if (!s && n)
-        s = cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &total);
-    if (!s)
-        *sum = total;
-    return s;
+    return s || !n ? s : cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &(cuda_sum){ sum, NULL });
 }
 
 pudle_status cuda_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g)

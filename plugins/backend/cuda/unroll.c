@@ -465,19 +465,19 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
 
 /* --------------------------------------------------------------- operation */
 
-/* Only where they have changed, for the host waits until they are there. */
+/* Only where they have changed. */
 static pudle_status send_steps(pudle_unroll *u)
 {
     const pudle_host *host = u->e->base.host;
     const size_t bytes = (size_t)u->spec.layers * sizeof(double);
-    cuda_fault why;
     if (u->host_step && !memcmp(u->host_step, u->spec.step, bytes))
         return PUDLE_OK;
     if (!u->host_step && !(u->host_step = host->alloc(host->ctx, bytes)))
         return FAIL(&u->e->base, PUDLE_ERR_NOMEM, "unroll: out of memory for %lld layers", (long long)u->spec.layers);
     memset(u->host_step, 0xff, bytes); /* NaN: equal to no steps */
-    if (!cuda.upload(u->e->gpu, u->step, u->spec.step, bytes, &why))
-        return cuda_failed(u->e, "unroll", &why);
+    const pudle_status s = cuda_send(u->e, "unroll", u->step, u->spec.step, bytes);
+    if (s)
+        return s;
     memcpy(u->host_step, u->spec.step, bytes);
     return PUDLE_OK;
 }
