@@ -114,7 +114,7 @@ static void print_header(const work *w)
            "density", "GFLOP/s", "share", "bound ms", "peak MB");
     if (w->csv)
         fputs("case,backend,threads,precision,features,atoms,layers,batch,density,update_ms,update_min_ms,update_spread,updates_per_s,"
-              "forward_ms,forward_min_ms,forward_spread,gflops,gb_s,peak_mb,gemm_gflops,bandwidth_gb_s,share,bound_ms\n", w->csv);
+              "forward_ms,forward_min_ms,forward_spread,gflops,gb_s,peak_mb,gemm_gflops,bandwidth_gb_s,share,bound_ms,device_mb\n", w->csv);
 }
 
 static void print_case(const work *w, const char *path, const pd_speed_result *r)
@@ -124,15 +124,16 @@ static void print_case(const work *w, const char *path, const pd_speed_result *r
     case_name(path, name, sizeof name);
     printf("%-16s %-7s %3d %12.4f %6.1f%% %12.4f %9.2f %8.4f %9.2f %7.3f %9.4f %8.1f\n", name, r->backend, r->ceiling.threads,
            1e3 * r->update.median, 100 * r->update.spread, 1e3 * r->forward.median, 1 / r->update.median, r->density, gflops, gflops / most,
-           1e3 * bound(r), peak);
+           1e3 * bound(r), r->device_bytes > 0 ? r->device_bytes / 1048576 : peak);
     fflush(stdout);
     if (!w->csv)
         return;
     fprintf(w->csv, "%s,%s,%d,%s,%lld,%lld,%lld,%lld,%.6g,%.6g,%.6g,%.4g,%.6g,", name, r->backend, r->ceiling.threads,
             r->dtype == PUDLE_F64 ? "f64" : "f32", (long long)r->features, (long long)r->atoms, (long long)r->layers, (long long)r->batch,
             r->density, 1e3 * r->update.median, 1e3 * r->update.least, r->update.spread, 1 / r->update.median);
-    fprintf(w->csv, "%.6g,%.6g,%.4g,%.6g,%.6g,%.1f,%.6g,%.6g,%.4g,%.6g\n", 1e3 * r->forward.median, 1e3 * r->forward.least, r->forward.spread,
-            gflops, 1e-9 * r->work.update_bytes / r->update.median, peak, most, 1e-9 * r->ceiling.bytes, gflops / most, 1e3 * bound(r));
+    fprintf(w->csv, "%.6g,%.6g,%.4g,%.6g,%.6g,%.1f,%.6g,%.6g,%.4g,%.6g,%.1f\n", 1e3 * r->forward.median, 1e3 * r->forward.least, r->forward.spread,
+            gflops, 1e-9 * r->work.update_bytes / r->update.median, peak, most, 1e-9 * r->ceiling.bytes, gflops / most, 1e3 * bound(r),
+            r->device_bytes / 1048576);
 }
 
 /* ----------------------------------------------------------------------- all */

@@ -129,6 +129,7 @@ static pudle_status work(bench *b, pd_speed_result *r)
     pd_speed_work_of(&b->problem, b->batch, nonzeros, &r->work);
     s = measure(b, forward, &r->forward);
     r->peak_bytes = pd_memory_peak();
+    r->device_bytes = pd_memory_device(&b->problem);
     return s ? s : pd_ceiling_measure(&b->problem, &r->ceiling);
 }
 

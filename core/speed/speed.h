@@ -36,7 +36,7 @@ typedef struct pd_speed_result {
     double density; /* share of the entries of z_T that are not 0, mean over the timed updates */
     pd_times update, forward;
     pd_speed_work work;
-    double peak_bytes; /* most resident memory of the process before the ceilings were measured */
+    double peak_bytes, device_bytes; /* most memory before the ceilings were measured: resident, of the process; of a device, 0: none */
     pd_ceiling ceiling;
 } pd_speed_result;
 

@@ -34,6 +34,11 @@ double pd_memory_held(const pd_problem *pb)
     return pb->net.workspace_bytes + (pb->net.unroll ? (double)pb->net.unroller->bytes(pb->net.unroll) : 0);
 }
 
+double pd_memory_device(const pd_problem *pb)
+{
+    return PUDLE_HAS(pb->be, pudle_backend_ops, peak) && pb->be->peak ? (double)pb->be->peak(pb->exec) : 0;
+}
+
 double pd_memory_peak(void)
 {
     struct rusage usage = { 0 };

@@ -15,6 +15,9 @@ void pd_memory_describe(const pd_problem *problem, char *text, size_t size);
  *  codes. Dictionary, optimiser and data are not in it. */
 double pd_memory_held(const pd_problem *problem);
 
+/** The most memory of a device that the backend has held, in bytes; 0: it computes in the process's. */
+double pd_memory_device(const pd_problem *problem);
+
 /** Most resident memory that this process has had, in bytes. */
 double pd_memory_peak(void);
 

@@ -360,6 +360,8 @@ static void log_end(const run *r, pudle_status s, const pd_train_report *report)
         pd_log_note(r->ctx, "finished: %" PRId64 " updates, %.1f s; mean loss of the first epoch %.6g, of the last %.6g", report->updates,
                     report->seconds, report->first_loss, report->last_loss);
     pd_log_note(r->ctx, "memory: the network held %.1f MiB, the process at most %.1f MiB", report->network_bytes / 1048576, report->peak_bytes / 1048576);
+    if (report->device_bytes > 0)
+        pd_log_note(r->ctx, "memory of the device: at most %.1f MiB", report->device_bytes / 1048576);
     if (!s && !isnan(report->last_error))
         pd_log_note(r->ctx, "dictionary error: %.4f -> %.4f (%.4f after the best order and signs)", report->first_error, report->last_error,
                     report->assigned_error);
@@ -477,6 +479,7 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     report_losses(&r, report);
     report->network_bytes = pd_memory_held(&r.problem);
     report->peak_bytes = pd_memory_peak();
+    report->device_bytes = r.problem.exec ? pd_memory_device(&r.problem) : 0;
     log_end(&r, s, report);
     free(r.order);
     pd_rundir_close(&r.dir);

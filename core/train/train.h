@@ -19,6 +19,7 @@ typedef struct pd_train_report {
     double first_loss, last_loss; /* mean over the samples of the first and of the last whole epoch; of what there was without one */
     double first_error, last_error, assigned_error; /* relative to the true dictionary; NaN where it is unknown */
     double network_bytes, peak_bytes; /* held by the network at the end; most that the process was resident with */
+    double device_bytes;          /* most that the backend held of a device's memory; 0: none */
     bool interrupted, nothing_to_do;
 } pd_train_report;
 

@@ -117,6 +117,8 @@ typedef struct pudle_backend_ops {
      *  when a call returns: they are when sync() next does, or an error is. Where they go must stay in place until then. Lets a device go
      *  on with what follows. Optional. */
     void (*defer)(pudle_exec *exec, bool on);
+    /** Since 1.1. The most bytes that this exec has held at one time of memory which is not the process's: a device's. Optional. */
+    size_t (*peak)(pudle_exec *exec);
 } pudle_backend_ops;
 
 #endif

@@ -261,6 +261,7 @@ static const row rows[] = {
     AT(pudle_backend_ops, conv_gradient, 256),
     AT(pudle_backend_ops, loss_mean, 264),
     AT(pudle_backend_ops, defer, 272),
+    AT(pudle_backend_ops, peak, 280),
 
     SIZE(pudle_conv, 88),
     AT(pudle_conv, size, 0),

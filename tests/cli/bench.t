@@ -13,7 +13,7 @@ END
 }
 config ae 16 >"$work/deep.cfg"
 config dec 0 >"$work/flat.v2.cfg"
-header=case,backend,threads,precision,features,atoms,layers,batch,density,update_ms,update_min_ms,update_spread,updates_per_s,forward_ms,forward_min_ms,forward_spread,gflops,gb_s,peak_mb,gemm_gflops,bandwidth_gb_s,share,bound_ms
+header=case,backend,threads,precision,features,atoms,layers,batch,density,update_ms,update_min_ms,update_spread,updates_per_s,forward_ms,forward_min_ms,forward_spread,gflops,gb_s,peak_mb,gemm_gflops,bandwidth_gb_s,share,bound_ms,device_mb
 # cell CASE COLUMN: of the last CSV
 cell() {
     awk -F, -v name="$1" -v column="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i } $1 == name { print $at }' "$work/r.csv"
@@ -25,7 +25,7 @@ is_success 'two cases'
 ok $? 'the CSV has its header'
 [ "$(cut -d, -f1 "$work/r.csv" | tr '\n' ' ')" = 'case deep flat.v2 ' ]
 ok $? '... and a line for each case, by the name of its file'
-awk -F, 'NR > 1 { if (NF != 23) exit 1; for (i = 5; i <= NF; i++) if ($i !~ /^[0-9.]+(e[-+][0-9]+)?$/) exit 1 }' "$work/r.csv"
+awk -F, 'NR > 1 { if (NF != 24) exit 1; for (i = 5; i <= NF; i++) if ($i !~ /^[0-9.]+(e[-+][0-9]+)?$/) exit 1 }' "$work/r.csv"
 ok $? '... of numbers that are finite and not negative'
 [ "$(cell deep features),$(cell deep atoms),$(cell deep layers),$(cell deep batch),$(cell flat.v2 batch)" = 12,20,7,16,50 ]
 ok $? 'sizes are those of the configs; batch = 0 is all samples'

@@ -145,6 +145,10 @@ first=$(waits 8 --set model.step=0.5/L)
 ok $? "and more often where it must know a number before"
 same large "$work/run.cfg" --set train.batch=0 --set data.samples=9000 # an upload of more than all stages hold
 
+run "$PUDLE" train "$work/run.cfg" --out "$work/memory" && grep -qE "^memory: .*, the device at most [0-9.]+ MiB$" "$work/out" &&
+    grep -q "memory of the device: at most" "$work/memory/run.log"
+ok $? "training says how much memory of the device it took"
+
 # ---- failures
 fails_with() {
     PUDLE_FAKE_FAIL=$1

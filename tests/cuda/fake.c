@@ -56,6 +56,7 @@ struct cuda_gpu {
     send *sends, **last_send;
     long queued, done; /* marks */
     long waits;
+    size_t held, most;
     cuda_graph *graph;
     block *blocks;
     cuda_kernel *kernels;
@@ -144,6 +145,8 @@ static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *w
     gpu->blocks = b;
     used += (whole + 4095) / 4096 * 4096; /* memory is not given out twice while any is held: what is used after it is freed is seen */
     live++;
+    gpu->held += bytes;
+    gpu->most = gpu->held > gpu->most ? gpu->held : gpu->most;
     touch(true);
     memset(b->at, 0xff, bytes);
     memset(b->at + bytes, CANARY, whole - bytes);
@@ -173,6 +176,7 @@ static void fake_free(cuda_gpu *gpu, void *memory)
     madvise(b->at, (b->bytes + GUARD + 4095) / 4096 * 4096, MADV_DONTNEED);
     touch(false);
     *link = b->next;
+    gpu->held -= b->bytes;
     free(b);
     if (--live == 0)
         used = 0;
@@ -234,6 +238,11 @@ static bool fake_sync(cuda_gpu *gpu, cuda_fault *why)
     settle(gpu);
     gpu->waits++;
     return good("sync", why);
+}
+
+static size_t fake_peak(const cuda_gpu *gpu)
+{
+    return gpu->most;
 }
 
 static bool fake_pin(cuda_gpu *gpu, size_t bytes, void **host, cuda_fault *why)
@@ -731,7 +740,7 @@ static void fake_forget(cuda_gpu *gpu, cuda_graph *graph)
 
 const cuda_api cuda = {
     .open = fake_open, .close = fake_close, .libraries = fake_libraries, .bind = fake_bind, .sync = fake_sync,
-    .alloc = fake_alloc, .free = fake_free, .pin = fake_pin, .unpin = fake_unpin, .upload = fake_upload, .download = fake_download,
+    .alloc = fake_alloc, .free = fake_free, .peak = fake_peak, .pin = fake_pin, .unpin = fake_unpin, .upload = fake_upload, .download = fake_download,
     .mark = fake_mark, .await = fake_await, .unmark = fake_unmark, .copy = fake_copy, .load = fake_load, .unload = fake_unload, .find = fake_find, .launch = fake_launch, .image = fake_image,
     .targets = fake_targets, .compile = fake_compile,
     .gemm = fake_gemm, .conv_algorithms = fake_conv_algorithms, .conv = fake_conv,

@@ -128,6 +128,11 @@ pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, i
     return e->deferring && !e->set.synchronous ? PUDLE_OK : deliver(e, op);
 }
 
+static size_t peak(pudle_exec *exec)
+{
+    return exec ? cuda.peak(cuda_of(exec)->gpu) : 0;
+}
+
 static void defer(pudle_exec *exec, bool on)
 {
     if (exec)
@@ -429,6 +434,7 @@ static const pudle_backend_ops ops = {
     .loss_hvp = cuda_loss_hvp,
     .loss_mean = cuda_loss_mean,
     .defer = defer,
+    .peak = peak,
     .code_value = cuda_code_value,
     .code_grad = cuda_code_grad,
     .get_ext = get_ext,

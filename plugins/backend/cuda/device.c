@@ -16,7 +16,16 @@
 #define PD_CUDA_LIB "/usr/local/cuda/lib64"
 #endif
 
-enum { WORKSPACE = 32 << 20 }; /* of cuBLAS: fixed, as it is part of what makes results repeat, and must not move under a recording */
+/* Of cuBLAS: fixed, as it is part of what makes results repeat, and must not move under a recording. Products of the sizes met here that are
+ * cut along their inner dimension leave less than this in it. */
+enum { WORKSPACE = 8 << 20 };
+
+/* Memory of the device that is held. */
+typedef struct piece {
+    struct piece *next;
+    void *at;
+    size_t bytes;
+} piece;
 
 /* A shape of convolutions as cuDNN knows it; kept, for making one takes as long as a launch. */
 typedef struct descriptors {
@@ -35,7 +44,9 @@ struct cuda_gpu {
     cublasHandle_t blas;
     cudnnHandle_t dnn; /* NULL until a convolution is asked for */
     descriptors *shapes;
-    void *workspace;
+    void *workspace; /* NULL until a product is asked for */
+    piece *pieces;
+    size_t held, most;
 };
 
 static PUDLE_PRINTF(3, 4) bool fails(cuda_fault *why, pudle_status status, const char *format, ...)
@@ -178,8 +189,11 @@ static void gpu_close(cuda_gpu *gpu)
         (void)dnn.cudnnDestroy_at(gpu->dnn);
     if (gpu->blas)
         (void)blas.cublasDestroy_v2_at(gpu->blas);
-    if (gpu->workspace)
-        (void)cudaFree(gpu->workspace);
+    for (piece *p = gpu->pieces, *next; p; p = next) { /* the workspace */
+        next = p->next;
+        (void)cudaFree(p->at);
+        free(p);
+    }
     if (gpu->stream)
         (void)cudaStreamDestroy(gpu->stream);
     free(gpu);
@@ -228,8 +242,7 @@ static bool gpu_open(int64_t index, bool tf32, cuda_gpu **out, cuda_facts *facts
     gpu->index = (int)index;
     gpu->tf32 = tf32;
     if (RUN(cudaSetDevice, gpu->index) && learn(gpu, facts, why) && RUN(cudaStreamCreateWithFlags, &gpu->stream, cudaStreamNonBlocking) &&
-        RUN(cudaMalloc, &gpu->workspace, WORKSPACE) && BLAS(cublasCreate_v2, &gpu->blas) && BLAS(cublasSetStream_v2, gpu->blas, gpu->stream) &&
-        BLAS(cublasSetWorkspace_v2, gpu->blas, gpu->workspace, WORKSPACE)) {
+        BLAS(cublasCreate_v2, &gpu->blas) && BLAS(cublasSetStream_v2, gpu->blas, gpu->stream)) {
         *out = gpu;
         return true;
     }
@@ -272,13 +285,39 @@ static bool gpu_sync(cuda_gpu *gpu, cuda_fault *why)
 
 static bool gpu_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
 {
-    (void)gpu;
-    return RUN(cudaMalloc, memory, bytes ? bytes : 1);
+    piece *p = calloc(1, sizeof *p);
+    if (!p)
+        return fails(why, PUDLE_ERR_NOMEM, "out of memory on the host");
+    if (!RUN(cudaMalloc, &p->at, bytes ? bytes : 1)) {
+        free(p);
+        return false;
+    }
+    p->bytes = bytes;
+    p->next = gpu->pieces;
+    gpu->pieces = p;
+    gpu->held += bytes;
+    gpu->most = gpu->held > gpu->most ? gpu->held : gpu->most;
+    *memory = p->at;
+    return true;
+}
+
+static size_t gpu_peak(const cuda_gpu *gpu)
+{
+    return gpu->most;
 }
 
 /* What is queued may still use it, and cudaFree need not wait. */
 static void gpu_free(cuda_gpu *gpu, void *memory)
 {
+    piece **link = &gpu->pieces;
+    while (*link && (*link)->at != memory)
+        link = &(*link)->next;
+    piece *const p = *link;
+    if (!p)
+        return;
+    *link = p->next;
+    gpu->held -= p->bytes;
+    free(p);
     (void)cudaStreamSynchronize(gpu->stream);
     (void)cudaFree(memory);
 }
@@ -444,8 +483,17 @@ static bool gpu_compile(cuda_gpu *gpu, const char *text, const char *name, const
 
 /* ------------------------------------------------------------------ cuBLAS */
 
+/* The first product of a kind is never in a recording, which could not take memory. */
+static bool blas_ready(cuda_gpu *gpu, cuda_fault *why)
+{
+    return gpu->workspace ||
+           (gpu_alloc(gpu, WORKSPACE, &gpu->workspace, why) && BLAS(cublasSetWorkspace_v2, gpu->blas, gpu->workspace, WORKSPACE));
+}
+
 static bool gpu_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why)
 {
+    if (!blas_ready(gpu, why))
+        return false;
     const bool wide = c->dtype == PUDLE_F64;
     const float a32 = (float)c->a, b32 = (float)c->b;
     const cudaDataType type = wide ? CUDA_R_64F : CUDA_R_32F;
@@ -634,7 +682,7 @@ static void gpu_forget(cuda_gpu *gpu, cuda_graph *graph)
 
 const cuda_api cuda = {
     .open = gpu_open, .close = gpu_close, .libraries = gpu_libraries, .bind = gpu_bind, .sync = gpu_sync,
-    .alloc = gpu_alloc, .free = gpu_free, .pin = gpu_pin, .unpin = gpu_unpin, .upload = gpu_upload, .download = gpu_download,
+    .alloc = gpu_alloc, .free = gpu_free, .peak = gpu_peak, .pin = gpu_pin, .unpin = gpu_unpin, .upload = gpu_upload, .download = gpu_download,
     .mark = gpu_mark, .await = gpu_await, .unmark = gpu_unmark, .copy = gpu_copy,
     .load = gpu_load, .unload = gpu_unload, .find = gpu_find, .launch = gpu_launch, .image = gpu_image,
     .targets = gpu_targets, .compile = gpu_compile,

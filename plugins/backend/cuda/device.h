@@ -74,6 +74,8 @@ typedef struct cuda_api {
 
     bool (*alloc)(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why);
     void (*free)(cuda_gpu *gpu, void *memory);
+    /** The most bytes that were given out at one time, the workspace of matrix products included. */
+    size_t (*peak)(const cuda_gpu *gpu);
     bool (*pin)(cuda_gpu *gpu, size_t bytes, void **host, cuda_fault *why); /* host memory that a device copies to at speed */
     void (*unpin)(cuda_gpu *gpu, void *host);
     /** Queue a copy from pinned memory, which must stay as it is until a mark that follows has come by. */
