@@ -16,7 +16,7 @@
 #include <string.h>
 
 enum { CHUNK_ROWS = 512, GRAPHS = 12 };
-static const double chunk_bytes = 134217728; /* of a stack of codes, for filters */
+static const double chunk_bytes = 16777216; /* of a stack of codes, for filters: layers of small batches in one call, and no more memory than a large one needs */
 enum { FORWARD, FORWARD_TAPE, ADJOINT, ADJOINT_LEVELS };
 
 /* Launches of one kind on one number of rows. */
