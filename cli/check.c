@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "train/memory.h"
+#include "train/trial.h"
 #include <stdlib.h>
 
 int cli_check(pd_context *ctx, const cli_args *args)
@@ -15,6 +16,10 @@ int cli_check(pd_context *ctx, const cli_args *args)
         s = pd_memory_plan(&problem);
         if (!s)
             pd_memory_describe(&problem, memory, sizeof memory);
+        if (!s)
+            s = pd_problem_initialise(&problem);
+        if (!s)
+            s = pd_trial(&problem);
         pd_problem_close(&problem);
         if (!s)
             printf("%s: ok\nworkspaces: %s\n", args->positional[0], memory);

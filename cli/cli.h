@@ -17,6 +17,7 @@ typedef struct cli_args {
     const char *out, *input, *output, *reconstruction, *split, *format;
     const char *dir; /* plugins new */
     double rtol, atol;
+    bool has_tolerance;
     bool resume, force, quiet, dictionary;
     /* denoise */
     const char *model, *config, *csv, *compare;

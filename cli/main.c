@@ -2,10 +2,12 @@
 #include "cli.h"
 #include "plugin/registry.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const cli_command commands[] = {
     { "train", "CONFIG|RUN [--out DIR] [--resume] [--force] [--set KEY=VALUE]...", "learn a dictionary", "out resume force quiet set", 1, 1, cli_train },
@@ -16,7 +18,7 @@ static const cli_command commands[] = {
       "pictures of any size through a convolutional model", "input output model config sigma shift-average memory grey seed csv compare set quiet", 0, 2,
       cli_denoise },
     { "gradient", "CONFIG --out DIR", "code, reconstruction and gradients of all samples as one batch, as .npy", "out set quiet", 1, 1, cli_gradient },
-    { "check", "CONFIG", "validate a config and load its plugins; run nothing", "set quiet", 1, 1, cli_check },
+    { "check", "CONFIG", "validate a config, read the files it names and try one batch; write nothing", "set quiet", 1, 1, cli_check },
     { "compare", "A.npy B.npy [--rtol R] [--atol A] [--dictionary]", "distance of two arrays, or of two dictionaries up to order and sign",
       "rtol atol dictionary", 2, 2, cli_compare },
     { "bench", "CONFIG... [--seconds S] [--runs R] [--csv FILE] [--set KEY=VALUE]...", "time updates and forward passes, beside what the machine can do",
@@ -126,8 +128,8 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'W': args->dir = text; break;
     case 'd': args->dictionary = true; break;
     case 'v': pd_log_level(ctx, PUDLE_LOG_DEBUG); break;
-    case 't': return tolerance(ctx, "rtol", text, &args->rtol);
-    case 'a': return tolerance(ctx, "atol", text, &args->atol);
+    case 't': args->has_tolerance = true; return tolerance(ctx, "rtol", text, &args->rtol);
+    case 'a': args->has_tolerance = true; return tolerance(ctx, "atol", text, &args->atol);
     case 'p': return pd_plugin_path_add(ctx, PD_FROM_COMMAND_LINE, text);
     case 'M': args->model = text; break;
     case 'C': args->config = text; break;
@@ -216,7 +218,28 @@ static int dispatch(pd_context *ctx, int argc, char **argv)
     return command->run(ctx, &args);
 }
 
-int main(int argc, char **argv)
+/* A descriptor that is closed would be given to the next file or pipe, and messages would end in that. */
+static void open_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0)
+            _exit(CLI_FAILED);
+}
+
+static bool ended; /* main has; who calls exit before, ends a program that is not done */
+
+static void ended_early(void)
+{
+    if (ended)
+        return;
+    fflush(stdout);
+    fprintf(stderr, "pudle ended before it was done: a plugin%s%s, or a library, called exit\n", pd_calling_plugin ? ", probably " : "",
+            pd_calling_plugin ? pd_calling_plugin : "");
+    fflush(stderr);
+    _exit(CLI_FAILED);
+}
+
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         usage(stderr);
@@ -242,5 +265,15 @@ int main(int argc, char **argv)
         perror("pudle: standard output");
         code = CLI_FAILED;
     }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_files();
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write, which is told */
+    atexit(ended_early);
+    const int code = run(argc, argv);
+    ended = true;
     return code;
 }

@@ -76,13 +76,30 @@ static bool has_shape(const pd_array *array, int32_t rank, const int64_t *shape,
     return same;
 }
 
+/* Are all numbers of an array from a file between two others? Names the first that is not. */
+static pudle_status check_numbers(pd_problem *pb, const char *key, const char *path, const pd_array *array, double low, double high)
+{
+    const pudle_cview c = pudle_const(&array->view);
+    for (int64_t i = 0; i < pudle_count(&c); i++) {
+        const double x = pudle_entry(&c, i);
+        if (!isfinite(x))
+            return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: %s: number %lld, counted from 0, is not finite (%g)", key, path, (long long)i, x);
+        if (x < low || x > high)
+            return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: %s: number %lld, counted from 0, is %g, and the range is [%g, %g]", key, path, (long long)i, x, low,
+                           high);
+    }
+    return PUDLE_OK;
+}
+
 static pudle_status read_file(pd_problem *pb, const char *path, pd_array *d)
 {
     const pd_map *map = &pb->net.map;
     char found[160] = "", wanted[160] = "";
     const pudle_status s = pd_array_read(pb->ctx, path, PUDLE_F64, d);
-    if (s || has_shape(d, map->weight_rank, map->weight_shape, found, wanted))
+    if (s)
         return s;
+    if (has_shape(d, map->weight_rank, map->weight_shape, found, wanted))
+        return check_numbers(pb, "model.dictionary.path", path, d, -INFINITY, INFINITY);
     return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.path: %s has shape (%s); data and model.dictionary ask for (%s), %s", path, found,
                    wanted, map->atom_axis ? "(features, atoms)" : "(atoms, channels, size...)");
 }
@@ -194,6 +211,9 @@ static pudle_status start_levels(pd_problem *pb)
     if (!s && pudle_count(&c) != level->rows * level->cols)
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "prox.path: %s holds %lld numbers; prox.learn makes it %lld x %lld (layers x atoms)", path,
                     (long long)pudle_count(&c), (long long)level->rows, (long long)level->cols);
+    const double scale = pd_level_scale(&pb->net, level);
+    if (!s)
+        s = check_numbers(pb, "prox.path", path, &values, level->bounded ? level->min * scale : -INFINITY, level->bounded ? level->max * scale : INFINITY);
     if (!s)
         s = pb->be->upload(pb->exec, level->parameter.value.data, c.data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
     pd_array_free(&values);
@@ -211,6 +231,8 @@ static pudle_status read_weights(pd_problem *pb, const char *name, const pd_para
     pudle_status s = path ? pd_array_read(pb->ctx, path, pb->dtype, &values) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s && !has_shape(&values, p->value.rank, p->value.shape, found, wanted))
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.encoder_path: %s has shape (%s); the model asks for (%s)", path, found, wanted);
+    if (!s)
+        s = check_numbers(pb, "model.encoder_path", path, &values, -INFINITY, INFINITY);
     if (!s) {
         const pudle_cview c = pudle_const(&values.view);
         s = pb->be->upload(pb->exec, p->value.data, c.data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));

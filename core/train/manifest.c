@@ -1,4 +1,5 @@
 #include "train/manifest.h"
+#include "train/fingerprint.h"
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,45 @@ bool pd_manifest_ours(const char *folder)
     return root != NULL;
 }
 
+/* Lines of the backend's description that tell what arithmetic is done; how many threads do it changes no bit. */
+static void add_machine(json_object *root, const char *text)
+{
+    json_object *lines = json_object_new_array();
+    while (*text) {
+        const size_t length = strcspn(text, "\n");
+        if (strncmp(text, "threads:", 8) != 0)
+            json_object_array_add(lines, json_object_new_string_len(text, (int)length));
+        text += length + (text[length] == '\n');
+    }
+    json_object_object_add(root, "machine", lines);
+}
+
+/* Options whose value is an absolute path, which those of files are. */
+static void add_file(void *user, const char *key, const char *value, const char *same)
+{
+    char hex[65];
+    const size_t length = value ? strlen(value) : 0;
+    (void)same;
+    if (length < 3 || strncmp(value, "\"/", 2) != 0 || strchr(value, '\\') || !strcmp(key, "plugin_path"))
+        return;
+    char *path = pd_format("%.*s", (int)(length - 2), value + 1);
+    if (path && pd_fingerprint(path, hex)) {
+        json_object *row = json_object_new_object();
+        json_object_object_add(row, "option", json_object_new_string(key));
+        json_object_object_add(row, "file", json_object_new_string(path));
+        json_object_object_add(row, "fingerprint", json_object_new_string(hex));
+        json_object_array_add(user, row);
+    }
+    free(path);
+}
+
+static pudle_status add_files(pd_rundir *dir, const pd_settings *settings, json_object *root)
+{
+    json_object *files = json_object_new_array();
+    json_object_object_add(root, "files", files);
+    return pd_settings_each(dir->ctx, settings, add_file, files);
+}
+
 pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings)
 {
     json_object *root = json_object_new_object(), *plugins = json_object_new_array();
@@ -52,34 +92,81 @@ pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings)
         json_object_object_add(row, "sha256", json_object_new_string(plugin->sha256));
         json_object_array_add(plugins, row);
     }
-    const char *text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    const pudle_status s = text ? pd_rundir_write(dir, "manifest.json", text) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    add_machine(root, dir->machine);
+    pudle_status s = add_files(dir, settings, root);
+    const char *text = s ? NULL : json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+    if (!s)
+        s = text ? pd_rundir_write(dir, "manifest.json", text) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
     json_object_put(root);
     return s;
 }
 
-static json_object *row_of(json_object *plugins, const char *group)
+/* The row of a list whose `key` has a value. */
+static json_object *row_of(json_object *list, const char *key, const char *value)
 {
-    for (size_t i = 0; i < json_object_array_length(plugins); i++) {
-        json_object *row = json_object_array_get_idx(plugins, i);
-        if (json_object_is_type(row, json_type_object) && !strcmp(text_of(row, "group"), group))
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        json_object *row = json_object_array_get_idx(list, i);
+        if (json_object_is_type(row, json_type_object) && !strcmp(text_of(row, key), value))
             return row;
     }
     return NULL;
 }
 
+/* A list of the old manifest and of one made now; false: the old one has none, it is of an older pudle. */
+static bool lists_of(json_object *old, json_object *now, const char *key, json_object **then_list, json_object **now_list)
+{
+    return json_object_object_get_ex(old, key, then_list) && json_object_is_type(*then_list, json_type_array) &&
+           json_object_object_get_ex(now, key, now_list);
+}
+
+static bool machine_changed(const pd_rundir *dir, json_object *old, json_object *now)
+{
+    json_object *then_lines, *now_lines;
+    if (!lists_of(old, now, "machine", &then_lines, &now_lines))
+        return false;
+    for (size_t i = 0; i < json_object_array_length(now_lines); i++) {
+        json_object *line = json_object_array_get_idx(then_lines, i);
+        const char *was = line && json_object_is_type(line, json_type_string) ? json_object_get_string(line) : "(nothing)";
+        const char *is = json_object_get_string(json_object_array_get_idx(now_lines, i));
+        if (!strcmp(was, is))
+            continue;
+        pd_log(dir->ctx, PUDLE_LOG_WARNING, "%s: the run was begun with \"%s\" and goes on with \"%s\", which may compute other bits", dir->path, was, is);
+        return true;
+    }
+    return false;
+}
+
+static bool files_changed(const pd_rundir *dir, json_object *old, json_object *now)
+{
+    json_object *then_files, *now_files;
+    bool any = false;
+    if (!lists_of(old, now, "files", &then_files, &now_files))
+        return false;
+    for (size_t i = 0; i < json_object_array_length(now_files); i++) {
+        json_object *is = json_object_array_get_idx(now_files, i), *was = row_of(then_files, "option", text_of(is, "option"));
+        if (!was || !strcmp(text_of(was, "fingerprint"), text_of(is, "fingerprint")))
+            continue;
+        any = true;
+        pd_log(dir->ctx, PUDLE_LOG_WARNING, "%s: %s is not what it was when the run was begun: %s has been changed. The run goes on with what is there now",
+               dir->path, text_of(is, "option"), text_of(is, "file"));
+    }
+    return any;
+}
+
 /* Is anything of this run not what the manifest says? */
-static bool changed(const pd_rundir *dir, const pd_settings *settings, json_object *root)
+static bool changed(const pd_rundir *dir, const pd_settings *settings, json_object *root, json_object *now)
 {
     json_object *plugins = NULL;
     json_object_object_get_ex(root, "plugins", &plugins);
-    bool any = strcmp(text_of(root, "pudle"), PD_VERSION) != 0;
-    if (any)
+    const bool machine = machine_changed(dir, root, now), files = files_changed(dir, root, now);
+    const bool version = strcmp(text_of(root, "pudle"), PD_VERSION) != 0;
+    bool any = machine || files || version;
+    if (version)
         pd_log(dir->ctx, PUDLE_LOG_WARNING, "%s: the run was begun by pudle %s and goes on with %s, which may compute other bits", dir->path,
                text_of(root, "pudle"), PD_VERSION);
     for (int i = 0; i < PD_SECTIONS; i++) {
         const pd_section *section = &settings->section[i];
-        json_object *row = section->plugin ? row_of(plugins, section->path) : NULL;
+        json_object *row = section->plugin ? row_of(plugins, "group", section->path) : NULL;
         if (!row || !strcmp(text_of(row, "sha256"), section->plugin->sha256))
             continue;
         any = true;
@@ -113,12 +200,15 @@ pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings)
     json_object *root = read_manifest(dir->path);
     if (!root)
         return pd_manifest_write(dir, settings);
-    pudle_status s = PUDLE_OK;
-    if (changed(dir, settings, root)) {
+    json_object *now = json_object_new_object();
+    add_machine(now, dir->machine);
+    pudle_status s = add_files(dir, settings, now);
+    if (!s && changed(dir, settings, root, now)) {
         s = keep(dir, root);
         if (!s)
             s = pd_manifest_write(dir, settings);
     }
+    json_object_put(now);
     json_object_put(root);
     return s;
 }

@@ -8,7 +8,8 @@
 bool pd_manifest_ours(const char *folder);
 /** Write the manifest of a new run. */
 pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings);
-/** On a resume: warn of every plugin that is not the file it was. Where anything differs, the old manifest is kept as
+/** On a resume: warn of every plugin that is not the file it was, of files that the config names and that have changed, and of other arithmetic
+ *  (another processor). Where anything differs, the old manifest is kept as
  *  manifest.N.json and a new one written. */
 pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings);
 

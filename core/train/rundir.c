@@ -184,7 +184,7 @@ static pudle_status refuse_others(pd_rundir *dir)
 
 /* -------------------------------------------------------------------- config */
 
-static const char MARK[] = "\n// identity of the run: ";
+static const char MARK[] = "\n// identity of the run: ", TEXT_MARK[] = "\n// digest of all lines above: ";
 
 /* Options that may change between a run and its continuation: they do not touch the path that the numbers take. */
 static bool may_change(const pd_settings *settings, const char *key)
@@ -253,17 +253,28 @@ static pudle_status make_identity(pd_rundir *dir, const pd_settings *settings)
     return s;
 }
 
-/* The identity that a config.cfg ends with; empty where it has none. */
-static void read_identity(const char *path, char identity[65])
+/* A digest behind a mark; empty where there is none. Returns where the mark stands. */
+static const char *digest_behind(const char *text, const char *mark, char digest[65])
 {
-    char *text = NULL, *at = NULL;
+    const char *at = text ? strstr(text, mark) : NULL;
+    digest[0] = '\0';
+    if (at && strspn(at + strlen(mark), "0123456789abcdef") == 64)
+        memcpy(digest, at + strlen(mark), 64), digest[64] = '\0';
+    return at;
+}
+
+/* The identity that a config.cfg ends with; empty where it has none. *edited: its text is not what the run wrote. */
+static void read_identity(const char *path, char identity[65], bool *edited)
+{
+    char *text = NULL, digest[65], now[65];
     size_t room = 0;
     FILE *file = fopen(path, "rbe");
-    identity[0] = '\0';
-    if (file && getdelim(&text, &room, '\0', file) > 0)
-        at = strstr(text, MARK);
-    if (at && strspn(at + sizeof MARK - 1, "0123456789abcdef") == 64)
-        memcpy(identity, at + sizeof MARK - 1, 64), identity[64] = '\0';
+    const bool read = file && getdelim(&text, &room, '\0', file) > 0;
+    digest_behind(read ? text : NULL, MARK, identity);
+    const char *end = digest_behind(read ? text : NULL, TEXT_MARK, digest);
+    if (*digest)
+        pd_sha256(text, (size_t)(end + 1 - text), now);
+    *edited = *digest && strcmp(digest, now) != 0;
     free(text);
     if (file)
         fclose(file);
@@ -271,16 +282,21 @@ static void read_identity(const char *path, char identity[65])
 
 static pudle_status write_config(pd_rundir *dir, const pd_settings *settings)
 {
-    char *path = pd_rundir_file(dir, "config.cfg");
-    pd_atomic *file = NULL;
-    pudle_status s = path ? pd_atomic_open(dir->ctx, path, &file) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
-    if (!s && (s = pd_settings_write(dir->ctx, settings, pd_atomic_stream(file))) != PUDLE_OK) {
-        pd_atomic_abandon(file);
-    } else if (!s) {
-        fprintf(pd_atomic_stream(file), "%s%s\n", MARK, dir->identity);
-        s = pd_atomic_commit(dir->ctx, file);
+    char *text = NULL, digest[65];
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    pudle_status s = memory ? pd_settings_write(dir->ctx, settings, memory) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s)
+        fprintf(memory, "%s%s\n", MARK, dir->identity);
+    if (memory && fclose(memory) && !s)
+        s = pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s) {
+        pd_sha256(text, size, digest);
+        char *whole = pd_format("%s%s%s\n", text, TEXT_MARK + 1, digest);
+        s = whole ? pd_rundir_write(dir, "config.cfg", whole) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+        free(whole);
     }
-    free(path);
+    free(text);
     return s;
 }
 
@@ -291,7 +307,11 @@ static pudle_status write_config(pd_rundir *dir, const pd_settings *settings)
 static pudle_status identify(pd_rundir *dir, const char *config)
 {
     char written[65] = "", stored[65] = "";
-    read_identity(config, written);
+    bool edited = false;
+    read_identity(config, written, &edited);
+    if (edited)
+        pd_log(dir->ctx, PUDLE_LOG_WARNING, "%s: the config has been edited since the run wrote it: what follows is not the run that was begun. To change "
+               "a run, begin another one", config);
     char *path = pd_rundir_file(dir, "checkpoint.safetensors");
     pudle_status s = path ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s && exists(dir, "checkpoint.safetensors")) {
@@ -311,6 +331,20 @@ static pudle_status identify(pd_rundir *dir, const char *config)
     return s;
 }
 
+/* Does metrics.csv hold more than its header? */
+static bool has_rows(const pd_rundir *dir)
+{
+    char *path = pd_rundir_file(dir, "metrics.csv");
+    FILE *file = path ? fopen(path, "re") : NULL;
+    int ends = 0;
+    for (int c; file && ends < 2 && (c = getc(file)) != EOF;)
+        ends += c == '\n';
+    if (file)
+        fclose(file);
+    free(path);
+    return ends == 2;
+}
+
 static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const pd_train_options *options)
 {
     const content there = look(dir);
@@ -328,6 +362,9 @@ static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const p
     if (!s)
         s = identify(dir, config);
     free(config);
+    if (!s && !dir->found && !dir->leftover && has_rows(dir))
+        s = pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s: metrics.csv tells of updates, and there is no checkpoint.safetensors to go on from: bring it back, or "
+                    "begin anew with --force", dir->path);
     return s;
 }
 
@@ -371,8 +408,9 @@ pudle_status pd_rundir_claim(pd_rundir *dir, const pd_settings *settings)
     if (s || dir->found)
         return s;
     if (dir->leftover)
-        pd_log(dir->ctx, PUDLE_LOG_INFO, "%s: the checkpoint there is of a run that --force was replacing: discarded, the run begins anew",
+        pd_log(dir->ctx, PUDLE_LOG_WARNING, "%s: the checkpoint there is of a run that --force was replacing: discarded, the run begins anew",
                dir->path);
+    remove_file(dir, "metrics.csv"); /* first: rows without a checkpoint tell that somebody has taken that away */
     remove_file(dir, "checkpoint.safetensors");
     return PUDLE_OK;
 }

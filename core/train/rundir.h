@@ -18,6 +18,7 @@ typedef struct pd_rundir {
     bool begin_anew;   /* --force */
     char identity[65]; /* of this run: a digest of the options that its numbers depend on, as they were when it began */
     bool implicit;     /* metrics have the columns of an implicit gradient */
+    const char *machine; /* what computes, in the backend's words, one fact a line; "": unknown. The caller's */
     FILE *metrics, *log;
 } pd_rundir;
 
@@ -33,7 +34,7 @@ typedef struct pd_metrics {
  *  start leaves an old one whole. @errors CONFIG: files of others; a run, but neither resume nor force; resume of another config.
  *  IO: the folder cannot be written, or another process writes there */
 pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_rundir *dir);
-/** From here on the folder is this run's: manifest, config, log. The checkpoint of an old run goes. */
+/** From here on the folder is this run's: manifest, config, log. Metrics and checkpoint of an old run go. */
 pudle_status pd_rundir_claim(pd_rundir *dir, const pd_settings *settings);
 /** Remove results that were there before the first update, once the first checkpoint is written. */
 void pd_rundir_clear(const pd_rundir *dir);

@@ -8,6 +8,7 @@
 #include "train/progress.h"
 #include "train/rundir.h"
 #include "train/schedule.h"
+#include "train/trial.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -370,12 +371,18 @@ static void log_end(const run *r, pudle_status s, const pd_train_report *report)
 /* Everything that can be refused comes first: only then does the folder become this run's, and old files go. */
 static pudle_status begin(run *r)
 {
+    char machine[4096] = "";
     double recorded = 0;
     pudle_status s = pd_optimizer_init(&r->problem);
     if (!s)
         s = r->dir.found ? go_on(r) : pd_problem_initialise(&r->problem);
+    if (!s && !r->dir.found)
+        s = pd_trial(&r->problem);
+    r->problem.be->describe(r->problem.exec, machine, sizeof machine);
+    r->dir.machine = machine;
     if (!s)
         s = pd_rundir_claim(&r->dir, r->settings);
+    r->dir.machine = "";
     if (s)
         return s;
     log_begin(r);

@@ -224,7 +224,7 @@ static const row rows[] = {
     AT(pudle_adam, epsilon, 32),
     AT(pudle_adam, update, 40),
 
-    SIZE(pudle_backend_ops, 272),
+    SIZE(pudle_backend_ops, 288),
     AT(pudle_backend_ops, size, 0),
     AT(pudle_backend_ops, flags, 4),
     AT(pudle_backend_ops, targets, 8),

@@ -160,11 +160,11 @@ fails_with() {
 }
 fails_with "gemm 7"
 refuses 1 "gemm: gemm: a failure on demand" "a failed product is named"
-fails_with "download 7"
+fails_with "download 8"
 refuses 1 "the last operations queued were" "an error at sync names what was queued"
 fails_with "sync 30" --set backend.synchronous=true
 refuses 1 ": sync: a failure on demand" "with synchronous = true it names the operation"
-fails_with "sync 18" --set backend.synchronous=true
+fails_with "sync 19" --set backend.synchronous=true
 refuses 1 "unroll: sync: a failure on demand" "and layers, whose kernels are waited for as well"
 fails_with "replay 2"
 refuses 1 "unroll: replay: a failure on demand" "so is a failed replay of all layers"
@@ -175,7 +175,7 @@ run "$PUDLE" train "$work/run.cfg" --out "$work/unrecorded"
 unset PUDLE_FAKE_FAIL
 [ "$status" -eq 0 ] && grep -q "cannot be recorded and are launched one by one" "$work/err"
 ok $? "layers that cannot be recorded are launched one by one, and that is said"
-fails_with "launch 50"
+fails_with "launch 60"
 [ "$status" -eq 0 ] && grep -q "are launched one by one: unroll: launch: a failure on demand" "$work/err"
 ok $? "with the call that failed while they were recorded"
 fails_with "alloc 4"

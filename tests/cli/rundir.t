@@ -94,10 +94,16 @@ for how in "$cfg --out" ""; do
     ok $? "the checkpoint of the old run is discarded with a note (train ${how:-RUN})"
     same "$work/between" "and the new one has its own bits"
 done
-# ... and after it went
-rm "$work/between/checkpoint.safetensors"
+# ... and after it went, with the metrics that go before it
+rm "$work/between/checkpoint.safetensors" "$work/between/metrics.csv"
 run "$PUDLE" train "$work/between" --resume --quiet
 same "$work/between" "without a checkpoint, the run begins anew"
+rm "$work/between/checkpoint.safetensors"
+before=$(sha256sum <"$work/between/dictionary.npy")
+run "$PUDLE" train "$work/between" --resume
+refuses 2 "metrics.csv tells of updates, and there is no checkpoint.safetensors to go on from" "but not where somebody has taken the checkpoint away"
+[ "$(sha256sum <"$work/between/dictionary.npy")" = "$before" ]
+ok $? "and what is there stays"
 
 # ---- stopped before config.cfg
 mkdir "$work/early"

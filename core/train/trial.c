@@ -1,0 +1,21 @@
+#include "train/trial.h"
+#include "train/order.h"
+#include <stdlib.h>
+
+pudle_status pd_trial(pd_problem *pb)
+{
+    const int64_t samples = pb->train.samples, count = pd_batch_size(pb->settings, samples);
+    int64_t *order = pd_alloc((size_t)samples, sizeof *order);
+    pd_batch batch;
+    pd_pass pass = { .gradient = true };
+    if (!order)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the order of %lld samples", (long long)samples);
+    pd_epoch_order(pb->settings, 0, samples, order);
+    pudle_status s = pd_problem_batch(pb, PUDLE_SPLIT_TRAIN, 0, order, count, &batch);
+    if (!s)
+        s = pd_network_run(&pb->net, &batch, &pass);
+    if (!s)
+        s = pd_problem_check_finite(pb, &batch, &pass, 0);
+    free(order);
+    return s;
+}
