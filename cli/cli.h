@@ -56,6 +56,16 @@ pudle_status cli_settings_at(pd_context *ctx, const char *path, const cli_args *
  *  they do not come from the config's data source, else NULL. */
 pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char *run_directory, const pudle_data_info *given, pd_problem *problem);
 
+/** A file of the command line: the option that names it, and its path; NULL: it was not given. */
+typedef struct cli_file { const char *what, *path; } cli_file;
+/** Each output can be written where it goes, and is neither what is read, nor another output, nor a file of a run. @errors CONFIG */
+pudle_status cli_check_outputs(pd_context *ctx, const cli_file out[], int outs, const cli_file in[], int ins);
+bool cli_same_file(const char *a, const char *b);
+
+/** Are all numbers of samples finite, or do the config's losses look at their targets themselves, as those do that pass over gaps? samples: as
+ *  rows, or one; what: the option and the path, for the message. @errors CONFIG */
+pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const pudle_cview *samples);
+
 /** PUDLE_SPLIT_* of --split; train when it is not given. @errors CONFIG */
 pudle_status cli_split(pd_context *ctx, const cli_args *args, int *split);
 

@@ -1,6 +1,7 @@
 /* Errors to exit codes; a config or a run directory to settings and a model. */
 #include "cli.h"
 #include "train/checkpoint.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,6 +66,27 @@ pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char 
     if (s)
         pd_problem_close(problem);
     return s;
+}
+
+static bool looks_at_targets(const pd_plugin *loss)
+{
+    const pudle_loss_ops *ops = loss ? loss->desc->ops : NULL;
+    return !ops || (PUDLE_HAS(ops, pudle_loss_ops, check_target) && ops->check_target);
+}
+
+pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const pudle_cview *samples)
+{
+    const int64_t count = pudle_count(samples), size = samples->shape[0] > 0 ? count / samples->shape[0] : 1;
+    if (looks_at_targets(settings->section[PD_SECTION_LOSS].plugin) && looks_at_targets(settings->section[PD_SECTION_INNER_LOSS].plugin))
+        return PUDLE_OK;
+    for (int64_t i = 0; i < count; i++) {
+        const double x = pudle_entry(samples, i);
+        if (!isfinite(x))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: part %lld of its first axis holds a number that is not finite%s (%g, its entry %lld): repair it, or use a "
+                           "model whose loss passes over what is missing", what, (long long)(i / size),
+                           samples->dtype == PUDLE_F64 ? "" : " in single precision", x, (long long)(i % size));
+    }
+    return PUDLE_OK;
 }
 
 pudle_status cli_split(pd_context *ctx, const cli_args *args, int *split)

@@ -267,6 +267,10 @@ static pudle_status one_picture(work *w, int64_t i, bool *input)
         s = pd_fail(w->ctx, PUDLE_ERR_NOMEM, "out of memory for %s", shown.name);
         goto cleanup;
     }
+    const pudle_cview given = pd_array_const(&shown.values);
+    s = cli_check_numbers(w->ctx, w->settings, shown.name, &given);
+    if (s)
+        goto cleanup;
     if (a->has_sigma)
         add_noise(&shown.values, a->sigma, (uint64_t)a->seed, i, &noise);
     const double start = seconds();
@@ -292,10 +296,27 @@ cleanup:
 
 /* -------------------------------------------------------------------- all */
 
+/* The output itself is looked at with the pictures, for it may be a folder of them. */
+static pudle_status check_files(work *w)
+{
+    const cli_args *a = w->args;
+    const bool single = w->pictures.kind != CLI_FOLDER;
+    const cli_file out[] = { { "the output", single ? w->output : NULL }, { "--compare", a->compare }, { "--csv", a->csv } };
+    const cli_file in[] = { { "the input", w->pictures.path }, { "--config", a->config }, { "model.dictionary.path", w->directory ? NULL : w->settings->dictionary.path } };
+    pudle_status s = cli_check_outputs(w->ctx, out, 3, in, 3);
+    for (int64_t i = 0; i < w->pictures.list.count && !s; i++) {
+        const cli_file one = { "a picture", w->pictures.list.path[i] };
+        s = cli_check_outputs(w->ctx, out, 3, &one, 1);
+    }
+    return s;
+}
+
 static pudle_status open_outputs(work *w)
 {
     const cli_args *a = w->args;
     pudle_status s = w->output ? cli_pictures_check_output(w->ctx, &w->pictures, w->output) : PUDLE_OK;
+    if (!s)
+        s = check_files(w);
     if (!s && a->compare && w->pictures.count != 1)
         s = pd_fail(w->ctx, PUDLE_ERR_CONFIG, "--compare shows one picture, and there are %" PRId64, w->pictures.count);
     if (!s && w->output && w->pictures.kind == CLI_ARRAY) {

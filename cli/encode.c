@@ -1,6 +1,8 @@
-/* Codes of given samples, block by block, so that any number of them fits. */
+/* Codes of given samples, block by block, so that any number of them fits. A prox that couples the samples of a batch sees those of training's
+ * size. */
 #include "cli.h"
 #include "train/dictionary.h"
+#include "train/order.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -43,7 +45,8 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
 {
     const pd_map *map = &pb->net.map;
     const size_t width = pudle_dtype_size(pb->dtype);
-    const int64_t block = samples < BLOCK ? samples : BLOCK;
+    const bool coupled = (pb->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED) != 0;
+    const int64_t most = coupled ? pd_batch_size(pb->settings, samples) : BLOCK, block = samples < most ? samples : most;
     void *code = NULL, *data = NULL;
     pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * map->code) * width, &code);
     if (!s)
@@ -76,9 +79,59 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
     return s;
 }
 
-static pudle_status read_input(pd_context *ctx, const char *path, int32_t dtype, pd_array *input, pudle_data_info *given)
+/* What the option of this name says: the shape that a source gives samples that are stored otherwise. Count 0: nothing. */
+static pudle_int_list shape_of_data(const pd_settings *settings)
 {
-    const pudle_status s = pd_array_read(ctx, path, dtype, input);
+    const pd_section *data = &settings->section[PD_SECTION_DATA];
+    pudle_int_list shape = { 0 };
+    pudle_option option;
+    for (int i = 0; data->plugin && pd_option_at(data->plugin->desc, i, &option); i++)
+        if (option.type == PUDLE_INT_LIST && !strcmp(option.name, "shape"))
+            memcpy(&shape, (const char *)data->plugin_params + option.offset, sizeof shape);
+    return shape;
+}
+
+/* Samples stored in rows get the shape that the config's data have, where they have as many entries. */
+static void shape_samples(const pd_settings *settings, pudle_data_info *given)
+{
+    const pudle_int_list shape = shape_of_data(settings);
+    int64_t entries = 1, own = 1;
+    for (int64_t i = 0; i < shape.count; i++)
+        entries *= shape.item[i];
+    for (int32_t i = 0; i < given->rank; i++)
+        own *= given->shape[i];
+    if (shape.count < 1 || shape.count >= PUDLE_MAX_RANK || entries != own)
+        return;
+    given->rank = (int32_t)shape.count;
+    for (int32_t i = 0; i < given->rank; i++)
+        given->shape[i] = shape.item[i];
+}
+
+/* A dense model knows by its dictionary how long samples are. */
+static pudle_status check_length(pd_context *ctx, const char *path, const char *directory, const pd_settings *settings, const pudle_data_info *given)
+{
+    pd_safetensors *checkpoint = NULL;
+    int64_t entries = 1;
+    if (!directory || settings->dictionary.kind != PD_KIND_DENSE)
+        return PUDLE_OK;
+    char *file = pd_format("%s/checkpoint.safetensors", directory);
+    pudle_status s = file ? pd_safetensors_read(ctx, file, &checkpoint) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    free(file);
+    const pudle_cview *d = s ? NULL : pd_safetensors_tensor(checkpoint, "dictionary");
+    for (int32_t i = 0; i < given->rank; i++)
+        entries *= given->shape[i];
+    if (d && d->rank == 2 && d->shape[0] != entries)
+        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--input %s: samples of %" PRId64 " entries; those of the model in %s have %" PRId64, path, entries, directory,
+                    d->shape[0]);
+    pd_safetensors_free(checkpoint);
+    return s;
+}
+
+static pudle_status read_input(pd_context *ctx, const char *path, const pd_settings *settings, const char *directory, pd_array *input,
+                               pudle_data_info *given)
+{
+    const int32_t dtype = settings->global.precision ? PUDLE_F64 : PUDLE_F32;
+    pudle_status s = pd_array_read(ctx, path, dtype, input);
     if (s)
         return s;
     const pudle_view *v = &input->view;
@@ -86,14 +139,12 @@ static pudle_status read_input(pd_context *ctx, const char *path, int32_t dtype,
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "--input %s: samples are wanted as rows of an array (n, m)", path);
     *given = (pudle_data_info){ .size = sizeof *given, .rank = v->rank - 1, .samples = v->shape[0] };
     memcpy(given->shape, v->shape + 1, sizeof(int64_t) * (size_t)(v->rank - 1));
+    shape_samples(settings, given);
     const pudle_cview c = pudle_const(v);
-    for (int64_t i = 0, n = pudle_count(&c); i < n; i++) {
-        const double value = dtype == PUDLE_F64 ? ((const double *)v->data)[i] : (double)((const float *)v->data)[i];
-        if (!isfinite(value))
-            return pd_fail(ctx, PUDLE_ERR_CONFIG, "--input %s: sample %lld holds a number that is not finite (%g); remove it or repair it", path,
-                           (long long)(i / (n / v->shape[0])), value);
-    }
-    return PUDLE_OK;
+    char *what = pd_format("--input %s", path);
+    s = what ? cli_check_numbers(ctx, settings, what, &c) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    free(what);
+    return s ? s : check_length(ctx, path, directory, settings, given);
 }
 
 static pudle_status write_outputs(pd_context *ctx, const cli_args *args, const outputs *out)
@@ -103,6 +154,13 @@ static pudle_status write_outputs(pd_context *ctx, const cli_args *args, const o
     if (!s && args->reconstruction)
         s = pd_npy_write(ctx, args->reconstruction, &reconstruction);
     return s;
+}
+
+static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings, const char *directory)
+{
+    const cli_file out[] = { { "--output", args->output }, { "--reconstruction", args->reconstruction } };
+    const cli_file in[] = { { "--input", args->input }, { "the config", args->positional[0] }, { "model.dictionary.path", directory ? NULL : settings->dictionary.path } };
+    return cli_check_outputs(ctx, out, 2, in, 3);
 }
 
 int cli_encode(pd_context *ctx, const cli_args *args)
@@ -121,8 +179,10 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     pudle_status s = cli_split(ctx, args, &split);
     if (!s)
         s = cli_settings(ctx, args, &settings, &directory);
+    if (!s)
+        s = check_files(ctx, args, settings, directory);
     if (!s && args->input)
-        s = read_input(ctx, args->input, settings->global.precision ? PUDLE_F64 : PUDLE_F32, &input, &given);
+        s = read_input(ctx, args->input, settings, directory, &input, &given);
     if (!s)
         s = cli_model(ctx, settings, directory, args->input ? &given : NULL, &problem);
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;

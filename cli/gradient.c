@@ -94,6 +94,8 @@ static pudle_status run(pd_problem *pb, const char *folder)
         printf("loss=%.17g\n", pass.data_loss + pass.code_loss);
     if (!s && pb->net.implicit)
         printf("fixed_point=%.3g\nill_conditioned=%lld\n", pass.fixed_point, (long long)pass.ill_conditioned);
+    if (!s)
+        printf("arrays: %s\n", folder);
     if (reconstruction)
         pb->be->free(pb->exec, reconstruction);
     if (code)

@@ -110,8 +110,15 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     const pudle_view shaped_v = pd_map_code_view(&net->map, &v), shaped_next = pd_map_code_view(&net->map, &next);
     const pudle_cview in = pudle_const(&shaped_v);
     s = be->prox_apply(b->exec, &net->prox, step, theta, &in, &shaped_next);
-    if (!s && b->diagnose)
-        s = note_bad(net, b->exec, &next, t, &b->space->bad_layer);
+    if (s || !b->diagnose)
+        return s;
+    const bool before = b->space->bad_layer != 0;
+    int64_t input = 0;
+    s = note_bad(net, b->exec, &next, t, &b->space->bad_layer);
+    if (!s && !before && b->space->bad_layer) {
+        s = note_bad(net, b->exec, &v, t, &input);
+        b->space->bad_prox = !input;
+    }
     return s;
 }
 

@@ -30,6 +30,7 @@ typedef struct pd_lane_space {
     double worst_condition;
     double moved, size;          /* squared norms of z_T - F(z_T) and of z_T */
     int64_t bad_layer, bad_adjoint; /* diagnosis: first layer that is not finite; 0: none */
+    bool bad_prox;                  /* and its input was */
 } pd_lane_space;
 
 /** A block of samples on its way. */

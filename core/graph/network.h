@@ -143,8 +143,9 @@ pudle_status pd_network_refresh(pd_network *net);
 pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pass);
 
 /** Where the numbers first stop being finite, for the report of a divergence: the layer (1..T) of the forward pass, or, if
- *  that is clean, of the adjoint; 0: everything is finite; T+1: the loss or the decoder. */
-pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint);
+ *  that is clean, of the adjoint; 0: everything is finite; T+1: the loss or the decoder. *prox: the layer's input was finite, and the
+ *  prox made of it what is not. */
+pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint, bool *prox);
 
 /** sigma_max(D)^2 by power iteration on D'D from a fixed start, to a relative change of 1e-7 or 200 rounds. */
 pudle_status pd_network_sigma2(pd_network *net, double *sigma2);

@@ -16,6 +16,7 @@ typedef struct work {
 static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_space *space, bool gradient)
 {
     space->data_loss = space->code_loss = 0;
+    space->bad_prox = false;
     space->nonzeros = space->bad_layer = space->bad_adjoint = space->left_out = 0;
     space->moved = space->size = space->worst_condition = 0;
     pudle_view *const sums[] = { &space->gradient, &space->analysis, &space->synthesis };
@@ -284,7 +285,7 @@ pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pas
     return s ? s : reduce(net, batch, pass);
 }
 
-pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint)
+pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint, bool *prox)
 {
     pd_pass pass = { .gradient = true };
     pudle_status s = pd_lanes_prepare(net, batch->count, true);
@@ -297,10 +298,12 @@ pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t
     if (s)
         return s;
     int64_t forward = 0, back = 0;
+    *prox = false;
     for (int64_t l = 0; l < net->lanes; l++) {
         const pd_lane_space *space = &net->space[l];
         if (space->bad_layer && (!forward || space->bad_layer < forward))
             forward = space->bad_layer;
+        *prox = *prox || space->bad_prox;
         if (space->bad_adjoint > back)
             back = space->bad_adjoint;
     }

@@ -97,6 +97,39 @@ static pudle_status read_samples(void *self, const pd_request *wanted, const pd_
     return s;
 }
 
+static bool looks(const pudle_instance *loss)
+{
+    const pudle_loss_ops *ops = loss->desc->ops;
+    return PUDLE_HAS(ops, pudle_loss_ops, check_target) && ops->check_target;
+}
+
+pudle_status pd_problem_check_targets(pd_problem *pb)
+{
+    enum { BLOCK = 256 };
+    const int64_t n = pb->train.samples, block = pb->capacity < BLOCK ? pb->capacity : BLOCK;
+    int64_t index[BLOCK];
+    pudle_status s = PUDLE_OK;
+    if (!pb->epoch_free || (!looks(&pb->inner) && !looks(&pb->loss)))
+        return s;
+    pb->held_count = 0;
+    for (int64_t first = 0; first < n && !s; first += block) {
+        const int64_t count = n - first < block ? n - first : block;
+        const pd_request request = { PUDLE_SPLIT_TRAIN, 0, index, count };
+        for (int64_t i = 0; i < count; i++)
+            index[i] = first + i;
+        s = read_samples(pb, &request, &pb->host);
+        const pudle_view x = batch_view(pb, pb->host.x, count), y = batch_view(pb, pb->host.y, count);
+        const pudle_cview cx = pudle_const(&x), cy = pudle_const(&y);
+        if (!s)
+            s = check_targets(pb, &pb->inner, &cx);
+        if (!s)
+            s = check_targets(pb, &pb->loss, y.data ? &cy : &cx);
+        if (s)
+            return pd_fail(pb->ctx, s, "among samples %lld to %lld of the training data", (long long)first, (long long)(first + count - 1));
+    }
+    return s;
+}
+
 /* From host memory to the backend. */
 static pudle_status hand_over(pd_problem *pb, int64_t count)
 {

@@ -2,15 +2,47 @@
 #include "train/problem.h"
 #include <math.h>
 
+/* The first sample of the batch that holds what is no number, where no loss has looked at that; -1: none. */
+static pudle_status bad_sample(pd_problem *pb, const pd_batch *batch, int64_t *bad)
+{
+    const pudle_loss_ops *inner = pb->inner.desc->ops, *loss = pb->loss.desc->ops;
+    const bool looked = PUDLE_HAS(inner, pudle_loss_ops, check_target) && inner->check_target && PUDLE_HAS(loss, pudle_loss_ops, check_target) &&
+                        loss->check_target;
+    int64_t nonzero, nonfinite = 0;
+    pudle_status s = PUDLE_OK;
+    *bad = -1;
+    for (int64_t i = 0; i < batch->count && !looked && !s; i++) {
+        const pudle_cview row = pd_crows(&batch->x, i, 1);
+        s = pb->be->census(pb->exec, &row, &nonzero, &nonfinite);
+        if (nonfinite) {
+            *bad = batch->index ? batch->index[i] : i;
+            break;
+        }
+    }
+    return s;
+}
+
 pudle_status pd_problem_check_finite(pd_problem *pb, const pd_batch *batch, const pd_pass *pass, int64_t update)
 {
     int64_t layer = 0;
-    bool in_adjoint = false;
+    bool in_adjoint = false, prox = false;
     if (isfinite(pass->data_loss) && isfinite(pass->code_loss) && !pass->nonfinite)
         return PUDLE_OK;
-    pudle_status s = pd_network_diagnose(&pb->net, batch, &layer, &in_adjoint);
+    int64_t bad = -1;
+    pudle_status s = bad_sample(pb, batch, &bad);
     if (s)
         return s;
+    if (bad >= 0)
+        return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "sample %lld holds a number that is not finite%s, and the loss '%s' does not pass over it: repair the data, or, "
+                       "where entries are missing, choose a loss that knows them", (long long)bad, pb->dtype == PUDLE_F64 ? "" : " in single precision",
+                       pb->loss.desc->name);
+    s = pd_network_diagnose(&pb->net, batch, &layer, &in_adjoint, &prox);
+    if (s)
+        return s;
+    if (prox)
+        return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "update %lld, layer %lld of %lld: the prox '%s' makes of finite numbers what is none: its thresholds, or the "
+                       "operator itself (pudle plugins check %s)", (long long)update, (long long)layer, (long long)pb->net.layers, pb->prox.desc->name,
+                       pb->prox.desc->name);
     double sigma2 = 0;
     s = pd_network_sigma2(&pb->net, &sigma2);
     char where[80];

@@ -70,6 +70,17 @@ static int kind_of(const char *name, size_t length)
     return numbered(name, length, "dictionary_", ".npy") ? RESULT : numbered(name, length, "manifest.", ".json") ? OLD_MANIFEST : OTHER;
 }
 
+bool pd_rundir_owns(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (kind_of(name, strlen(name)) == OTHER)
+        return false;
+    char *folder = slash ? pd_format("%.*s", slash == path ? 1 : (int)(slash - path), path) : pd_strdup(".");
+    const bool ours = folder && pd_manifest_ours(folder);
+    free(folder);
+    return ours;
+}
+
 /* NAME.tmp-PID-N, which a process that was killed while it wrote NAME has left. */
 static bool is_torn(const char *name)
 {

@@ -40,6 +40,8 @@ pudle_status pd_rundir_claim(pd_rundir *dir, const pd_settings *settings);
 void pd_rundir_clear(const pd_rundir *dir);
 void pd_rundir_close(pd_rundir *dir);
 
+/** Is this a file of a run: one of the names above, beside a manifest? */
+bool pd_rundir_owns(const char *path);
 /** path/name; the caller frees it. NULL without memory. */
 char *pd_rundir_file(const pd_rundir *dir, const char *name);
 /** Write a text file, atomically. */

@@ -16,6 +16,11 @@ pudle_status pd_trial(pd_problem *pb)
         s = pd_network_run(&pb->net, &batch, &pass);
     if (!s)
         s = pd_problem_check_finite(pb, &batch, &pass, 0);
+    if (!s && pass.nonzeros == 0)
+        pd_log(pb->ctx, PUDLE_LOG_WARNING, "every code of the first batch is zero, so that nothing is learned from it: lower the threshold of the prox '%s'",
+               pb->prox.desc->name);
+    if (!s)
+        s = pd_problem_check_targets(pb);
     free(order);
     return s;
 }

@@ -1,0 +1,63 @@
+/* Before any work: can the results be written, and is nothing lost by that? */
+#include "cli.h"
+#include "train/rundir.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Folder and name of a path; the caller frees the folder. */
+static char *folder_of(const char *path, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    *name = slash ? slash + 1 : path;
+    return slash == path ? pd_strdup("/") : slash ? pd_format("%.*s", (int)(slash - path), path) : pd_strdup(".");
+}
+
+bool cli_same_file(const char *a, const char *b)
+{
+    struct stat one, two, folder[2];
+    const char *name[2];
+    if (!stat(a, &one) && !stat(b, &two))
+        return one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+    char *const at[2] = { folder_of(a, &name[0]), folder_of(b, &name[1]) };
+    const bool same = at[0] && at[1] && !strcmp(name[0], name[1]) && !stat(at[0], &folder[0]) && !stat(at[1], &folder[1]) &&
+                      folder[0].st_dev == folder[1].st_dev && folder[0].st_ino == folder[1].st_ino;
+    free(at[0]);
+    free(at[1]);
+    return same;
+}
+
+static pudle_status check_folder(pd_context *ctx, const cli_file *out)
+{
+    struct stat info;
+    const char *name;
+    char *folder = folder_of(out->path, &name);
+    pudle_status s = folder ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s && (stat(folder, &info) || !S_ISDIR(info.st_mode)))
+        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: there is no folder %s; make it, or give another path", out->what, out->path, folder);
+    else if (!s && access(folder, W_OK))
+        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: nothing can be written in %s: %s", out->what, out->path, folder, strerror(errno));
+    free(folder);
+    return s;
+}
+
+pudle_status cli_check_outputs(pd_context *ctx, const cli_file out[], int outs, const cli_file in[], int ins)
+{
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < outs && !s; i++) {
+        if (!out[i].path)
+            continue;
+        s = check_folder(ctx, &out[i]);
+        if (!s && pd_rundir_owns(out[i].path))
+            s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is a file of a run, which would be lost", out[i].what, out[i].path);
+        for (int k = 0; k < ins && !s; k++)
+            if (in[k].path && cli_same_file(out[i].path, in[k].path))
+                s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: would overwrite what is read (%s)", out[i].what, out[i].path, in[k].what);
+        for (int k = 0; k < i && !s; k++)
+            if (out[k].path && cli_same_file(out[i].path, out[k].path))
+                s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is what %s writes", out[i].what, out[i].path, out[k].what);
+    }
+    return s;
+}

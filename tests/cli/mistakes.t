@@ -1,0 +1,214 @@
+#!/bin/sh
+# What goes wrong around good configs: numbers in files, outputs over inputs, runs that cannot begin, files that change under a run, plugins
+# that end the process, standard files that are closed.
+. "$top_srcdir/tests/cli/tap.sh"
+
+# npy FILE SHAPE NUMBER...: an array of f64, each number given as its eight bytes
+npy() {
+    to=$1 shape=$2
+    shift 2
+    {
+        printf '\223NUMPY\001\000v\000'
+        printf "%-117s\n" "{'descr': '<f8', 'fortran_order': False, 'shape': ($shape), }"
+        for bytes; do printf "$bytes"; done
+    } >"$to"
+}
+zero='\000\000\000\000\000\000\000\000' one='\000\000\000\000\000\000\360\077' two='\000\000\000\000\000\000\000\100'
+nan='\000\000\000\000\000\000\370\177' inf='\000\000\000\000\000\000\360\177' minus='\000\000\000\000\000\000\360\277'
+huge='\000\000\000\000\000\000\360\110' # 2^144: finite, and not in single precision
+npy "$work/x.npy" '4, 2' $one $zero $zero $one $one $one $two $one
+npy "$work/xnan.npy" '4, 2' $one $zero $zero $nan $one $one $two $one
+npy "$work/xhuge.npy" '4, 2' $one $zero $zero $huge $one $one $two $one
+npy "$work/x3.npy" '2, 3' $one $zero $zero $one $one $one
+npy "$work/d.npy" '2, 3' $one $zero $one $zero $one $one
+npy "$work/dnan.npy" '2, 3' $one $zero $nan $zero $one $one
+npy "$work/levels.npy" '1, 3' $one $minus $one
+npy "$work/weights.npy" '3,' $one $one $one
+
+cat >"$work/run.cfg" <<END
+data:  { name = "npy"; path = "x.npy"; };
+model: { dictionary: { atoms = 3; init = "file"; path = "d.npy"; }; layers = 4; step = 0.1; gradient = "ae"; };
+prox:  { name = "soft_threshold"; lambda = 0.1; };
+loss:  { name = "least_squares"; };
+train: { epochs = 4; batch = 2; learning_rate = 1e-2; };
+END
+cfg=$work/run.cfg
+run "$PUDLE" train "$cfg" --out "$work/good" --quiet
+is_success 'a run to begin with'
+sum() {
+    cat "$1/dictionary.npy" "$1/checkpoint.safetensors" "$1/config.cfg" "$1/metrics.csv" | cksum
+}
+
+# ---- a run that cannot begin leaves the one that is there, and check finds the same
+before=$(sum "$work/good")
+while IFS='|' read -r phrase settings; do
+    sets=
+    for setting in $settings; do sets="$sets --set $setting"; done
+    run "$PUDLE" train "$cfg" --out "$work/good" --force $sets
+    [ "$status" -ne 0 ] && grep -qF -- "$phrase" "$work/err" && [ "$(sum "$work/good")" = "$before" ]
+    code=$?
+    ok $code "refused with the run kept: $phrase"
+    [ $code -eq 0 ] || diag "$work/err"
+    run "$PUDLE" check "$cfg" $sets
+    [ "$status" -ne 0 ] && grep -qF -- "$phrase" "$work/err"
+    ok $? "... and by check"
+done <<END
+number 2, counted from 0, is not finite|model.dictionary.path=$work/dnan.npy
+no such file|model.dictionary.path=$work/nothing.npy
+number 1, counted from 0, is -1, and the range is [0, |prox.path=$work/levels.npy prox.learn=atom
+they must agree|loss.name=weighted_least_squares loss.path=$work/weights.npy
+and bernoulli takes|loss.name=bernoulli
+sample 1 holds a number that is not finite in single precision, and the loss 'least_squares'|data.path=$work/xhuge.npy train.shuffle=false
+END
+
+# ---- files that change under a run
+run "$PUDLE" train "$cfg" --out "$work/changed" --quiet --set train.updates=3
+cp "$work/x.npy" "$work/keep.npy"
+npy "$work/x.npy" '4, 2' $one $zero $one $one $one $one $two $one
+run "$PUDLE" train "$work/changed" --resume --set train.updates=4 --quiet
+[ "$status" -eq 0 ] && grep -q "data.path is not what it was when the run was begun" "$work/err" && [ -s "$work/changed/manifest.1.json" ]
+ok $? 'data that have changed are told'
+run "$PUDLE" train "$work/changed" --resume --set train.updates=5 --quiet
+[ "$status" -eq 0 ] && [ ! -s "$work/err" ]
+ok $? '... once'
+mv "$work/keep.npy" "$work/x.npy"
+sed -i 's/lambda = 0.1/lambda = 0.2/' "$work/changed/config.cfg"
+run "$PUDLE" train "$work/changed" --resume --set train.updates=6 --quiet
+[ "$status" -eq 0 ] && grep -q "config.cfg: the config has been edited since the run wrote it" "$work/err"
+ok $? 'so is a config that was edited'
+run "$PUDLE" train "$cfg" --out "$work/machine" --quiet --set train.updates=3
+first=$(sed -n 's/.*"\(architecture: [a-z0-9]*\).*/\1/p' "$work/machine/manifest.json")
+run env BLIS_ARCH_TYPE=generic "$PUDLE" train "$work/machine" --resume --set train.updates=4 --quiet
+if [ "$first" = "architecture: generic" ] || [ -z "$first" ]; then
+    ok 0 'other arithmetic # SKIP this machine has none'
+else
+    [ "$status" -eq 0 ] && grep -q 'the run was begun with "architecture: .*which may compute other bits' "$work/err"
+    ok $? 'and other arithmetic'
+fi
+
+# ---- compare
+npy "$work/a.npy" '3,' $one $two $one
+npy "$work/b.npy" '3,' $one $two $two
+npy "$work/i.npy" '3,' $one $inf $one
+run "$PUDLE" compare "$work/a.npy" "$work/b.npy" --atol 0
+[ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
+ok $? 'a tolerance of 0 is one'
+run "$PUDLE" compare "$work/a.npy" "$work/a.npy" --atol 0
+[ "$status" -eq 0 ] && grep -q '^agree' "$work/out"
+ok $? '... that equal arrays keep'
+for pair in "a i" "i a"; do
+    run "$PUDLE" compare "$work/${pair% *}.npy" "$work/${pair#* }.npy" --rtol 1e-3
+    [ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
+    ok $? "an infinity differs from a number ($pair)"
+done
+run "$PUDLE" compare "$work/i.npy" "$work/i.npy" --rtol 1e-3
+is_success '... and not from itself'
+npy "$work/d2.npy" '2, 3' $one $zero $one $zero $one $two
+run "$PUDLE" compare "$work/d.npy" "$work/d2.npy" --dictionary --rtol 1e-3
+[ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
+ok $? 'dictionaries have the tolerance too'
+run "$PUDLE" compare "$work/d.npy" "$work/d.npy" --dictionary --rtol 1e-3
+is_success '... and agree with themselves'
+
+# ---- outputs
+cp "$work/x.npy" "$work/keep.npy"
+run "$PUDLE" encode "$work/good" --input "$work/x.npy" --output "$work/x.npy"
+refuses 2 'would overwrite what is read (--input)' 'codes do not replace samples'
+run "$PUDLE" encode "$work/good" --output "$work/z.npy" --reconstruction "$work/z.npy"
+refuses 2 'is what --output writes' 'nor reconstructions codes'
+run "$PUDLE" encode "$work/good" --output "$work/good/checkpoint.safetensors"
+refuses 2 'is a file of a run, which would be lost' 'nor anything a run'
+run "$PUDLE" encode "$work/good" --output "$work/nowhere/z.npy"
+refuses 2 "there is no folder $work/nowhere" 'a folder that is missing is found first'
+[ "$(sum "$work/good")" = "$before" ] && cmp -s "$work/x.npy" "$work/keep.npy"
+ok $? 'nothing was touched'
+run "$PUDLE" encode "$work/good" --input "$work/x3.npy" --output "$work/z.npy"
+refuses 2 "samples of 3 entries; those of the model in $work/good have 2" 'samples of another length are named'
+run "$PUDLE" encode "$work/good" --input "$work/xnan.npy" --output "$work/z.npy"
+refuses 2 'part 1 of its first axis holds a number that is not finite' 'so is what is no number'
+run "$PUDLE" train "$cfg" --out "$work/gaps" --quiet --set loss.name=masked_least_squares --set data.path="$work/xnan.npy" --set data.missing=true
+run "$PUDLE" encode "$work/gaps" --input "$work/xnan.npy" --output "$work/z.npy" --quiet
+is_success '... but a loss that passes over gaps has them'
+
+# ---- pictures
+npy "$work/filters.npy" '1, 1, 2, 2' $one $one $zero $one
+npy "$work/picture.npy" '4, 2' $one $zero $zero $nan $one $one $two $one
+cat >"$work/pictures.cfg" <<END
+data:  { name = "npy"; path = "none.npy"; };
+model: { dictionary: { kind = "conv"; atoms = 1; size = [2, 2]; init = "file"; path = "filters.npy"; }; layers = 3; step = "1/L"; };
+prox:  { name = "soft_threshold"; lambda = 0.1; };
+loss:  { name = "least_squares"; };
+END
+run "$PUDLE" denoise "$work/picture.npy" "$work/out.npy" --config "$work/pictures.cfg"
+refuses 2 'holds a number that is not finite' 'a picture with what is no number is refused'
+[ ! -e "$work/out.npy" ]
+ok $? '... and nothing written'
+cp "$work/filters.npy" "$work/keep.npy"
+run "$PUDLE" denoise "$work/x.npy" "$work/filters.npy" --config "$work/pictures.cfg"
+refuses 2 'would overwrite what is read (model.dictionary.path)' 'the filters of a model stay'
+run "$PUDLE" denoise "$work/x.npy" "$work/out.npy" --config "$work/pictures.cfg" --sigma 5 --csv "$work/out.npy"
+refuses 2 'is what the output writes' 'two outputs are two files'
+cmp -s "$work/filters.npy" "$work/keep.npy"
+ok $? '... as they were'
+
+# ---- plugins that end the process
+mkdir -p "$work/evil/prox"
+cat >"$work/evil.c" <<'END'
+#include <pudle/plugin.h>
+#include <stdlib.h>
+typedef struct params { double lambda; } params;
+static const pudle_option options[] = { { .name = "lambda", .type = PUDLE_REAL, .flags = PUDLE_THRESHOLD, .offset = offsetof(params, lambda),
+    .dflt = "0.1", .max = 9, .doc = "A threshold." }, { .name = NULL } };
+static pudle_status apply(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_view *p)
+{
+    (void)self, (void)exec, (void)tau, (void)theta, (void)v, (void)p;
+    HOW;
+    return PUDLE_OK;
+}
+static pudle_status vjp(const void *self, pudle_exec *exec, double tau, const pudle_cview *theta, const pudle_cview *v, const pudle_cview *p,
+                        const pudle_cview *g, const pudle_view *gv, const pudle_view *gtheta)
+{
+    (void)self, (void)exec, (void)tau, (void)theta, (void)v, (void)p, (void)g, (void)gv, (void)gtheta;
+    return PUDLE_OK;
+}
+static const pudle_prox_kernel host = { sizeof host, 0, "host", apply, vjp };
+static const pudle_prox_kernel *const kernels[] = { &host, NULL };
+static const pudle_prox_ops ops = { .size = sizeof ops, .vjp_needs = PUDLE_VJP_INPUT, .kernels = kernels };
+static const pudle_desc desc = { .size = sizeof desc, .kind = PUDLE_KIND_PROX, .name = "evil", .version = "1", .summary = "ends the process",
+    .license = "none", .caps = PUDLE_PROX_SEPARABLE, .options = options, .option_size = sizeof(pudle_option), .params_size = sizeof(params), .ops = &ops };
+PUDLE_PLUGIN(&desc);
+END
+for how in 'exit(0)' '*(volatile int *)8 = 1' 'for (int64_t i = 0; i < pudle_count(v); i++) ((float *)p->data)[i] = NAN'; do
+    if ! ${CC:-cc} -std=c11 -D_GNU_SOURCE -w -shared -fPIC -I"$top_srcdir/include" -DHOW="$how" -o "$work/evil/prox/evil.so" "$work/evil.c" 2>"$work/err"; then
+        ok 0 "a plugin that does $how # SKIP it cannot be built"
+        continue
+    fi
+    run "$PUDLE" train "$cfg" --plugin-path "$work/evil" --set prox.name=evil --out "$work/ended" --quiet
+    case $how in
+        exit*) refuses 1 'pudle ended before it was done' 'a plugin that calls exit is no success' ;;
+        for*) refuses 1 "the prox 'evil' makes of finite numbers what is none" 'one that returns NaN is named' ;;
+        *)  [ "$status" -ne 0 ] && grep -qE "evil.so crashed|AddressSanitizer.*SEGV|ThreadSanitizer.*SEGV|runtime error" "$work/err"
+            code=$?
+            ok $code 'one that crashes is named'
+            [ $code -eq 0 ] || diag "$work/err" ;;
+    esac
+done
+
+# ---- standard files that are closed, and a file that may not grow
+run "$PUDLE" train "$cfg" --out "$work/open" --quiet
+sh -c '"$0" train "$1" --out "$2" <&- >&- 2>&-' "$PUDLE" "$cfg" "$work/closed"
+cmp -s "$work/open/dictionary.npy" "$work/closed/dictionary.npy" && ! grep -q "update" "$work/closed/.lock" &&
+    [ "$(grep -c '^[0-9]' "$work/closed/metrics.csv")" -eq "$(grep -c '^[0-9]' "$work/open/metrics.csv")" ]
+ok $? 'closed standard files change nothing'
+cat >"$work/large.cfg" <<END
+data:  { name = "synthetic"; samples = 20; features = 100; atoms = 100; sparsity = 3; };
+model: { dictionary: { atoms = 100; init = "random"; }; layers = 4; step = 0.1; gradient = "ae"; };
+prox:  { name = "soft_threshold"; lambda = 0.1; };
+loss:  { name = "least_squares"; };
+train: { epochs = 1; };
+END
+sh -c 'ulimit -f 8; exec "$0" train "$1" --out "$2"' "$PUDLE" "$work/large.cfg" "$work/small" >"$work/out" 2>"$work/err" </dev/null
+status=$?
+[ "$status" -ne 0 ] && [ "$status" -lt 128 ] && grep -q "checkpoint.safetensors" "$work/err"
+ok $? 'a limit of file sizes is an error, not a signal'
+done_testing
