@@ -12,7 +12,8 @@ enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 typedef struct cli_args {
     const char *positional[64];
     int positionals;
-    const char *set[256];
+    const char *set[256]; /* --set and --unset, in their order */
+    char unset[256][96];
     int sets;
     const char *out, *input, *output, *reconstruction, *split, *format;
     const char *dir; /* plugins new */
@@ -61,6 +62,9 @@ typedef struct cli_file { const char *what, *path; } cli_file;
 /** Each output can be written where it goes, and is neither what is read, nor another output, nor a file of a run. @errors CONFIG */
 pudle_status cli_check_outputs(pd_context *ctx, const cli_file out[], int outs, const cli_file in[], int ins);
 bool cli_same_file(const char *a, const char *b);
+
+/** Say it where a config, and not a run, is asked for results: its dictionary is the one that training begins with. */
+void cli_note_untrained(pd_context *ctx, const pd_settings *settings, const char *run_directory, const char *path);
 
 /** Are all numbers of samples finite, or do the config's losses look at their targets themselves, as those do that pass over gaps? samples: as
  *  rows, or one; what: the option and the path, for the message. @errors CONFIG */

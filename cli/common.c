@@ -68,6 +68,13 @@ pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char 
     return s;
 }
 
+void cli_note_untrained(pd_context *ctx, const pd_settings *settings, const char *run_directory, const char *path)
+{
+    if (!run_directory && settings->dictionary.init != PD_INIT_FILE)
+        pd_log(ctx, PUDLE_LOG_INFO, "%s is a config, so its dictionary is the one that training begins with; give the folder of a run for what was learned",
+               path);
+}
+
 static bool looks_at_targets(const pd_plugin *loss)
 {
     const pudle_loss_ops *ops = loss ? loss->desc->ops : NULL;

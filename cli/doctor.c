@@ -59,6 +59,8 @@ int cli_doctor(pd_context *ctx, const cli_args *args)
             printf("%srefused: %s\n  %s\n", refused++ ? "" : "\n", rows[i].path, rows[i].reason);
         }
     printf("\n%d plugins, %d refused; 'pudle plugins list' names them\n", count - refused, refused);
+    if (count == 0)
+        printf("%s\n", PD_NO_PLUGINS);
     pd_plugin_rows_free(rows, count);
     return CLI_DONE;
 }

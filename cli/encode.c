@@ -180,6 +180,8 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     if (!s)
         s = cli_settings(ctx, args, &settings, &directory);
     if (!s)
+        cli_note_untrained(ctx, settings, directory, args->positional[0]);
+    if (!s)
         s = check_files(ctx, args, settings, directory);
     if (!s && args->input)
         s = read_input(ctx, args->input, settings, directory, &input, &given);

@@ -85,6 +85,8 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
     if (!s)
         s = cli_settings(ctx, args, &settings, &directory);
     if (!s)
+        cli_note_untrained(ctx, settings, directory, args->positional[0]);
+    if (!s)
         s = cli_model(ctx, settings, directory, NULL, &problem);
     if (!s && (s = pd_problem_samples(&problem, split, &samples)))
         pd_problem_close(&problem);

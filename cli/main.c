@@ -1,5 +1,6 @@
 /* pudle - unrolled dictionary learning from the command line. Exit codes: 0 done, 1 failed, 2 the config or command line is wrong. */
 #include "cli.h"
+#include "config/settings.h"
 #include "plugin/registry.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -10,19 +11,19 @@
 #include <unistd.h>
 
 static const cli_command commands[] = {
-    { "train", "CONFIG|RUN [--out DIR] [--resume] [--force] [--set KEY=VALUE]...", "learn a dictionary", "out resume force quiet set", 1, 1, cli_train },
-    { "evaluate", "RUN|CONFIG [--split train|test]", "loss, sparsity and errors of a learned dictionary", "split set quiet", 1, 1, cli_evaluate },
+    { "train", "CONFIG|RUN [--out DIR] [--resume] [--force] [--set KEY=VALUE]...", "learn a dictionary", "out resume force quiet set unset", 1, 1, cli_train },
+    { "evaluate", "RUN|CONFIG [--split train|test]", "loss, sparsity and errors of a learned dictionary", "split set unset quiet", 1, 1, cli_evaluate },
     { "encode", "RUN|CONFIG --output Z.npy [--input X.npy] [--reconstruction XHAT.npy]", "codes of given samples",
-      "input output reconstruction split set quiet", 1, 1, cli_encode },
+      "input output reconstruction split set unset quiet", 1, 1, cli_encode },
     { "denoise", "INPUT OUTPUT --model RUN|--config CONFIG [--sigma S] [--shift-average] [--memory SIZE] [--grey] [--seed N] [--csv FILE] [--compare FILE.png]",
-      "pictures of any size through a convolutional model", "input output model config sigma shift-average memory grey seed csv compare set quiet", 0, 2,
+      "pictures of any size through a convolutional model", "input output model config sigma shift-average memory grey seed csv compare set unset quiet", 0, 2,
       cli_denoise },
-    { "gradient", "CONFIG --out DIR", "code, reconstruction and gradients of all samples as one batch, as .npy", "out set quiet", 1, 1, cli_gradient },
-    { "check", "CONFIG", "validate a config, read the files it names and try one batch; write nothing", "set quiet", 1, 1, cli_check },
+    { "gradient", "CONFIG --out DIR", "code, reconstruction and gradients of all samples as one batch, as .npy", "out set unset quiet", 1, 1, cli_gradient },
+    { "check", "CONFIG", "validate a config, read the files it names and try one batch; write nothing", "set unset quiet", 1, 1, cli_check },
     { "compare", "A.npy B.npy [--rtol R] [--atol A] [--dictionary]", "distance of two arrays, or of two dictionaries up to order and sign",
       "rtol atol dictionary", 2, 2, cli_compare },
     { "bench", "CONFIG... [--seconds S] [--runs R] [--csv FILE] [--set KEY=VALUE]...", "time updates and forward passes, beside what the machine can do",
-      "seconds runs csv set quiet", 1, 64, cli_bench },
+      "seconds runs csv set unset quiet", 1, 64, cli_bench },
     { "plugins", "list | info NAME [--format text|md|cfg] | new KIND NAME [--dir DIR] | reference | check FILE.so|NAME [--only TEST] [--seed N] "
       "[--set KEY=VALUE]... [--backend NAME] [--timeout S] [--in-process]",
       "the plugins that can be found, their options, and whether they keep their promises; a new one to begin with",
@@ -40,6 +41,7 @@ static void usage(FILE *to)
 }
 
 static const struct option long_options[] = {
+    { "unset", required_argument, NULL, 'u' },
     { "out", required_argument, NULL, 'o' },   { "set", required_argument, NULL, 's' },    { "resume", no_argument, NULL, 'r' },
     { "force", no_argument, NULL, 'f' },       { "quiet", no_argument, NULL, 'q' },        { "input", required_argument, NULL, 'i' },
     { "output", required_argument, NULL, 'O' },{ "reconstruction", required_argument, NULL, 'R' }, { "split", required_argument, NULL, 'S' },
@@ -51,6 +53,29 @@ static const struct option long_options[] = {
     { "only", required_argument, NULL, 'N' },  { "backend", required_argument, NULL, 'B' }, { "timeout", required_argument, NULL, 'T' },
     { "in-process", no_argument, NULL, 'I' }, { "seconds", required_argument, NULL, 'E' }, { "runs", required_argument, NULL, 'U' },
     { "dir", required_argument, NULL, 'W' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
+};
+
+/* What --help of a command says of the options that it takes. */
+static const struct { const char *name, *value, *text; } explained[] = {
+    { "out", "DIR", "the folder of the run, or of the arrays (train: runs/NAME of the config by default)" },
+    { "resume", "", "go on from the run's last checkpoint, or begin where there is none" },
+    { "force", "", "begin anew; an earlier run there is given up once the new one has begun" },
+    { "set", "KEY=VALUE", "override a value of the config, as train.epochs=20; as often as you like" },
+    { "unset", "KEY", "do without a key of the config" },
+    { "input", "FILE", "samples in place of the config's data" },
+    { "output", "FILE", "where the result goes" },
+    { "reconstruction", "FILE", "also write what the codes stand for" },
+    { "split", "train|test", "which samples of the config's data; train by default" },
+    { "rtol", "R", "with --atol: agree where max|a-b| <= atol + rtol max|b|, else exit with 1" },
+    { "atol", "A", "the same" },
+    { "dictionary", "", "columns are atoms, compared in the best order and with the best signs as well" },
+    { "only", "TEST", "one test of the suite" },
+    { "backend", "NAME", "run the plugin through this backend" },
+    { "timeout", "S", "seconds that a test may take" },
+    { "in-process", "", "no process of its own for every test, for a debugger" },
+    { "format", "text|md|cfg", "how options are printed" },
+    { "dir", "DIR", "where the new folder goes" },
+    { "quiet", "", "warnings and errors only" },
 };
 
 static const char *long_name(int value)
@@ -69,6 +94,14 @@ static bool among(const char *words, const char *word)
         if ((p == words || p[-1] == ' ') && (p[length] == ' ' || !p[length]))
             return true;
     return false;
+}
+
+static void explain_options(const cli_command *command)
+{
+    for (size_t i = 0; i < sizeof explained / sizeof *explained; i++)
+        if (among(command->options, explained[i].name))
+            printf("  --%s %-*s %s\n", explained[i].name, (int)(20 - strlen(explained[i].name)), explained[i].value, explained[i].text);
+    printf("  --plugin-path DIR[:DIR]  folders to look for plugins in first\n  --verbose                say more\n");
 }
 
 static pudle_status tolerance(pd_context *ctx, const char *name, const char *text, double *value)
@@ -113,6 +146,14 @@ static pudle_status seconds(pd_context *ctx, const char *text, double *value)
     return s || *value > 0 ? s : pd_fail(ctx, PUDLE_ERR_CONFIG, "--seconds %s: a number above 0 is wanted", text);
 }
 
+/* As an override; the list keeps what it is given. */
+static const char *unset_text(cli_args *args, const char *key)
+{
+    static const size_t most = sizeof args->unset[0];
+    snprintf(args->unset[args->sets], most, "%c%s", PD_UNSET, key);
+    return args->unset[args->sets];
+}
+
 static pudle_status one_option(pd_context *ctx, int value, const char *text, cli_args *args)
 {
     switch (value) {
@@ -146,14 +187,26 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'T': return tolerance(ctx, "timeout", text, &args->timeout);
     case 'E': return seconds(ctx, text, &args->seconds);
     case 'U': return runs(ctx, text, &args->runs);
+    case 'u':
     case 's':
         if (args->sets == (int)(sizeof args->set / sizeof *args->set))
             return pd_fail(ctx, PUDLE_ERR_CONFIG, "--set is given more than %d times: put the values into a config file", args->sets);
-        args->set[args->sets++] = text;
+        args->set[args->sets++] = value == 's' ? text : unset_text(args, text);
         break;
     default: break;
     }
     return PUDLE_OK;
+}
+
+/* getopt does not take it: there is none of that name, or its value is missing. */
+static pudle_status wrong_option(pd_context *ctx, const cli_command *command, const char *given)
+{
+    const char *name = given + strspn(given, "-");
+    for (const struct option *o = long_options; o->name; o++)
+        if (!strcmp(o->name, name))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: --%s wants a value behind it; see pudle %s --help", command->name, name, command->name);
+    return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: there is no option %s; see pudle %s --help. Values of the config are given as --set KEY=VALUE", command->name,
+                   given, command->name);
 }
 
 static pudle_status parse(pd_context *ctx, const cli_command *command, int argc, char **argv, cli_args *args, bool *help)
@@ -162,7 +215,7 @@ static pudle_status parse(pd_context *ctx, const cli_command *command, int argc,
     opterr = 0;
     while ((value = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         if (value == '?')
-            return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: %s: unknown option, or its value is missing", command->name, argv[optind - 1]);
+            return wrong_option(ctx, command, argv[optind - 1]);
         if (value == 'h') {
             *help = true;
             return PUDLE_OK;
@@ -209,8 +262,10 @@ static int dispatch(pd_context *ctx, int argc, char **argv)
         printf("usage: pudle %s %s\n%s\n", command->name, command->usage, command->summary);
         if (command->run == cli_denoise)
             fputs(cli_denoise_help, stdout);
-        if (command->run == cli_bench)
+        else if (command->run == cli_bench)
             fputs(cli_bench_help, stdout);
+        else
+            explain_options(command);
         return CLI_DONE;
     }
     if (args.quiet)

@@ -130,7 +130,9 @@ static int list(pd_context *ctx)
             printf("%-8s %-20s refused  %s: %s\n", pd_kind_name(r->kind), r->name, r->path, r->reason);
     }
     pd_plugin_rows_free(rows, count);
-    return CLI_DONE;
+    if (count == 0)
+        fprintf(stderr, "%s; `pudle doctor` lists where they are looked for\n", PD_NO_PLUGINS);
+    return count ? CLI_DONE : CLI_FAILED;
 }
 
 /* The whole option reference, as Markdown: the core's groups, then every plugin. */

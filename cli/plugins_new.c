@@ -203,7 +203,7 @@ static void print_next_steps(const folder *f)
 
 int cli_plugins_new(pd_context *ctx, const cli_args *args)
 {
-    const char *templates = getenv("PUDLE_TEMPLATES"), *dir = args->dir ? args->dir : ".";
+    const char *given = getenv("PUDLE_TEMPLATES"), *dir = args->dir ? args->dir : ".";
     folder f = { .ctx = ctx, .kind = args->positional[1], .name = args->positional[2] };
     if (args->format)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle plugins new: --format belongs to pudle plugins info"));
@@ -213,9 +213,13 @@ int cli_plugins_new(pd_context *ctx, const cli_args *args)
     cli_stop_on_signals();
     f.path = args->dir ? pd_format("%s/%s", dir, f.name) : pd_strdup(f.name);
     f.temporary = pd_format("%s/.%s.new-%ld", dir, f.name, (long)getpid());
-    const pudle_status s = f.path && f.temporary ? make_folder(&f, templates && *templates ? templates : PD_TEMPLATE_DIR) : no_memory(ctx);
+    char *build = pd_build_folder(), *own = build ? pd_format("%s/templates", build) : NULL;
+    const char *templates = given && *given ? given : own ? own : PD_TEMPLATE_DIR;
+    const pudle_status s = f.path && f.temporary ? make_folder(&f, templates) : no_memory(ctx);
     if (!s)
         print_next_steps(&f);
+    free(own);
+    free(build);
     free(f.path);
     free(f.temporary);
     return s ? cli_run_failed(ctx, s) : CLI_DONE;

@@ -145,9 +145,33 @@ static void unknown_group(pd_loader *loader, const char *where, const char *path
             path);
 }
 
+/* As if the config did not have the key. */
+static void unset(pd_loader *loader, const char *key)
+{
+    const char *where = pd_arena_format(loader->arena, "--unset %.200s", key), *dot = strrchr(key, '.');
+    char *path = pd_arena_copy(loader->arena, key, dot ? (size_t)(dot - key) : 0);
+    const int section = path ? pd_section_find(path) : -1;
+    if (!where || !path)
+        return;
+    if (section < 0) {
+        unknown_group(loader, where, path);
+        return;
+    }
+    for (pd_entry **e = &loader->group[section].first; *e; e = &(*e)->next)
+        if (!strcmp((*e)->key, dot ? dot + 1 : key)) {
+            *e = (*e)->next;
+            return;
+        }
+    pd_report(loader, where, "the config does not set this key");
+}
+
 static void override(pd_loader *loader, const char *text, const char *dir)
 {
     pd_arena *arena = loader->arena;
+    if (*text == PD_UNSET) {
+        unset(loader, text + 1);
+        return;
+    }
     const char *where = pd_arena_format(arena, "--set %.200s", text);
     const char *equals = strchr(text, '=');
     const size_t length = equals ? (size_t)(equals - text) : 0;
@@ -157,7 +181,7 @@ static void override(pd_loader *loader, const char *text, const char *dir)
     for (size_t n = length; n && (full[n - 1] == ' ' || full[n - 1] == '\t'); n--)
         full[n - 1] = '\0';
     if (!*full || !equals[1]) {
-        pd_report(loader, where, "wants a key and a value; write  --set train.epochs=20");
+        pd_report(loader, where, "wants a key and a value; write  --set train.epochs=20,  or, to do without a key of the config,  --unset KEY");
         return;
     }
     if (*full && pd_section_find(full) > 0) {

@@ -108,7 +108,8 @@ typedef struct pd_settings {
     struct pd_arena *arena; /* strings and lists */
 } pd_settings;
 
-typedef struct pd_override { const char *text; } pd_override; /* "train.epochs=20", from --set */
+/** Overrides, in their order: "train.epochs=20" (from --set), or PD_UNSET and a key, which is then as if it were not there (--unset). */
+#define PD_UNSET '-'
 
 /** Read, merge (@include), override and validate. All errors are recorded, each as file:line: key: what and the remedy,
  *  then a last line "N errors, nothing was run". @errors CONFIG, IO, NOTFOUND */

@@ -10,6 +10,7 @@
 static const char *const sources[PD_PATH_SOURCES] = {
     [PD_FROM_COMMAND_LINE] = "--plugin-path",       [PD_FROM_ENVIRONMENT] = "$PUDLE_PLUGIN_PATH",
     [PD_FROM_CONFIG] = "plugin_path of the config", [PD_FROM_USER_DIR] = "the user's data directory",
+    [PD_FROM_BUILD] = "the build folder that this program is run from",
     [PD_FROM_INSTALL] = "the installation",
 };
 
@@ -64,12 +65,41 @@ static pudle_status insert_user_dir(pd_registry *r)
     return PUDLE_OK;
 }
 
+char *pd_build_folder(void)
+{
+    char self[4096];
+    const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length <= 0)
+        return NULL;
+    self[length] = '\0';
+    *strrchr(self, '/') = '\0';
+    char *last = strrchr(self, '/');
+    if (last && !strcmp(last, "/.libs")) /* libtool's, beside a script of the program's name */
+        *last = '\0';
+    char *status = pd_format("%s/config.status", self), *plugins = pd_format("%s/abi%d", self, PUDLE_ABI_MAJOR);
+    const bool there = status && plugins && !access(status, F_OK) && !access(plugins, X_OK);
+    free(status);
+    free(plugins);
+    return there ? pd_strdup(self) : NULL;
+}
+
+/* Whoever says where plugins are is believed. */
+static pudle_status insert_build_folder(pd_registry *r)
+{
+    char *folder = getenv("PUDLE_PLUGIN_PATH") ? NULL : pd_build_folder();
+    const pudle_status s = folder ? insert(r, PD_FROM_BUILD, pd_format("%s/abi%d", folder, PUDLE_ABI_MAJOR)) : PUDLE_OK;
+    free(folder);
+    return s;
+}
+
 static pudle_status insert_defaults(pd_registry *r)
 {
     const char *environment = getenv("PUDLE_PLUGIN_PATH");
     pudle_status s = environment ? insert_all(r, PD_FROM_ENVIRONMENT, environment) : PUDLE_OK;
     if (!s)
         s = insert_user_dir(r);
+    if (!s)
+        s = insert_build_folder(r);
     return s ? s : insert(r, PD_FROM_INSTALL, pd_strdup(PD_PLUGIN_DIR));
 }
 
@@ -127,6 +157,17 @@ char *pd_plugin_path_text(pd_context *ctx, int source)
         text = longer;
     }
     return text;
+}
+
+bool pd_plugin_path_empty(pd_context *ctx)
+{
+    pd_registry *r = NULL;
+    if (pd_registry_get(ctx, &r))
+        return false;
+    for (int i = 0; i < r->dirs; i++)
+        if (!r->dir[i].relative && !access(r->dir[i].path, X_OK))
+            return false;
+    return true;
 }
 
 bool pd_directory_skipped(const pd_registry *r, int i)

@@ -304,8 +304,9 @@ static pudle_status report(const search *s, pudle_status status, const char *tri
     if (other)
         return pd_fail(s->ctx, status, "%s '%s' not found (there is a %s of that name); looked at%s", kind, s->name,
                        pd_kind_name(other), tried);
-    return pd_fail(s->ctx, status, "%s '%s' not found%s%s%s; looked at%s", kind, s->name, best[0] ? " (did you mean '" : "",
-                   best, best[0] ? "'?)" : "", *tried ? tried : " nothing: there is no directory to search");
+    pd_fail(s->ctx, status, "%s '%s' not found%s%s%s; looked at%s", kind, s->name, best[0] ? " (did you mean '" : "", best,
+            best[0] ? "'?)" : "", *tried ? tried : " nothing: there is no directory to search");
+    return pd_plugin_path_empty(s->ctx) ? pd_fail(s->ctx, status, PD_NO_PLUGINS) : status;
 }
 
 static pudle_status refuse_relative(pd_context *ctx, const pd_registry *r)

@@ -22,8 +22,15 @@ enum { PD_NAME_LIMIT = 63 };
 bool pd_name_valid(const char *name); /* of a plugin or an option: [a-z][a-z0-9_]*, at most PD_NAME_LIMIT long */
 
 /** Add search directories. `path` is colon separated. Command-line first: order of calls within a source is kept. */
-enum { PD_FROM_COMMAND_LINE, PD_FROM_ENVIRONMENT, PD_FROM_CONFIG, PD_FROM_USER_DIR, PD_FROM_INSTALL, PD_PATH_SOURCES };
+enum { PD_FROM_COMMAND_LINE, PD_FROM_ENVIRONMENT, PD_FROM_CONFIG, PD_FROM_USER_DIR, PD_FROM_BUILD, PD_FROM_INSTALL, PD_PATH_SOURCES };
 pudle_status pd_plugin_path_add(pd_context *ctx, int source, const char *path);
+
+/** The build folder that this program lies in, malloc'ed; NULL: it lies elsewhere. Its plugins are in abi1, templates in templates. */
+char *pd_build_folder(void);
+/** Is there no directory of plugins at all? What to do then: */
+bool pd_plugin_path_empty(pd_context *ctx);
+#define PD_NO_PLUGINS "there are no plugins anywhere: `make install` puts them in place, and in a build folder `make` makes them; else set PUDLE_PLUGIN_PATH to the " \
+                      "folder abi1 that holds them"
 
 /** The directories of one source, colon separated, malloc'ed; "" when there are none. NULL without memory. */
 char *pd_plugin_path_text(pd_context *ctx, int source);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Figures 2, 3 and 4a: how the code and the three gradient estimators approach their limits as the network gets deeper.
-#   usage: gradients.sh OUT [SEED]        (PUDLE names the program, default: pudle)
+#   usage: gradients.sh OUT [SEED]        (DEPTHS="1 10 25" chooses the depths; PUDLE names the program, default: pudle)
 # Writes OUT/curves.csv: T, ||z_T - z_hat|| (mean over the samples), and for each estimator ||g - g_hat||_F and ||g - g_star||_F, where
 # z_hat is the code after 1000 layers, g_hat the analytic gradient there, g_star the analytic gradient at the true code.
 set -eu

@@ -194,6 +194,28 @@ for how in 'exit(0)' '*(volatile int *)8 = 1' 'for (int64_t i = 0; i < pudle_cou
     esac
 done
 
+# ---- keys that are not wanted
+run "$PUDLE" check "$cfg" --set prox.name=hard_threshold --set prox.threshold=0.1
+[ "$status" -ne 0 ]
+ok $? 'a threshold of another prox is in the way'
+run "$PUDLE" check "$cfg" --set prox.name=hard_threshold --set prox.threshold=0.1 --unset prox.lambda
+is_success '... until it is unset'
+run "$PUDLE" check "$cfg" --unset prox.lamda
+refuses 2 '--unset prox.lamda: the config does not set this key' 'what is not there cannot be'
+run "$PUDLE" check "$cfg" --unset proxx.lambda
+refuses 2 'did you mean "prox"' 'nor what has no group'
+
+# ---- a build folder knows its own plugins
+run env -u PUDLE_PLUGIN_PATH -u PUDLE_TEMPLATES "$PUDLE" check "$cfg"
+is_success 'without a plugin path, a build folder is enough'
+mkdir -p "$work/new"
+run env -u PUDLE_PLUGIN_PATH -u PUDLE_TEMPLATES "$PUDLE" plugins new prox mine --dir "$work/new"
+is_success '... for templates as well'
+if command -v pkg-config >/dev/null && command -v make >/dev/null; then
+    run env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PKG_CONFIG_PATH="$top_builddir" make -C "$work/new/mine" CFLAGS=-O1
+    is_success '... and for headers'
+fi
+
 # ---- standard files that are closed, and a file that may not grow
 run "$PUDLE" train "$cfg" --out "$work/open" --quiet
 sh -c '"$0" train "$1" --out "$2" <&- >&- 2>&-' "$PUDLE" "$cfg" "$work/closed"
