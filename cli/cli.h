@@ -63,6 +63,9 @@ typedef struct cli_file { const char *what, *path; } cli_file;
 pudle_status cli_check_outputs(pd_context *ctx, const cli_file out[], int outs, const cli_file in[], int ins);
 bool cli_same_file(const char *a, const char *b);
 
+/** Samples that go through the network at once where a command takes all of them; those of a training batch where the prox couples them. */
+int64_t cli_block(const pd_problem *problem, int64_t samples);
+
 /** Say it where a config, and not a run, is asked for results: its dictionary is the one that training begins with. */
 void cli_note_untrained(pd_context *ctx, const pd_settings *settings, const char *run_directory, const char *path);
 

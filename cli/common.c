@@ -1,6 +1,7 @@
 /* Errors to exit codes; a config or a run directory to settings and a model. */
 #include "cli.h"
 #include "train/checkpoint.h"
+#include "train/order.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,13 @@ pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char 
     if (s)
         pd_problem_close(problem);
     return s;
+}
+
+int64_t cli_block(const pd_problem *pb, int64_t samples)
+{
+    const bool coupled = (pb->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED) != 0;
+    const int64_t most = coupled ? pd_batch_size(pb->settings, samples) : 4096;
+    return samples < most ? samples : most;
 }
 
 void cli_note_untrained(pd_context *ctx, const pd_settings *settings, const char *run_directory, const char *path)

@@ -1,14 +1,10 @@
-/* Codes of given samples, block by block, so that any number of them fits. A prox that couples the samples of a batch sees those of training's
- * size. */
+/* Codes of given samples, block by block, so that any number of them fits. */
 #include "cli.h"
 #include "train/dictionary.h"
-#include "train/order.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { BLOCK = 4096 };
 
 typedef struct outputs { pd_array code, reconstruction; } outputs;
 
@@ -45,8 +41,7 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
 {
     const pd_map *map = &pb->net.map;
     const size_t width = pudle_dtype_size(pb->dtype);
-    const bool coupled = (pb->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED) != 0;
-    const int64_t most = coupled ? pd_batch_size(pb->settings, samples) : BLOCK, block = samples < most ? samples : most;
+    const int64_t block = cli_block(pb, samples);
     void *code = NULL, *data = NULL;
     pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * map->code) * width, &code);
     if (!s)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 4096 };
 
 typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; int64_t samples; } totals;
 
@@ -56,7 +55,7 @@ static pudle_status run(pd_problem *pb, int split, int64_t samples)
     totals t = { 0 };
     double fixed = NAN, assigned = NAN;
     void *memory = NULL;
-    const int64_t block = samples < BLOCK ? samples : BLOCK;
+    const int64_t block = cli_block(pb, samples);
     pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * pb->net.map.features) * pudle_dtype_size(pb->dtype), &memory);
     for (int64_t first = 0; first < samples && !s; first += block)
         s = add_block(pb, split, first, samples - first < block ? samples - first : block, memory, &t);
@@ -68,7 +67,7 @@ static pudle_status run(pd_problem *pb, int split, int64_t samples)
         return s;
     const double n = (double)t.samples;
     printf("samples=%" PRId64 "\nloss=%.9g\ndata_loss=%.9g\ncode_loss=%.9g\nnonzeros=%.6g of %" PRId64 "\nrelative_error=%.6g\n", t.samples,
-           (t.data_loss + t.code_loss) / n, t.data_loss / n, t.code_loss / n, t.nonzeros / n, pb->net.map.code, sqrt(t.error2 / t.energy2));
+           (t.data_loss + t.code_loss) / n, t.data_loss / n, t.code_loss / n, t.nonzeros / n, pb->net.map.code, t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN);
     if (!isnan(fixed))
         printf("dictionary_error=%.6g\ndictionary_error_assigned=%.6g\n", fixed, assigned);
     return PUDLE_OK;

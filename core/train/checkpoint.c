@@ -168,7 +168,7 @@ pudle_status pd_checkpoint_read(pd_problem *pb, const char *path, bool parameter
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: not a whole checkpoint of pudle: give the one of another run, or begin anew with --force", path);
     else if (!parameters_only && number(file, "seed") != pb->settings->train.seed)
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: was written with seed %s, the config says %" PRId64, path,
-                    pd_safetensors_meta(file, "seed"), pb->settings->train.seed);
+                    pd_safetensors_meta(file, "seed") ? pd_safetensors_meta(file, "seed") : "(it does not say)", pb->settings->train.seed);
     entry list[MAX_TENSORS];
     const int n = entries(pb, parameters_only, list);
     for (int i = 0; i < n && !s; i++)

@@ -368,11 +368,10 @@ static void log_end(const run *r, pudle_status s, const pd_train_report *report)
                     report->assigned_error);
 }
 
-/* Everything that can be refused comes first: only then does the folder become this run's, and old files go. */
-static pudle_status begin(run *r)
+/* The state to go on from, tried; and the folder, which is this run's from here on. */
+static pudle_status prepare(run *r)
 {
     char machine[4096] = "";
-    double recorded = 0;
     pudle_status s = pd_optimizer_init(&r->problem);
     if (!s)
         s = r->dir.found ? go_on(r) : pd_problem_initialise(&r->problem);
@@ -383,9 +382,30 @@ static pudle_status begin(run *r)
     if (!s)
         s = pd_rundir_claim(&r->dir, r->settings);
     r->dir.machine = "";
+    return s;
+}
+
+/* Everything that can be refused comes first: only then does the folder become this run's, and old files go. What is said on the way is in the
+ * log all the same, behind its first lines. */
+static pudle_status begin(run *r)
+{
+    char *said = NULL;
+    size_t length = 0;
+    double recorded = 0;
+    FILE *memory = open_memstream(&said, &length);
+    pd_log_file(r->ctx, memory);
+    pudle_status s = prepare(r);
+    if (s && !r->dir.log)
+        pd_log_file(r->ctx, NULL);
+    if (memory)
+        fclose(memory);
+    if (!s) {
+        log_begin(r);
+        fputs(said ? said : "", r->dir.log);
+    }
+    free(said);
     if (s)
         return s;
-    log_begin(r);
     if (r->dir.found)
         pd_log(r->ctx, PUDLE_LOG_INFO, "resuming at update %" PRId64 " of %" PRId64, r->at.update, r->total);
     s = pd_metrics_open(&r->dir, r->at.update, &recorded);

@@ -61,6 +61,12 @@ and bernoulli takes|loss.name=bernoulli
 sample 1 holds a number that is not finite in single precision, and the loss 'least_squares'|data.path=$work/xhuge.npy train.shuffle=false
 END
 
+# ---- what is said before the folder is the run's is in its log too
+run "$PUDLE" train "$cfg" --out "$work/zeros" --quiet --set prox.lambda=100
+[ "$status" -eq 0 ] && grep -q "every code of the first batch is zero" "$work/err" && grep -q "every code of the first batch is zero" "$work/zeros/run.log" &&
+    head -n 1 "$work/zeros/run.log" | grep -q begins
+ok $? 'codes that are all zero are told, on the terminal and in the log'
+
 # ---- files that change under a run
 run "$PUDLE" train "$cfg" --out "$work/changed" --quiet --set train.updates=3
 cp "$work/x.npy" "$work/keep.npy"
