@@ -19,7 +19,7 @@ int cli_check(pd_context *ctx, const cli_args *args)
         if (!s)
             s = pd_problem_initialise(&problem);
         if (!s)
-            s = pd_trial(&problem);
+            s = pd_try_first_batch(&problem);
         pd_problem_close(&problem);
         if (!s)
             printf("%s: ok\nworkspaces: %s\n", args->positional[0], memory);

@@ -59,9 +59,9 @@ pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char 
 
 /** A file of the command line: the option that names it, and its path; NULL: it was not given. */
 typedef struct cli_file { const char *what, *path; } cli_file;
-/** Each output can be written where it goes, and is neither what is read, nor another output, nor a file of a run. @errors CONFIG */
-pudle_status cli_check_outputs(pd_context *ctx, const cli_file out[], int outs, const cli_file in[], int ins);
-bool cli_same_file(const char *a, const char *b);
+/** Each output can be written where it goes, and is neither what is read (`in`, and what the settings name; they may be NULL), nor another
+ *  output, nor a file of a run. @errors CONFIG */
+pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, const cli_file out[], int outs, const cli_file in[], int ins);
 
 /** Samples that go through the network at once where a command takes all of them; those of a training batch where the prox couples them. */
 int64_t cli_block(const pd_problem *problem, int64_t samples);

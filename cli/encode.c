@@ -151,11 +151,11 @@ static pudle_status write_outputs(pd_context *ctx, const cli_args *args, const o
     return s;
 }
 
-static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings, const char *directory)
+static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
 {
     const cli_file out[] = { { "--output", args->output }, { "--reconstruction", args->reconstruction } };
-    const cli_file in[] = { { "--input", args->input }, { "the config", args->positional[0] }, { "model.dictionary.path", directory ? NULL : settings->dictionary.path } };
-    return cli_check_outputs(ctx, out, 2, in, 3);
+    const cli_file in[] = { { "--input", args->input }, { "the config", args->positional[0] } };
+    return cli_check_outputs(ctx, settings, out, 2, in, 2);
 }
 
 int cli_encode(pd_context *ctx, const cli_args *args)
@@ -177,7 +177,7 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     if (!s)
         cli_note_untrained(ctx, settings, directory, args->positional[0]);
     if (!s)
-        s = check_files(ctx, args, settings, directory);
+        s = check_files(ctx, args, settings);
     if (!s && args->input)
         s = read_input(ctx, args->input, settings, directory, &input, &given);
     if (!s)

@@ -103,6 +103,25 @@ static pudle_status run(pd_problem *pb, const char *folder)
     return s;
 }
 
+/* The arrays of above, and whatever begins like a gradient. */
+static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
+{
+    static const char *const names[] = { "code", "reconstruction", "mean", "gradient", "gradient_threshold", "gradient_analysis", "gradient_synthesis",
+                                         "gradient_step" };
+    enum { COUNT = sizeof names / sizeof *names };
+    cli_file out[COUNT];
+    char *path[COUNT] = { NULL };
+    bool made = true;
+    for (int i = 0; i < COUNT; i++) {
+        made = made && (path[i] = pd_format("%s/%s.npy", args->out, names[i]));
+        out[i] = (cli_file){ "--out", path[i] };
+    }
+    const pudle_status s = made ? cli_check_outputs(ctx, settings, out, COUNT, NULL, 0) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    for (int i = 0; i < COUNT; i++)
+        free(path[i]);
+    return s;
+}
+
 int cli_gradient(pd_context *ctx, const cli_args *args)
 {
     pd_settings *settings = NULL;
@@ -113,10 +132,13 @@ int cli_gradient(pd_context *ctx, const cli_args *args)
     pudle_status s = cli_settings(ctx, args, &settings, &directory);
     if (!s)
         s = cli_model(ctx, settings, directory, NULL, &problem);
-    if (!s && mkdir(args->out, 0777) && errno != EEXIST) {
+    const bool opened = !s;
+    if (!s && mkdir(args->out, 0777) && errno != EEXIST)
         s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--out %s: cannot make the folder: %s", args->out, strerror(errno));
+    if (!s)
+        s = check_files(ctx, args, settings);
+    if (s && opened)
         pd_problem_close(&problem);
-    }
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         s = run(&problem, args->out);

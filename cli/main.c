@@ -60,7 +60,7 @@ static const struct { const char *name, *value, *text; } explained[] = {
     { "out", "DIR", "the folder of the run, or of the arrays (train: runs/NAME of the config by default)" },
     { "resume", "", "go on from the run's last checkpoint, or begin where there is none" },
     { "force", "", "begin anew; an earlier run there is given up once the new one has begun" },
-    { "set", "KEY=VALUE", "override a value of the config, as train.epochs=20; as often as you like" },
+    { "set", "KEY=VALUE", "override a value of the config, as train.epochs=20 (plugins check: of the plugin's options)" },
     { "unset", "KEY", "do without a key of the config" },
     { "input", "FILE", "samples in place of the config's data" },
     { "output", "FILE", "where the result goes" },
@@ -72,6 +72,7 @@ static const struct { const char *name, *value, *text; } explained[] = {
     { "only", "TEST", "one test of the suite" },
     { "backend", "NAME", "run the plugin through this backend" },
     { "timeout", "S", "seconds that a test may take" },
+    { "seed", "N", "of what is drawn" },
     { "in-process", "", "no process of its own for every test, for a debugger" },
     { "format", "text|md|cfg", "how options are printed" },
     { "dir", "DIR", "where the new folder goes" },
@@ -96,10 +97,12 @@ static bool among(const char *words, const char *word)
     return false;
 }
 
+/* Some commands explain their own options themselves. */
 static void explain_options(const cli_command *command)
 {
+    const bool own = command->run == cli_denoise || command->run == cli_bench;
     for (size_t i = 0; i < sizeof explained / sizeof *explained; i++)
-        if (among(command->options, explained[i].name))
+        if (among(own ? "set unset quiet" : command->options, explained[i].name))
             printf("  --%s %-*s %s\n", explained[i].name, (int)(20 - strlen(explained[i].name)), explained[i].value, explained[i].text);
     printf("  --plugin-path DIR[:DIR]  folders to look for plugins in first\n  --verbose                say more\n");
 }
@@ -202,9 +205,11 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
 static pudle_status wrong_option(pd_context *ctx, const cli_command *command, const char *given)
 {
     const char *name = given + strspn(given, "-");
+    const size_t length = strcspn(name, "=");
     for (const struct option *o = long_options; o->name; o++)
-        if (!strcmp(o->name, name))
-            return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: --%s wants a value behind it; see pudle %s --help", command->name, name, command->name);
+        if (strlen(o->name) == length && !strncmp(o->name, name, length))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, o->has_arg ? "pudle %s: --%s wants a value behind it; see pudle %s --help" : "pudle %s: --%s takes no value; see "
+                           "pudle %s --help", command->name, o->name, command->name);
     return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle %s: there is no option %s; see pudle %s --help. Values of the config are given as --set KEY=VALUE", command->name,
                    given, command->name);
 }
@@ -262,10 +267,9 @@ static int dispatch(pd_context *ctx, int argc, char **argv)
         printf("usage: pudle %s %s\n%s\n", command->name, command->usage, command->summary);
         if (command->run == cli_denoise)
             fputs(cli_denoise_help, stdout);
-        else if (command->run == cli_bench)
+        if (command->run == cli_bench)
             fputs(cli_bench_help, stdout);
-        else
-            explain_options(command);
+        explain_options(command);
         return CLI_DONE;
     }
     if (args.quiet)
@@ -277,7 +281,7 @@ static int dispatch(pd_context *ctx, int argc, char **argv)
 static void open_standard_files(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) < 0) /* so that what is written there fails, and is told */
             _exit(CLI_FAILED);
 }
 
@@ -316,7 +320,7 @@ static int run(int argc, char **argv)
     cli_signals();
     int code = dispatch(ctx, argc, argv);
     pd_context_destroy(ctx);
-    if (fflush(stdout) && code == CLI_DONE) {
+    if ((fflush(stdout) || ferror(stdout)) && code == CLI_DONE) {
         perror("pudle: standard output");
         code = CLI_FAILED;
     }

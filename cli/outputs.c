@@ -1,5 +1,6 @@
 /* Before any work: can the results be written, and is nothing lost by that? */
 #include "cli.h"
+#include "train/fingerprint.h"
 #include "train/rundir.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static char *folder_of(const char *path, const char **name)
     return slash == path ? pd_strdup("/") : slash ? pd_format("%.*s", (int)(slash - path), path) : pd_strdup(".");
 }
 
-bool cli_same_file(const char *a, const char *b)
+static bool same_file(const char *a, const char *b)
 {
     struct stat one, two, folder[2];
     const char *name[2];
@@ -43,9 +44,27 @@ static pudle_status check_folder(pd_context *ctx, const cli_file *out)
     return s;
 }
 
-pudle_status cli_check_outputs(pd_context *ctx, const cli_file out[], int outs, const cli_file in[], int ins)
+typedef struct comparison { pd_context *ctx; const cli_file *out; int outs; pudle_status s; } comparison;
+
+/* A file that the config names; "a.npz:name" is in a.npz. */
+static void compare(void *user, const char *key, const char *path)
 {
-    pudle_status s = PUDLE_OK;
+    comparison *c = user;
+    struct stat info;
+    const char *colon = strrchr(path, ':');
+    char *plain = colon && stat(path, &info) ? pd_format("%.*s", (int)(colon - path), path) : pd_strdup(path);
+    for (int i = 0; i < c->outs && plain; i++)
+        if (c->out[i].path && same_file(c->out[i].path, plain))
+            c->s = pd_fail(c->ctx, PUDLE_ERR_CONFIG, "%s %s: would overwrite what is read (%s)", c->out[i].what, c->out[i].path, key);
+    free(plain);
+}
+
+pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, const cli_file out[], int outs, const cli_file in[], int ins)
+{
+    comparison named = { ctx, out, outs, PUDLE_OK };
+    pudle_status s = settings ? pd_named_files(ctx, settings, compare, &named) : PUDLE_OK;
+    if (!s)
+        s = named.s;
     for (int i = 0; i < outs && !s; i++) {
         if (!out[i].path)
             continue;
@@ -53,10 +72,10 @@ pudle_status cli_check_outputs(pd_context *ctx, const cli_file out[], int outs, 
         if (!s && pd_rundir_owns(out[i].path))
             s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is a file of a run, which would be lost", out[i].what, out[i].path);
         for (int k = 0; k < ins && !s; k++)
-            if (in[k].path && cli_same_file(out[i].path, in[k].path))
+            if (in[k].path && same_file(out[i].path, in[k].path))
                 s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: would overwrite what is read (%s)", out[i].what, out[i].path, in[k].what);
         for (int k = 0; k < i && !s; k++)
-            if (out[k].path && cli_same_file(out[i].path, out[k].path))
+            if (out[k].path && same_file(out[i].path, out[k].path))
                 s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is what %s writes", out[i].what, out[i].path, out[k].what);
     }
     return s;

@@ -109,7 +109,7 @@ typedef struct pd_settings {
 } pd_settings;
 
 /** Overrides, in their order: "train.epochs=20" (from --set), or PD_UNSET and a key, which is then as if it were not there (--unset). */
-#define PD_UNSET '-'
+#define PD_UNSET '\1'
 
 /** Read, merge (@include), override and validate. All errors are recorded, each as file:line: key: what and the remedy,
  *  then a last line "N errors, nothing was run". @errors CONFIG, IO, NOTFOUND */

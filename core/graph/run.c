@@ -301,9 +301,10 @@ pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t
     *prox = false;
     for (int64_t l = 0; l < net->lanes; l++) {
         const pd_lane_space *space = &net->space[l];
-        if (space->bad_layer && (!forward || space->bad_layer < forward))
+        if (space->bad_layer && (!forward || space->bad_layer < forward)) {
             forward = space->bad_layer;
-        *prox = *prox || space->bad_prox;
+            *prox = space->bad_prox;
+        }
         if (space->bad_adjoint > back)
             back = space->bad_adjoint;
     }

@@ -105,28 +105,32 @@ static bool looks(const pudle_instance *loss)
 
 pudle_status pd_problem_check_targets(pd_problem *pb)
 {
-    enum { BLOCK = 256 };
-    const int64_t n = pb->train.samples, block = pb->capacity < BLOCK ? pb->capacity : BLOCK;
+    enum { BLOCK = 256, BYTES = 16 << 20 };
+    const int64_t n = pb->train.samples, fit = BYTES / (pb->net.map.features * (int64_t)pudle_dtype_size(pb->dtype));
+    const int64_t block = fit < 1 ? 1 : fit < BLOCK ? fit : BLOCK;
     int64_t index[BLOCK];
+    pd_samples room = { 0 };
     pudle_status s = PUDLE_OK;
     if (!pb->epoch_free || (!looks(&pb->inner) && !looks(&pb->loss)))
         return s;
-    pb->held_count = 0;
+    if (!samples_make(pb, block, &room))
+        s = pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld samples", (long long)block);
     for (int64_t first = 0; first < n && !s; first += block) {
         const int64_t count = n - first < block ? n - first : block;
         const pd_request request = { PUDLE_SPLIT_TRAIN, 0, index, count };
         for (int64_t i = 0; i < count; i++)
             index[i] = first + i;
-        s = read_samples(pb, &request, &pb->host);
-        const pudle_view x = batch_view(pb, pb->host.x, count), y = batch_view(pb, pb->host.y, count);
+        s = read_samples(pb, &request, &room);
+        const pudle_view x = batch_view(pb, room.x, count), y = batch_view(pb, room.y, count);
         const pudle_cview cx = pudle_const(&x), cy = pudle_const(&y);
         if (!s)
             s = check_targets(pb, &pb->inner, &cx);
         if (!s)
             s = check_targets(pb, &pb->loss, y.data ? &cy : &cx);
         if (s)
-            return pd_fail(pb->ctx, s, "among samples %lld to %lld of the training data", (long long)first, (long long)(first + count - 1));
+            pd_fail(pb->ctx, s, "counted within samples %lld to %lld of the training data", (long long)first, (long long)(first + count - 1));
     }
+    samples_free(&room);
     return s;
 }
 

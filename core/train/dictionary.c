@@ -196,6 +196,11 @@ static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
     }
 }
 
+static double in_precision(const pd_problem *pb, double x)
+{
+    return pb->dtype == PUDLE_F64 ? x : (double)(float)x;
+}
+
 /* Initial levels from a file, in the shape that is learned. */
 static pudle_status start_levels(pd_problem *pb)
 {
@@ -213,7 +218,8 @@ static pudle_status start_levels(pd_problem *pb)
                     (long long)pudle_count(&c), (long long)level->rows, (long long)level->cols);
     const double scale = pd_level_scale(&pb->net, level);
     if (!s)
-        s = check_numbers(pb, "prox.path", path, &values, level->bounded ? level->min * scale : -INFINITY, level->bounded ? level->max * scale : INFINITY);
+        s = check_numbers(pb, "prox.path", path, &values, level->bounded ? in_precision(pb, level->min * scale) : -INFINITY,
+                          level->bounded ? in_precision(pb, level->max * scale) : INFINITY);
     if (!s)
         s = pb->be->upload(pb->exec, level->parameter.value.data, c.data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
     pd_array_free(&values);
@@ -300,6 +306,8 @@ pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *
 /* How atoms are drawn: as pictures (channels, height, width), or as `rows` curves of `length` numbers, one below the other. */
 typedef struct drawing { int channels; int64_t height, width, rows, length; } drawing;
 
+enum { CHANNELS_MOST = 4 }; /* of signals: data of more rows and columns are pictures */
+
 /* Pictures are filters or data that are ones, and numbers in a row whose count is a square, which flattened pictures have; all else is curves. */
 static drawing drawing_of(const pd_map *map, int64_t size)
 {
@@ -310,6 +318,8 @@ static drawing drawing_of(const pd_map *map, int64_t size)
         return (drawing){ (int)shape[0], shape[1], shape[2], 0, 0 };
     if (rank == 3) /* channels below each other */
         return (drawing){ 1, shape[0] * shape[1], shape[2], 0, 0 };
+    if (rank == 2 && !filter && shape[0] > CHANNELS_MOST && shape[1] > CHANNELS_MOST)
+        return (drawing){ 1, shape[0], shape[1], 0, 0 };
     if (rank < 2 && root * root == size && size > 1)
         return (drawing){ 1, root, root, 0, 0 };
     return (drawing){ .rows = rank == 2 ? shape[0] : 1, .length = rank == 2 ? shape[1] : size };

@@ -1,4 +1,4 @@
-/* Quick enough to take at every start, whatever the size of the data. */
+/* Quick enough to take at every start, whatever the size of the data: no more than 64 MiB or so are read. */
 #include "train/fingerprint.h"
 #include "tensor/files.h"
 #include <dirent.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20, PIECES = 64, BEGINNING = 1 << 16 };
+enum { PIECE = 1 << 20, PIECES = 64, BEGINNING = 1 << 16, FILES = 1000 };
 
 /* `count` bytes from `at` on, or as many as there are. */
 static bool add_range(struct sha256_ctx *sha, int fd, off_t at, size_t count, unsigned char *room)
@@ -50,12 +50,12 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Files of a folder in the order of their names; what is no file is left out. */
+/* Files of a folder in the order of their names, and what the first thousand begin with; what is no file is left out. */
 static bool add_folder(struct sha256_ctx *sha, const char *path, unsigned char *room)
 {
     DIR *folder = opendir(path);
     char **names = NULL;
-    size_t count = 0, space = 0;
+    size_t count = 0, space = 0, files = 0;
     bool good = folder != NULL;
     for (const struct dirent *e; good && (e = readdir(folder));) {
         if (count == space) {
@@ -74,7 +74,8 @@ static bool add_folder(struct sha256_ctx *sha, const char *path, unsigned char *
         struct stat info;
         if (good && !fstatat(dirfd(folder), names[i], &info, 0) && S_ISREG(info.st_mode)) {
             sha256_update(sha, strlen(names[i]) + 1, (const uint8_t *)names[i]);
-            good = add_file(sha, dirfd(folder), names[i], BEGINNING, room);
+            sha256_update(sha, sizeof info.st_size, (const uint8_t *)&info.st_size);
+            good = ++files > FILES || add_file(sha, dirfd(folder), names[i], BEGINNING, room);
         }
         free(names[i]);
     }
@@ -82,6 +83,28 @@ static bool add_folder(struct sha256_ctx *sha, const char *path, unsigned char *
     if (folder)
         closedir(folder);
     return good;
+}
+
+typedef struct files { pd_file_visit visit; void *user; } files;
+
+/* Paths are absolute by now, and no other text is. */
+static void offer(void *user, const char *key, const char *value, const char *same)
+{
+    const files *f = user;
+    const size_t length = value ? strlen(value) : 0;
+    (void)same;
+    if (length < 3 || strncmp(value, "\"/", 2) != 0 || strchr(value, '\\') || !strcmp(key, "plugin_path"))
+        return;
+    char *path = pd_format("%.*s", (int)(length - 2), value + 1);
+    if (path)
+        f->visit(f->user, key, path);
+    free(path);
+}
+
+pudle_status pd_named_files(pd_context *ctx, const pd_settings *settings, pd_file_visit visit, void *user)
+{
+    files f = { visit, user };
+    return pd_settings_each(ctx, settings, offer, &f);
 }
 
 bool pd_fingerprint(const char *path, char hex[65])

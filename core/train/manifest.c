@@ -34,43 +34,39 @@ bool pd_manifest_ours(const char *folder)
     return root != NULL;
 }
 
-/* Lines of the backend's description that tell what arithmetic is done; how many threads do it changes no bit. */
+/* Lines of the backend's description that tell what arithmetic is done, without remarks. */
 static void add_machine(json_object *root, const char *text)
 {
     json_object *lines = json_object_new_array();
     while (*text) {
         const size_t length = strcspn(text, "\n");
-        if (strncmp(text, "threads:", 8) != 0)
-            json_object_array_add(lines, json_object_new_string_len(text, (int)length));
+        size_t words = strcspn(text, "(\n");
+        while (words && text[words - 1] == ' ')
+            words--;
+        if (*text != ' ')
+            json_object_array_add(lines, json_object_new_string_len(text, (int)words));
         text += length + (text[length] == '\n');
     }
     json_object_object_add(root, "machine", lines);
 }
 
-/* Options whose value is an absolute path, which those of files are. */
-static void add_file(void *user, const char *key, const char *value, const char *same)
+static void add_file(void *user, const char *key, const char *path)
 {
     char hex[65];
-    const size_t length = value ? strlen(value) : 0;
-    (void)same;
-    if (length < 3 || strncmp(value, "\"/", 2) != 0 || strchr(value, '\\') || !strcmp(key, "plugin_path"))
+    if (!pd_fingerprint(path, hex))
         return;
-    char *path = pd_format("%.*s", (int)(length - 2), value + 1);
-    if (path && pd_fingerprint(path, hex)) {
-        json_object *row = json_object_new_object();
-        json_object_object_add(row, "option", json_object_new_string(key));
-        json_object_object_add(row, "file", json_object_new_string(path));
-        json_object_object_add(row, "fingerprint", json_object_new_string(hex));
-        json_object_array_add(user, row);
-    }
-    free(path);
+    json_object *row = json_object_new_object();
+    json_object_object_add(row, "option", json_object_new_string(key));
+    json_object_object_add(row, "file", json_object_new_string(path));
+    json_object_object_add(row, "fingerprint", json_object_new_string(hex));
+    json_object_array_add(user, row);
 }
 
 static pudle_status add_files(pd_rundir *dir, const pd_settings *settings, json_object *root)
 {
     json_object *files = json_object_new_array();
     json_object_object_add(root, "files", files);
-    return pd_settings_each(dir->ctx, settings, add_file, files);
+    return pd_named_files(dir->ctx, settings, add_file, files);
 }
 
 pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings)

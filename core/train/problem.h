@@ -61,7 +61,7 @@ double pd_problem_beta(const pd_problem *problem, int64_t update);
 /** Read samples and hand them to the backend. The batch is valid until the next call. */
 pudle_status pd_problem_batch(pd_problem *problem, int split, uint64_t epoch, const int64_t *index, int64_t count, pd_batch *batch);
 /** Look at all training samples, where they are the same in every epoch and a loss looks at its targets: what would end the run in its middle
- *  is found before it begins. The batch of before is gone. */
+ *  is found before it begins. */
 pudle_status pd_problem_check_targets(pd_problem *problem);
 /** Samples that will be asked for next, of at most the last batch's number: they may be read meanwhile. */
 void pd_problem_ahead(pd_problem *problem, int split, uint64_t epoch, const int64_t *index, int64_t count);

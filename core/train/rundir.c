@@ -72,12 +72,13 @@ static int kind_of(const char *name, size_t length)
 
 bool pd_rundir_owns(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    if (kind_of(name, strlen(name)) == OTHER)
-        return false;
-    char *folder = slash ? pd_format("%.*s", slash == path ? 1 : (int)(slash - path), path) : pd_strdup(".");
-    const bool ours = folder && pd_manifest_ours(folder);
+    char *real = realpath(path, NULL); /* writing follows links */
+    const char *at = real ? real : path, *slash = strrchr(at, '/'), *name = slash ? slash + 1 : at;
+    bool ours = kind_of(name, strlen(name)) != OTHER;
+    char *folder = !ours ? NULL : slash ? pd_format("%.*s", slash == at ? 1 : (int)(slash - at), at) : pd_strdup(".");
+    ours = folder && pd_manifest_ours(folder);
     free(folder);
+    free(real);
     return ours;
 }
 
@@ -320,7 +321,7 @@ static pudle_status identify(pd_rundir *dir, const char *config)
     char written[65] = "", stored[65] = "";
     bool edited = false;
     read_identity(config, written, &edited);
-    if (edited)
+    if (edited && strcmp(dir->identity, written) != 0) /* options that may change may be changed there too */
         pd_log(dir->ctx, PUDLE_LOG_WARNING, "%s: the config has been edited since the run wrote it: what follows is not the run that was begun. To change "
                "a run, begin another one", config);
     char *path = pd_rundir_file(dir, "checkpoint.safetensors");

@@ -62,10 +62,19 @@ static double rate_at(const run *r, double base, int64_t epoch)
 
 /* ---------------------------------------------------------------- the record */
 
+/* All that is queued has come, and the last step was good. */
+static pudle_status settle(run *r)
+{
+    const pudle_status s = r->problem.be->sync(r->problem.exec);
+    return s ? s : pd_optimizer_check(&r->problem, r->at.update);
+}
+
 static pudle_status checkpoint(run *r)
 {
     char *path = path_of(r, "checkpoint.safetensors");
-    pudle_status s = path ? pd_metrics_sync(&r->dir) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    pudle_status s = settle(r);
+    if (!s)
+        s = path ? pd_metrics_sync(&r->dir) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     r->at.seconds = elapsed(r);
     if (!s)
         s = pd_checkpoint_write(&r->problem, path, &r->at);
@@ -170,8 +179,10 @@ static pudle_status update(run *r)
         read_ahead(r);
     if (!s)
         s = pd_network_run(&r->problem.net, &batch, &pass);
-    if (!s)
-        s = pd_optimizer_check(&r->problem, r->at.update);
+    if (s == PUDLE_ERR_NUMERIC || !s) { /* a dictionary that the last step has spoiled is what to tell of */
+        const pudle_status before = s ? settle(r) : pd_optimizer_check(&r->problem, r->at.update);
+        s = before ? before : s;
+    }
     if (!s)
         s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
     if (!s)
@@ -203,9 +214,7 @@ static pudle_status snapshot(run *r)
     if (every < 1 || r->at.position != 0 || r->at.epoch % every)
         return PUDLE_OK;
     snprintf(name, sizeof name, "dictionary_%" PRId64 ".npy", r->at.epoch);
-    pudle_status s = r->problem.be->sync(r->problem.exec);
-    if (!s)
-        s = pd_optimizer_check(&r->problem, r->at.update);
+    pudle_status s = settle(r);
     if (s)
         return s;
     char *path = path_of(r, name);
@@ -376,7 +385,7 @@ static pudle_status prepare(run *r)
     if (!s)
         s = r->dir.found ? go_on(r) : pd_problem_initialise(&r->problem);
     if (!s && !r->dir.found)
-        s = pd_trial(&r->problem);
+        s = pd_try_first_batch(&r->problem);
     r->problem.be->describe(r->problem.exec, machine, sizeof machine);
     r->dir.machine = machine;
     if (!s)

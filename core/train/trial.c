@@ -2,7 +2,7 @@
 #include "train/order.h"
 #include <stdlib.h>
 
-pudle_status pd_trial(pd_problem *pb)
+pudle_status pd_try_first_batch(pd_problem *pb)
 {
     const int64_t samples = pb->train.samples, count = pd_batch_size(pb->settings, samples);
     int64_t *order = pd_alloc((size_t)samples, sizeof *order);

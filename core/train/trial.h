@@ -7,6 +7,6 @@
 /** One pass, gradient included, over the batch that update 0 will meet: what shows only when plugins meet data, as targets outside a loss's
  *  domain (of all samples, where they do not change), lengths that do not fit, numbers that are none. Nothing is changed by it. The problem is initialised.
  *  @errors whatever the pass returns; NUMERIC */
-pudle_status pd_trial(pd_problem *problem);
+pudle_status pd_try_first_batch(pd_problem *problem);
 
 #endif

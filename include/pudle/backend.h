@@ -54,7 +54,8 @@ typedef struct pudle_backend_ops {
     /* life and execution */
     pudle_status (*open)(const pudle_host *host, const void *self, pudle_exec **exec);
     void (*close)(pudle_exec *exec);
-    /** Facts for `doctor`, one a line: library, architecture, threads, device. Text is cut at size. */
+    /** Facts for `doctor`, one a line: library, architecture, threads, device. Text is cut at size. What may change a result's bits is told by
+     *  the lines that do not begin with a blank, without what stands in parentheses: runs remember these. */
     void (*describe)(pudle_exec *exec, char *text, size_t size);
     /** How to cut the work: samples per block and number of lanes; both >= 1. */
     pudle_status (*plan)(pudle_exec *exec, const pudle_work *work, int64_t *rows, int64_t *lanes);

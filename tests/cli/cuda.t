@@ -180,6 +180,10 @@ fails_with "launch 60"
 ok $? "with the call that failed while they were recorded"
 fails_with "alloc 4"
 refuses 1 "out of memory for" "memory that is not there is asked for in MiB"
+for settings in "model.step=0.5/L" "train.checkpoint_every=1" "model.layers=8"; do
+    run "$PUDLE" train "$work/run.cfg" --out "$work/thrown" --force --quiet --set precision=f32 --set train.learning_rate=1e39 --set train.optimizer=sgd --set $settings
+    refuses 1 "diverged at update 0, in the optimiser's step" "a step that throws the dictionary out of range is found ($settings)"
+done
 fails_with "compile 1" --set loss.name=huber
 refuses 1 "compile: a failure on demand" "a compiler that fails is quoted"
 run "$PUDLE" train "$work/run.cfg" --out "$work/failed" --set backend.device=3

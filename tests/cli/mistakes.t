@@ -78,6 +78,10 @@ run "$PUDLE" train "$work/changed" --resume --set train.updates=5 --quiet
 [ "$status" -eq 0 ] && [ ! -s "$work/err" ]
 ok $? '... once'
 mv "$work/keep.npy" "$work/x.npy"
+sed -i 's/epochs = 4/epochs = 5/' "$work/changed/config.cfg"
+run "$PUDLE" train "$work/changed" --resume --set train.updates=5 --quiet
+[ "$status" -eq 0 ] && [ "$(grep -c edited "$work/err")" -eq 0 ]
+ok $? 'what may change may change in config.cfg'
 sed -i 's/lambda = 0.1/lambda = 0.2/' "$work/changed/config.cfg"
 run "$PUDLE" train "$work/changed" --resume --set train.updates=6 --quiet
 [ "$status" -eq 0 ] && grep -q "config.cfg: the config has been edited since the run wrote it" "$work/err"
@@ -113,20 +117,36 @@ npy "$work/d2.npy" '2, 3' $one $zero $one $zero $one $two
 run "$PUDLE" compare "$work/d.npy" "$work/d2.npy" --dictionary --rtol 1e-3
 [ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
 ok $? 'dictionaries have the tolerance too'
+npy "$work/wide.npy" '2, 3' '\000\000\000\000\000\000\131\100' $zero $one $zero '\000\000\000\000\000\000\131\100' $two # 100
+npy "$work/wider.npy" '2, 3' '\000\000\000\000\000\000\131\100' $two $one $zero '\000\000\000\000\000\000\131\100' $two
+run "$PUDLE" compare "$work/wide.npy" "$work/wider.npy" --dictionary --rtol 1e-3
+[ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
+ok $? '... which is that of unit atoms, whatever their length'
 run "$PUDLE" compare "$work/d.npy" "$work/d.npy" --dictionary --rtol 1e-3
 is_success '... and agree with themselves'
 
 # ---- outputs
 cp "$work/x.npy" "$work/keep.npy"
 run "$PUDLE" encode "$work/good" --input "$work/x.npy" --output "$work/x.npy"
-refuses 2 'would overwrite what is read (--input)' 'codes do not replace samples'
+refuses 2 'would overwrite what is read (' 'codes do not replace samples'
 run "$PUDLE" encode "$work/good" --output "$work/z.npy" --reconstruction "$work/z.npy"
 refuses 2 'is what --output writes' 'nor reconstructions codes'
 run "$PUDLE" encode "$work/good" --output "$work/good/checkpoint.safetensors"
 refuses 2 'is a file of a run, which would be lost' 'nor anything a run'
 run "$PUDLE" encode "$work/good" --output "$work/nowhere/z.npy"
 refuses 2 "there is no folder $work/nowhere" 'a folder that is missing is found first'
-[ "$(sum "$work/good")" = "$before" ] && cmp -s "$work/x.npy" "$work/keep.npy"
+ln -s "$work/good/dictionary.npy" "$work/link.npy"
+run "$PUDLE" encode "$work/good" --output "$work/link.npy"
+refuses 2 'is a file of a run, which would be lost' '... behind a link as well'
+run "$PUDLE" encode "$work/good" --output "$work/x.npy"
+refuses 2 'would overwrite what is read (data.path)' 'nor what the config names'
+mkdir "$work/arrays"
+cp "$work/x.npy" "$work/arrays/code.npy"
+run "$PUDLE" gradient "$cfg" --set data.path="$work/arrays/code.npy" --out "$work/arrays"
+refuses 2 'would overwrite what is read (data.path)' 'gradient neither'
+run "$PUDLE" bench "$cfg" --csv "$cfg" --runs 1
+refuses 2 'would overwrite what is read (a config)' 'nor bench'
+cmp -s "$work/arrays/code.npy" "$work/x.npy" && grep -q soft_threshold "$cfg" && [ "$(sum "$work/good")" = "$before" ] && cmp -s "$work/x.npy" "$work/keep.npy"
 ok $? 'nothing was touched'
 run "$PUDLE" encode "$work/good" --input "$work/x3.npy" --output "$work/z.npy"
 refuses 2 "samples of 3 entries; those of the model in $work/good have 2" 'samples of another length are named'
@@ -228,6 +248,9 @@ sh -c '"$0" train "$1" --out "$2" <&- >&- 2>&-' "$PUDLE" "$cfg" "$work/closed"
 cmp -s "$work/open/dictionary.npy" "$work/closed/dictionary.npy" && ! grep -q "update" "$work/closed/.lock" &&
     [ "$(grep -c '^[0-9]' "$work/closed/metrics.csv")" -eq "$(grep -c '^[0-9]' "$work/open/metrics.csv")" ]
 ok $? 'closed standard files change nothing'
+sh -c '"$0" compare "$1" "$1" >&-' "$PUDLE" "$work/a.npy" 2>"$work/err"
+[ $? -eq 1 ] && grep -q "standard output" "$work/err"
+ok $? '... but a report that nobody can get is told'
 cat >"$work/large.cfg" <<END
 data:  { name = "synthetic"; samples = 20; features = 100; atoms = 100; sparsity = 3; };
 model: { dictionary: { atoms = 100; init = "random"; }; layers = 4; step = 0.1; gradient = "ae"; };

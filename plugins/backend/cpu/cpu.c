@@ -96,7 +96,7 @@ static void cpu_describe(pudle_exec *exec, char *text, size_t size)
     cpu_arch_describe(text, size);
     const size_t used = strlen(text);
     if (exec)
-        snprintf(text + used, size - used, "\nproducts: %s\nthreads: %d of %d processors",
+        snprintf(text + used, size - used, "\nproducts: %s\n threads: %d of %d processors",
                  exec->wide ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS",
                  cpu_pool_threads(exec->pool), processors());
 }

@@ -273,10 +273,10 @@ static void describe(pudle_exec *exec, char *text, size_t size)
     cuda.libraries(e->gpu, libraries, sizeof libraries);
     const bool kept = cuda_cache_folder(folder, sizeof folder);
     snprintf(text, size,
-             "device %lld: %s, %.1f GiB, %d multiprocessors\ncompute capability: %d.%d\ndriver: for CUDA %d.%d; runtime: CUDA %d.%d\n%s\nfloat products: "
-             "%s\ncompiled kernels: %s",
-             (long long)e->set.device, e->facts.name, (double)e->facts.memory / 1073741824.0, e->facts.multiprocessors, e->facts.major,
-             e->facts.minor, e->facts.driver / 1000, e->facts.driver / 10 % 100, e->facts.runtime / 1000, e->facts.runtime / 10 % 100, libraries,
+             "device: %s, %.1f GiB, %d multiprocessors\n number: %lld\ncompute capability: %d.%d\ndriver: for CUDA %d.%d; runtime: CUDA %d.%d\n%s\nfloat products: "
+             "%s\n compiled kernels: %s",
+             e->facts.name, (double)e->facts.memory / 1073741824.0, e->facts.multiprocessors, (long long)e->set.device, e->facts.major, e->facts.minor,
+             e->facts.driver / 1000, e->facts.driver / 10 % 100, e->facts.runtime / 1000, e->facts.runtime / 10 % 100, libraries,
              e->facts.tf32 ? "TF32" : "f32", kept ? folder : "not kept, neither XDG_CACHE_HOME nor HOME is set");
 }
 
