@@ -147,6 +147,14 @@ static void cut(void **state)
     assert_true(rows < 100000 && (double)rows * 4 * 104 * 4000 <= 2147483648.0 * 1.001);
     const int64_t blocks = (100000 + rows - 1) / rows;
     assert_true((blocks - 1) * rows < 100000 && blocks * rows - 100000 < blocks); /* equal ones */
+    w.memory = 1 << 30;
+    int64_t fewer = 0;
+    cuda_cut(&w, &fewer, &lanes);
+    assert_true((double)fewer * 4 * 104 * 4000 <= 1073741824.0 * 1.001 && fewer < rows);
+    w.memory = 1; /* not even one sample: one by one */
+    cuda_cut(&w, &fewer, &lanes);
+    assert_int_equal(fewer, 1);
+    w.memory = 0;
     w.whole = 1;
     cuda_cut(&w, &rows, &lanes);
     assert_int_equal(rows, 100000);

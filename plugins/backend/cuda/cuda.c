@@ -1,6 +1,7 @@
 /* The cuda backend: life of a device, memory, errors. Work is queued on one stream in the order it is asked for; lanes follow one
  * another, as a block of a batch fills a GPU by itself. */
 #include "cuda.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,12 +281,13 @@ static void describe(pudle_exec *exec, char *text, size_t size)
              e->facts.tf32 ? "TF32" : "f32", kept ? folder : "not kept, neither XDG_CACHE_HOME nor HOME is set");
 }
 
-/* A block takes as many samples as 2 GiB hold with all their layers; equal blocks, one lane. */
+/* A block takes as many samples as 2 GiB hold with all their layers, or as a wish for less memory allows; equal blocks, one lane. */
 void cuda_cut(const pudle_work *work, int64_t *rows, int64_t *lanes)
 {
     const int64_t n = work->samples > 0 ? work->samples : 1;
     const double width = (double)pudle_dtype_size(work->dtype), layers = (double)work->layers + 4;
-    const double row = width * layers * ((double)work->features + 2 * (double)work->code) + 1, most = 2147483648.0 / row;
+    const double row = width * layers * ((double)work->features + 2 * (double)work->code) + 1;
+    const double wish = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0 ? (double)work->memory : INFINITY, most = fmin(wish, 2147483648.0) / row;
     *rows = n;
     *lanes = 1;
     if (work->whole || (double)n <= most)
