@@ -57,6 +57,9 @@ pudle_status cli_settings_at(pd_context *ctx, const char *path, const cli_args *
  *  they do not come from the config's data source, else NULL. */
 pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char *run_directory, const pudle_data_info *given, pd_problem *problem);
 
+/** Do two paths mean one file, or, where there is none yet, one name in one folder? */
+bool cli_same_file(const char *a, const char *b);
+
 /** A file of the command line: the option that names it, and its path; NULL: it was not given. */
 typedef struct cli_file { const char *what, *path; } cli_file;
 /** Each output can be written where it goes, and is neither what is read (`in`, and what the settings name; they may be NULL), nor another

@@ -85,8 +85,7 @@ void cli_note_untrained(pd_context *ctx, const pd_settings *settings, const char
 
 static bool looks_at_targets(const pd_plugin *loss)
 {
-    const pudle_loss_ops *ops = loss ? loss->desc->ops : NULL;
-    return !ops || (PUDLE_HAS(ops, pudle_loss_ops, check_target) && ops->check_target);
+    return !loss || pd_looks_at_targets(loss->desc);
 }
 
 pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const pudle_cview *samples)

@@ -16,7 +16,7 @@ static char *folder_of(const char *path, const char **name)
     return slash == path ? pd_strdup("/") : slash ? pd_format("%.*s", (int)(slash - path), path) : pd_strdup(".");
 }
 
-static bool same_file(const char *a, const char *b)
+bool cli_same_file(const char *a, const char *b)
 {
     struct stat one, two, folder[2];
     const char *name[2];
@@ -54,7 +54,7 @@ static void compare(void *user, const char *key, const char *path)
     const char *colon = strrchr(path, ':');
     char *plain = colon && stat(path, &info) ? pd_format("%.*s", (int)(colon - path), path) : pd_strdup(path);
     for (int i = 0; i < c->outs && plain; i++)
-        if (c->out[i].path && same_file(c->out[i].path, plain))
+        if (c->out[i].path && cli_same_file(c->out[i].path, plain))
             c->s = pd_fail(c->ctx, PUDLE_ERR_CONFIG, "%s %s: would overwrite what is read (%s)", c->out[i].what, c->out[i].path, key);
     free(plain);
 }
@@ -72,10 +72,10 @@ pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, con
         if (!s && pd_rundir_owns(out[i].path))
             s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is a file of a run, which would be lost", out[i].what, out[i].path);
         for (int k = 0; k < ins && !s; k++)
-            if (in[k].path && same_file(out[i].path, in[k].path))
+            if (in[k].path && cli_same_file(out[i].path, in[k].path))
                 s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: would overwrite what is read (%s)", out[i].what, out[i].path, in[k].what);
         for (int k = 0; k < i && !s; k++)
-            if (out[k].path && same_file(out[i].path, out[k].path))
+            if (out[k].path && cli_same_file(out[i].path, out[k].path))
                 s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is what %s writes", out[i].what, out[i].path, out[k].what);
     }
     return s;

@@ -231,16 +231,10 @@ static pudle_status check_names(pd_context *ctx, const cli_pictures *p, const ch
     return s;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat one, other;
-    return !stat(a, &one) && !stat(b, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
-
 pudle_status cli_pictures_check_output(pd_context *ctx, const cli_pictures *p, const char *output)
 {
     struct stat info;
-    if (same_file(p->path, output))
+    if (cli_same_file(p->path, output))
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: the output would overwrite the input", output);
     if (p->kind == CLI_ARRAY)
         return ends_with(output, ".npy") ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: the input is an array, so the output must end in .npy", output);

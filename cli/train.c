@@ -23,12 +23,12 @@ static void print_report(const pd_train_report *r, const char *directory)
     if (!isnan(r->last_error))
         printf("dictionary error, relative to the truth: %.4f -> %.4f (%.4f after the best order and signs)\n", r->first_error, r->last_error,
                r->assigned_error);
-    if (!r->nothing_to_do)
+    if (!r->nothing_to_do) {
         printf("memory: the network %.1f MiB, the process at most %.1f MiB", r->network_bytes / 1048576, r->peak_bytes / 1048576);
-    if (!r->nothing_to_do && r->device_bytes > 0)
-        printf(", the device at most %.1f MiB", r->device_bytes / 1048576);
-    if (!r->nothing_to_do)
+        if (r->device_bytes > 0)
+            printf(", the device at most %.1f MiB", r->device_bytes / 1048576);
         printf("\n");
+    }
     printf("run: %s\npicture of the atoms: %s/dictionary.png\ncurves: %s/metrics.csv\n", directory, directory, directory);
 }
 

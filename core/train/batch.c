@@ -67,12 +67,18 @@ static pudle_view batch_view(const pd_problem *pb, void *data, int64_t count)
     return pd_view(data, pb->dtype, pb->train.rank + 1, shape);
 }
 
+bool pd_looks_at_targets(const pudle_desc *loss)
+{
+    const pudle_loss_ops *ops = loss->ops;
+    return PUDLE_HAS(ops, pudle_loss_ops, check_target) && ops->check_target;
+}
+
 /* The domain of the targets is the loss's business; the message names the sample. */
 static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, const pudle_cview *y)
 {
-    const pudle_loss_ops *ops = loss->desc->ops;
-    if (!PUDLE_HAS(ops, pudle_loss_ops, check_target) || !ops->check_target)
+    if (!pd_looks_at_targets(loss->desc))
         return PUDLE_OK;
+    const pudle_loss_ops *ops = loss->desc->ops;
     return ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, y);
 }
 
@@ -97,10 +103,12 @@ static pudle_status read_samples(void *self, const pd_request *wanted, const pd_
     return s;
 }
 
-static bool looks(const pudle_instance *loss)
+/* What the encoder sees is x; the training loss compares with y, where the source has it. */
+static pudle_status check_both(pd_problem *pb, const pudle_view *x, const pudle_view *y)
 {
-    const pudle_loss_ops *ops = loss->desc->ops;
-    return PUDLE_HAS(ops, pudle_loss_ops, check_target) && ops->check_target;
+    const pudle_cview cx = pudle_const(x), cy = pudle_const(y);
+    const pudle_status s = check_targets(pb, &pb->inner, &cx);
+    return s ? s : check_targets(pb, &pb->loss, y->data ? &cy : &cx);
 }
 
 pudle_status pd_problem_check_targets(pd_problem *pb)
@@ -111,7 +119,7 @@ pudle_status pd_problem_check_targets(pd_problem *pb)
     int64_t index[BLOCK];
     pd_samples room = { 0 };
     pudle_status s = PUDLE_OK;
-    if (!pb->epoch_free || (!looks(&pb->inner) && !looks(&pb->loss)))
+    if (!pb->epoch_free || (!pd_looks_at_targets(pb->inner.desc) && !pd_looks_at_targets(pb->loss.desc)))
         return s;
     if (!samples_make(pb, block, &room))
         s = pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld samples", (long long)block);
@@ -122,11 +130,8 @@ pudle_status pd_problem_check_targets(pd_problem *pb)
             index[i] = first + i;
         s = read_samples(pb, &request, &room);
         const pudle_view x = batch_view(pb, room.x, count), y = batch_view(pb, room.y, count);
-        const pudle_cview cx = pudle_const(&x), cy = pudle_const(&y);
         if (!s)
-            s = check_targets(pb, &pb->inner, &cx);
-        if (!s)
-            s = check_targets(pb, &pb->loss, y.data ? &cy : &cx);
+            s = check_both(pb, &x, &y);
         if (s)
             pd_fail(pb->ctx, s, "counted within samples %lld to %lld of the training data", (long long)first, (long long)(first + count - 1));
     }
@@ -138,11 +143,8 @@ pudle_status pd_problem_check_targets(pd_problem *pb)
 static pudle_status hand_over(pd_problem *pb, int64_t count)
 {
     const pudle_view x = batch_view(pb, pb->host.x, count), y = batch_view(pb, pb->host.y, count);
-    const pudle_cview cx = pudle_const(&x), cy = pudle_const(&y);
     const size_t width = pudle_dtype_size(pb->dtype), bytes = (size_t)(count * pb->net.map.features) * width;
-    pudle_status s = check_targets(pb, &pb->inner, &cx);
-    if (!s)
-        s = check_targets(pb, &pb->loss, y.data ? &cy : &cx);
+    pudle_status s = check_both(pb, &x, &y);
     if (!s)
         s = pb->be->upload(pb->exec, pb->x, pb->host.x, bytes);
     if (!s && y.data)

@@ -1,4 +1,4 @@
-/* The dictionary: to and from the backend, its start, its distance from the truth, its picture. */
+/* The dictionary: to and from the backend, its start, its distance from the truth, its files. */
 #include "train/dictionary.h"
 #include "train/atoms_picture.h"
 #include "measure/measure.h"

@@ -5,9 +5,7 @@
 /* The first sample of the batch that holds what is no number, where no loss has looked at that; -1: none. */
 static pudle_status bad_sample(pd_problem *pb, const pd_batch *batch, int64_t *bad)
 {
-    const pudle_loss_ops *inner = pb->inner.desc->ops, *loss = pb->loss.desc->ops;
-    const bool looked = PUDLE_HAS(inner, pudle_loss_ops, check_target) && inner->check_target && PUDLE_HAS(loss, pudle_loss_ops, check_target) &&
-                        loss->check_target;
+    const bool looked = pd_looks_at_targets(pb->inner.desc) && pd_looks_at_targets(pb->loss.desc);
     int64_t nonzero, nonfinite = 0;
     pudle_status s = PUDLE_OK;
     *bad = -1;

@@ -60,6 +60,8 @@ double pd_problem_beta(const pd_problem *problem, int64_t update);
 
 /** Read samples and hand them to the backend. The batch is valid until the next call. */
 pudle_status pd_problem_batch(pd_problem *problem, int split, uint64_t epoch, const int64_t *index, int64_t count, pd_batch *batch);
+/** Has a loss a check of its targets? One that has not takes no number that is not finite. */
+bool pd_looks_at_targets(const pudle_desc *loss);
 /** Look at all training samples, where they are the same in every epoch and a loss looks at its targets: what would end the run in its middle
  *  is found before it begins. */
 pudle_status pd_problem_check_targets(pd_problem *problem);
