@@ -51,6 +51,7 @@ static setup random_setup(void)
                 .atoms = between(0, 2) ? between(1, 20) : between(20, 140), .channels = between(1, 3), .layers = between(1, 8), .factor = 1,
                 .seed = (uint64_t)between(1, 1000000) };
     const int64_t batches[] = { 1, 1, 1, 3, 17 };
+    const bool pairs = between(0, 1);
     const bool hard = s.seed % 6 == 2;
     strcpy(s.prox, operators[s.seed % 6]);
     s.n = batches[between(0, 4)];
@@ -62,6 +63,8 @@ static setup random_setup(void)
         const bool none = i == 0 && s.dims == 1;
         s.kernel[i] = none ? 1 : s.dims == 1 ? between(1, 60) : between(1, 12);
         s.stride[i] = none ? 1 : between(0, 5) ? between(1, s.kernel[i]) : s.kernel[i] + between(1, 3);
+        if (pairs && !none) /* neighbours share pixels: two by two at once */
+            s.stride[i] = between(1, (s.kernel[i] + 1) / 2);
         s.data[i] = none ? 1 : s.kernel[i] + between(0, s.dims == 1 ? 300 : 40);
     }
     return s;

@@ -6,14 +6,15 @@
  *              u[q, k] = gv[q, k] - step <w_k, patch_q(e)>, wanted on the support of z_{t-1} alone
  *
  * The decoder's way back is that of one more layer, with the loss's gradient for an image and no gv.
- * Only the correlation of the forward pass is dense, and it never packs a patch; everything else goes along the nonzeros of the
- * codes. These are kept position by position: a set of atoms, a bit each, and their entries z, one after the other; for the way back also v,
+ * Only the correlation of the forward pass is dense, and it never packs a patch; for two by two positions at once it needs fewer products
+ * (unroll_conv_pairs_kernels.h), so a band's positions are numbered four by four. Everything else goes along the nonzeros of the codes. These are kept position by position: a set of atoms, a bit each, and their entries z, one after the other; for the way back also v,
  * and the atoms' numbers. A patch or a sum of filters is a few vectors of registers.
  *
  * A sample is cut into bands of code rows, by shape alone. A band sums its synthesis into an image strip of its own, and reads
  * images that are put together from the strips of its neighbours in their order: so that a layer is one parallel region, and its
  * bits do not depend on the number of threads. */
 #include "unroll_conv.h"
+#include "unroll_conv_pairs.h"
 #include "unroll_parts.h"
 #include <stdlib.h>
 
@@ -29,7 +30,8 @@ enum {
     CONV_PAD = 16,       /* entries behind a strip, a code and patches: whole vectors go over the end */
     CONV_REGISTERS = 12, /* vectors of a patch that are held at once */
     CONV_TAPS = 16,      /* in smaller filters a nonzero costs more than its part of a matrix product */
-    CONV_TILE = 30       /* positions that are in the first-level cache at once: a multiple of six, and less than 32 */
+    CONV_TILE = 24,      /* positions that are in the first-level cache at once: a multiple of six and of four, and less than 32 */
+    CONV_SPARE = 8       /* positions behind them that products of whole groups may write to */
 };
 
 /* An entry of a code is numbered by its atom and by its place in the tile of its band. */
@@ -58,6 +60,13 @@ static inline int64_t set_size(const uint64_t *set, int64_t words)
 #else
 #define CONV_HERE(p) (void)(p)
 #endif
+/* A vector that serves several products, in a register: left to itself gcc reads it anew for each of them. */
+#if CONV_VECTOR == 64 && defined(__GNUC__) && !defined(__clang__)
+#define CONV_KEEP(v) __asm__("" : "+v"(v))
+#else
+#define CONV_KEEP(v) (void)(v)
+#endif
+#define CONV_PAIR_VECTORS (CONV_VECTOR / 32) /* of atoms: four points, three blocks and so many fill the registers */
 #define CONV_INLINE static inline __attribute__((always_inline))
 
 /* What the kernels know of a filter, and of the strip it meets. A patch is the filter's rows one after the other, each `across` entries; it is cut
@@ -67,9 +76,18 @@ typedef struct conv_shape {
     int64_t taps, padded, ld, piece;       /* padded: to whole vectors; ld: to pairs of them, from filter to filter; piece: vectors held at once */
     int64_t overlap;                       /* positions from one to the next in a row whose patches share no pixel */
     int64_t rows, across, full, rest;      /* rows of the filter; their taps: full vectors, and what is left */
+    int64_t height, pitch, next[2];        /* rows of one channel; entries from row to row of a strip; pixels from position to position */
     bool singly;                           /* that entry by entry */
     const int64_t *row;                    /* (rows): where they lie, from a position on */
 } conv_shape;
+
+/* How the positions of a band are numbered: blocks of two by two first, in rows of blocks, then the others. */
+typedef struct conv_order {
+    parts_buffer positions, places;
+    const int64_t *position; /* where a position's patch lies in the band's strip */
+    const int64_t *place;    /* and where it is in the band's part of a code map */
+    int64_t blocks;
+} conv_order;
 
 /* The code of one layer in a band of a sample: entries [start[q], start[q + 1]) belong to position q. */
 typedef struct conv_codes {
@@ -81,9 +99,10 @@ typedef struct conv_codes {
 
 /* A thread's room for one band of one group of samples, and what it has summed there. */
 typedef struct conv_part {
-    parts_buffer tile, spread, there, patch, image, input, up, levels[PARTS_LEVELS], level_sum[PARTS_LEVELS];
+    parts_buffer tile, points, spread, there, patch, image, input, up, levels[PARTS_LEVELS], level_sum[PARTS_LEVELS];
     parts_buffer gradient, dense, dense_gradient, level_gradient[PARTS_LEVELS]; /* (atoms, padded); in blocks; (T, 1 or atoms) in f64 */
     int64_t input_room;
+    bool pairs; /* correlations of the image that it works on are made by pairs */
 } conv_part;
 
 /* What belongs to an exec: the tape of the block it is at. A cell is one band of one sample. */
@@ -108,9 +127,11 @@ struct pudle_unroll {
     int64_t words;                       /* of 64 atoms, a bit each, in a position's set */
     int64_t strip_rows, strip, plane;    /* image rows of a band; entries; and of one channel */
     bool dead_along, keeps_input;
-    parts_buffer position, offset, row_place; /* where a band's patches lie in its strip; where taps and rows of the filter lie from there */
+    conv_pairs pairs;
+    conv_order order[2];                 /* of all bands but the last, and of that one */
+    parts_buffer offset, row_place;      /* where taps and rows of the filter lie, from a position on */
     parts_buffer none;                   /* starts and sets of a code without a nonzero */
-    parts_buffer rows, blocks, each;     /* the filters, (atoms, shape.ld), and as correlate() wants them; 0, 1 .. atoms - 1 */
+    parts_buffer rows, blocks, paired, each; /* the filters, (atoms, shape.ld), and as correlate() and pair_products() want them; 0, 1 .. atoms - 1 */
     parts_buffer dead, work_list, compact; /* compact: the table of collect_compact, where this processor has it */
     conv_work *work;                     /* one a thread, and one for the root */
 };
@@ -133,6 +154,11 @@ static int64_t least(int64_t a, int64_t b)
 static int64_t cells(const pudle_unroll *u)
 {
     return u->spec.rows * u->bands;
+}
+
+static const conv_order *order_of(const pudle_unroll *u, int64_t band)
+{
+    return &u->order[band + 1 == u->bands];
 }
 
 /* Code rows of a band, and positions. */
@@ -210,7 +236,7 @@ static bool sum_all(const pudle_unroll *u, int64_t positions, int64_t nonzeros)
 /* Room for tiles of all atoms. */
 static pudle_status dense_room(pudle_unroll *u, conv_part *p)
 {
-    return parts_want(&u->memory, &p->dense, 3 * CONV_TILE * u->ld, width_of(u));
+    return parts_want(&u->memory, &p->dense, (3 * CONV_TILE + CONV_SPARE) * u->ld, width_of(u));
 }
 
 /* One parallel region: body for every part, that is, for a band of a group of samples. */
@@ -267,6 +293,7 @@ static __m512i numbers_from(int32_t from)
 #define WHOLE int32_t
 #define NAME(x) x##_f32
 #include "unroll_conv_kernels.h"
+#include "unroll_conv_pairs_kernels.h"
 #include "unroll_conv_layers.h"
 #undef REAL
 #undef WHOLE
@@ -277,6 +304,7 @@ static __m512i numbers_from(int32_t from)
 #define WHOLE int64_t
 #define NAME(x) x##_f64
 #include "unroll_conv_kernels.h"
+#include "unroll_conv_pairs_kernels.h"
 #include "unroll_conv_layers.h"
 #undef REAL
 #undef WHOLE
@@ -300,7 +328,7 @@ static void work_free(pudle_unroll *u, conv_work *w)
         parts_release(m, &masked[i]);
     for (int64_t i = 0; part && i < u->bands * u->groups; i++) {
         conv_part *p = &part[i];
-        parts_buffer *const buffers[] = { &p->tile, &p->spread, &p->there, &p->patch, &p->image, &p->input, &p->up, &p->gradient, &p->dense, &p->dense_gradient };
+        parts_buffer *const buffers[] = { &p->tile, &p->points, &p->spread, &p->there, &p->patch, &p->image, &p->input, &p->up, &p->gradient, &p->dense, &p->dense_gradient };
         for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
             parts_release(m, buffers[k]);
         for (int k = 0; k < PARTS_LEVELS; k++) {
@@ -321,9 +349,11 @@ static void conv_destroy(pudle_unroll *u)
         return;
     for (int64_t i = 0; u->work && i <= u->memory.root->threads; i++)
         work_free(u, &u->work[i]);
-    parts_buffer *const buffers[] = { &u->position, &u->offset, &u->row_place, &u->none, &u->rows, &u->blocks, &u->each, &u->dead, &u->work_list, &u->compact };
+    parts_buffer *const buffers[] = { &u->order[0].positions, &u->order[0].places, &u->order[1].positions, &u->order[1].places, &u->offset, &u->row_place,
+                                      &u->none, &u->rows, &u->blocks, &u->paired, &u->each, &u->dead, &u->work_list, &u->compact };
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
         parts_release(&u->memory, buffers[k]);
+    conv_pairs_free(&u->memory, &u->pairs);
     host_free(u->memory.root, u);
 }
 
@@ -332,7 +362,9 @@ static pudle_status part_make(pudle_unroll *u, conv_part *p)
 {
     parts_memory *m = &u->memory;
     const size_t w = width_of(u);
-    pudle_status s = parts_want(m, &p->tile, u->run * u->ld, w);
+    pudle_status s = parts_want(m, &p->tile, (u->run + CONV_SPARE) * u->ld, w);
+    if (!s && u->pairs.used)
+        s = parts_want(m, &p->points, PAIR_POINTS * u->pairs.plane, w);
     if (!s)
         s = parts_want(m, &p->spread, 64 * u->conv.atoms, w);
     if (!s)
@@ -420,6 +452,10 @@ static void cut_up(pudle_unroll *u)
     conv_shape *g = &u->shape;
     g->rows = c->channels * c->kernel[0];
     g->across = c->kernel[1];
+    g->height = c->kernel[0];
+    g->pitch = c->data[1];
+    g->next[0] = c->stride[0];
+    g->next[1] = c->stride[1];
     g->full = g->across / lanes;
     g->rest = g->across % lanes;
     g->singly = g->rest <= lanes / 4;
@@ -430,7 +466,7 @@ static void cut_up(pudle_unroll *u)
     const int64_t vectors = g->padded / all, pieces = (vectors + CONV_REGISTERS - 1) / CONV_REGISTERS;
     g->piece = (vectors + pieces - 1) / pieces;
     u->plane = u->strip_rows * c->data[1];
-    u->strip = up_to(c->channels * u->plane + CONV_PAD, 16);
+    u->strip = up_to(c->channels * u->plane + 2 * CONV_PAD + c->stride[1], 16); /* points of an image are made a vector at a time */
     u->ld = up_to(c->atoms, 2 * all);
     u->words = (c->atoms + 63) / 64;
     for (u->run = CONV_TILE; u->run < 4 * CONV_TILE && 2 * u->run * u->ld * (int64_t)width_of(u) <= RUN_BYTES;)
@@ -453,26 +489,50 @@ static void place_taps(pudle_unroll *u)
     u->shape.row = row;
 }
 
+/* The order of `rows` code rows; room for six more, which are the first position and whose result nobody reads. */
+static pudle_status number(pudle_unroll *u, conv_order *o, int64_t rows)
+{
+    const pudle_conv *c = &u->conv;
+    const int64_t cols = c->code[1], across = u->pairs.used ? cols / 2 : 0, down = u->pairs.used ? rows / 2 : 0;
+    pudle_status s = parts_want(&u->memory, &o->positions, rows * cols + 6, sizeof(int64_t));
+    if (!s)
+        s = parts_want(&u->memory, &o->places, rows * cols, sizeof(int64_t));
+    if (s)
+        return s;
+    int64_t *position = o->positions.at, *place = o->places.at, q = 0;
+    o->position = position;
+    o->place = place;
+    o->blocks = down * across;
+    for (int64_t b = 0; b < o->blocks; b++)
+        for (int64_t i = 0; i < 4; i++)
+            place[q++] = (b / across * 2 + i / 2) * cols + b % across * 2 + i % 2;
+    for (int64_t at = 0; at < rows * cols; at++)
+        if (at / cols >= 2 * down || at % cols >= 2 * across)
+            place[q++] = at;
+    for (q = 0; q < rows * cols; q++)
+        position[q] = place[q] / cols * c->stride[0] * c->data[1] + place[q] % cols * c->stride[1];
+    return PUDLE_OK;
+}
+
 static pudle_status places(pudle_unroll *u)
 {
     const pudle_conv *c = &u->conv;
-    const int64_t count = u->band_rows * c->code[1], rounded = up_to(count, 6);
-    pudle_status s = parts_want(&u->memory, &u->position, rounded, sizeof(int64_t));
+    pudle_status s = number(u, &u->order[0], u->band_rows);
+    if (!s)
+        s = number(u, &u->order[1], rows_in(u, u->bands - 1));
     if (!s)
         s = parts_want(&u->memory, &u->offset, up_to(u->shape.taps, 6), sizeof(int64_t)); /* six are taken at a time */
     if (!s)
-        s = parts_want(&u->memory, &u->none, (count + 1) * u->words, sizeof(int64_t));
+        s = parts_want(&u->memory, &u->none, (u->band_rows * c->code[1] + 1) * u->words, sizeof(int64_t));
     if (!s)
         s = parts_want(&u->memory, &u->each, c->atoms, sizeof(int64_t));
     if (!s)
         s = parts_want(&u->memory, &u->row_place, u->shape.rows, sizeof(int64_t));
     if (s)
         return s;
-    int64_t *position = u->position.at, *each = u->each.at;
+    int64_t *each = u->each.at;
     for (int64_t k = 0; k < c->atoms; k++)
         each[k] = k;
-    for (int64_t q = 0; q < rounded; q++) /* the last six are filled up with the first position, whose result nobody reads */
-        position[q] = q < count ? q / c->code[1] * c->stride[0] * c->data[1] + q % c->code[1] * c->stride[1] : 0;
     place_taps(u);
     return s;
 }
@@ -494,11 +554,15 @@ static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec,
                         .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0 };
     u->spec.conv = &u->conv;
     cut_up(u);
-    s = places(u);
+    s = conv_pairs_make(&u->memory, &u->pairs, &u->conv, u->strip_rows, CONV_VECTOR == 64, CONV_VECTOR / (int64_t)width_of(u), u->ld);
+    if (!s)
+        s = places(u);
     if (!s)
         s = parts_want(&u->memory, &u->rows, u->conv.atoms * u->shape.ld, width_of(u));
     if (!s)
         s = parts_want(&u->memory, &u->blocks, u->ld * u->shape.taps, width_of(u));
+    if (!s && u->pairs.used)
+        s = parts_want(&u->memory, &u->paired, u->ld * u->pairs.products, width_of(u));
     if (!s)
         s = parts_want(&u->memory, &u->dead, spec->layers * (along ? u->ld : 1), width_of(u));
     if (!s)

@@ -245,11 +245,51 @@ CONV_INLINE void NAME(add_outer)(const int n, REAL *g, const REAL *p, const REAL
     default: CALL(12); break;                                                                                                            \
     }
 
-/* image += the sum of coef w over positions and the atoms of their sets, each at its position; patches: (CONV_TILE, padded). A tile's
- * patches are summed before the first is pasted, and neighbours in the image are not pasted one after the other: what was just written
- * is not there yet for a read of other pieces. */
-CONV_CLONES static void NAME(synthesize)(const conv_shape *shape, const REAL *w, const int64_t *position, int64_t positions, const uint64_t *set,
-                                         int64_t words, const REAL *coef, REAL *patches, REAL *image)
+#if CONV_VECTOR == 64
+/* Add the patches of a block of positions, one behind the other, to the image at `to`: a row of all four in one vector. */
+CONV_INLINE void NAME(paste_block)(const conv_shape *g, const REAL *patch, REAL *to)
+{
+    const uint32_t left = (1U << g->across) - 1, right = left << g->next[1];
+    const int64_t size = g->padded, down = g->next[0];
+    const REAL *upper = patch, *lower = patch + 2 * size;
+    for (int64_t c = 0; c < g->rows; c += g->height, upper += g->height * g->across, lower += g->height * g->across) {
+        REAL *at = to + g->row[c];
+        for (int64_t y = 0; y < g->height + down; y++, at += g->pitch) {
+            NAME(vector) sum = AT(at);
+            if (y < g->height) {
+                const REAL *p = upper + y * g->across;
+                sum += NAME(SOME)(left, p) + NAME(SOME)(right, p + size - g->next[1]);
+            }
+            if (y >= down) {
+                const REAL *p = lower + (y - down) * g->across;
+                sum += NAME(SOME)(left, p) + NAME(SOME)(right, p + size - g->next[1]);
+            }
+            TO(at) = sum;
+        }
+    }
+}
+#endif
+
+/* The same for the blocks among the first `count` positions, where rows are short enough; returns how many positions that were. */
+CONV_INLINE int64_t NAME(paste_blocks)(const conv_shape *g, const REAL *patches, const int64_t *position, int64_t count, REAL *image)
+{
+#if CONV_VECTOR == 64
+    if (g->across + g->next[1] <= NAME(LANES) && count > 0) {
+        for (int64_t first = 0; first < 8; first += 4) /* neighbours not one after the other */
+            for (int64_t i = first; i < count; i += 8)
+                NAME(paste_block)(g, patches + i * g->padded, image + position[i]);
+        return count;
+    }
+#endif
+    (void)g, (void)patches, (void)position, (void)count, (void)image;
+    return 0;
+}
+
+/* image += the sum of coef w over positions and the atoms of their sets, each at its position; patches: (CONV_TILE, padded). The first `paired`
+ * positions are blocks of four. A tile's patches are summed before the first is pasted, and neighbours in the image are not pasted one after the
+ * other: what was just written is not there yet for a read of other pieces. */
+CONV_CLONES static void NAME(synthesize)(const conv_shape *shape, const REAL *w, const int64_t *position, int64_t positions, int64_t paired,
+                                         const uint64_t *set, int64_t words, const REAL *coef, REAL *patches, REAL *image)
 {
     const conv_shape own = *shape, *g = &own; /* what is copied no store can change */
     const int64_t vectors = g->padded / NAME(LANES);
@@ -265,8 +305,9 @@ CONV_CLONES static void NAME(synthesize)(const conv_shape *shape, const REAL *w,
 #undef CALL
         }
         coef = end;
+        const int64_t done = NAME(paste_blocks)(g, patches, position + tile, paired - tile < some ? paired - tile : some, image);
         for (int64_t first = 0; first < g->overlap; first++)
-            for (int64_t i = first; i < some; i += g->overlap)
+            for (int64_t i = done + first; i < some; i += g->overlap)
                 if (set_size(set + i * words, words))
                     NAME(paste)(own, patches + i * g->padded, &last, image + position[tile + i]);
     }

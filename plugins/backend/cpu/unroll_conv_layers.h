@@ -24,14 +24,14 @@ static NAME(conv_room) NAME(room_of)(const pudle_unroll *u, const conv_part *p)
                               .there = p->there.at };
 }
 
-/* y <- x + y, or y <- x */
-CONV_CLONES static void NAME(add_row)(const REAL *x, int64_t count, bool first, REAL *y)
+/* y <- x + so_far, which may be y, or NULL for zeros */
+CONV_CLONES static void NAME(add_row)(const REAL *x, const REAL *so_far, int64_t count, REAL *y)
 {
-    if (first)
+    if (!so_far)
         memcpy(y, x, (size_t)count * sizeof *y);
     else
         for (int64_t i = 0; i < count; i++)
-            y[i] += x[i];
+            y[i] = so_far[i] + x[i];
 }
 
 /* `rows` rows from `top` on of the image that all bands' strips make together, on `base`, which may be NULL. plane: from channel to
@@ -49,13 +49,13 @@ static void NAME(assemble_rows)(const pudle_unroll *u, const parts_buffer *strip
             low--;
         for (int64_t k = 0; k < c->channels; k++) {
             REAL *to = image + k * plane + y * width;
-            bool first = !base;
-            if (base)
-                memcpy(to, base + (k * height + top + y) * width, (size_t)width * sizeof *to);
-            for (int64_t b = low; strips && b <= high; b++, first = false)
-                NAME(add_row)(NAME(strip_of)(u, strips, sample * u->bands + b) + k * u->plane + (top + y - b * apart) * width, width, first, to);
-            if (first)
+            const REAL *so_far = base ? base + (k * height + top + y) * width : NULL;
+            for (int64_t b = low; strips && b <= high; b++, so_far = to)
+                NAME(add_row)(NAME(strip_of)(u, strips, sample * u->bands + b) + k * u->plane + (top + y - b * apart) * width, so_far, width, to);
+            if (!so_far)
                 memset(to, 0, (size_t)width * sizeof *to);
+            else if (so_far != to)
+                memcpy(to, so_far, (size_t)width * sizeof *to);
         }
     }
 }
@@ -96,11 +96,42 @@ typedef struct NAME(code) {
     REAL *z;
 } NAME(code);
 
-/* v (some, ld) <- scale <w_k, the patch at position q, q + 1, ...> for all atoms k. */
-static void NAME(correlate_all)(const pudle_unroll *u, const REAL *image, int64_t q, int64_t some, REAL scale, REAL *v)
+/* The part of an image that a band reads is in place: may its correlations be made by pairs? */
+static void NAME(look_at)(const pudle_unroll *u, conv_part *p, int64_t band, const REAL *image)
 {
-    const int64_t *position = (const int64_t *)u->position.at + q, count = up_to(some, 6), blocks = u->ld / NAME(BLOCK);
-    NAME(correlate)(image, position, count, u->offset.at, u->shape.taps, u->blocks.at, blocks, scale, v, u->ld);
+    p->pairs = u->pairs.used;
+    for (int64_t k = 0; k < u->conv.channels && p->pairs; k++)
+        p->pairs = NAME(pair_moderate)(image + k * u->plane, image_rows(u, band) * u->conv.data[1]);
+}
+
+/* v <- scale <w_k, the patch at a position> for all atoms k and the positions of `count` blocks from q on, at most PAIR_BLOCKS. */
+static void NAME(correlate_pairs)(const pudle_unroll *u, const conv_order *o, const REAL *image, int64_t q, int64_t count, REAL scale, REAL *points,
+                                  REAL *v)
+{
+    const conv_pairs *g = &u->pairs;
+    const REAL *at[PAIR_BLOCKS + 2];
+    const int64_t across = u->conv.code[1] / 2, apart = 2 * g->stride[1];
+    for (int64_t i = 0, some; i < count; i += some) {
+        some = least(count - i, across - (q / 4 + i) % across); /* in one row */
+        NAME(pair_image)(g, image + o->position[q + 4 * i], some, scale, points);
+        for (int64_t k = 0; k < some; k++)
+            at[i + k] = points + k * apart;
+        points += up_to((some - 1) * apart + g->reach, NAME(LANES));
+    }
+    at[count] = at[count + 1] = at[0]; /* three are taken at a time */
+    NAME(pair_products)(g, at, count, u->paired.at, v, u->ld);
+}
+
+/* v (some, ld) <- scale <w_k, the patch at position q, q + 1, ...> for all atoms k, of an image that look_at() has seen. */
+static void NAME(correlate_all)(const pudle_unroll *u, const conv_part *p, const conv_order *o, const REAL *image, int64_t q, int64_t some, REAL scale,
+                                REAL *v)
+{
+    const int64_t paired = p->pairs && q < 4 * o->blocks ? least(some, 4 * o->blocks - q) : 0;
+    for (int64_t i = 0; i < paired; i += 4 * PAIR_BLOCKS)
+        NAME(correlate_pairs)(u, o, image, q + i, least(paired - i, 4 * PAIR_BLOCKS) / 4, scale, p->points.at, v + i * u->ld);
+    if (paired < some)
+        NAME(correlate)(image, o->position + q + paired, up_to(some - paired, 6), u->offset.at, u->shape.taps, u->blocks.at, u->ld / NAME(BLOCK), scale,
+                        v + paired * u->ld, u->ld);
 }
 
 #if CONV_VECTOR == 32
@@ -119,14 +150,14 @@ static int64_t NAME(collect_row)(const pudle_unroll *u, const REAL *v, const REA
 /* The inputs of layer t at `some` positions from q on that are not surely mapped to 0, one after the other into `value`; `set` marks them.
  * start and index, where they are not NULL: where a position's begin, from start[0] on, and their numbers. from: the code before, whose set
  * may be `set`. Returns how many there are. */
-static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const REAL *image, int64_t q, int64_t some, NAME(code) from, uint64_t *set, int64_t *start,
+static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const conv_order *o, const REAL *image, int64_t q, int64_t some, NAME(code) from, uint64_t *set, int64_t *start,
                             int32_t *index, REAL *value)
 {
     const pudle_unroll *u = c->u;
     const int64_t ld = u->ld;
     const REAL step = (REAL)u->spec.step[c->t - 1], *dead = (const REAL *)u->dead.at + (u->dead_along ? (c->t - 1) * ld : c->t - 1);
     REAL *v = p->tile.at;
-    NAME(correlate_all)(u, image, q, some, -step, v);
+    NAME(correlate_all)(u, p, o, image, q, some, -step, v);
 #if CONV_VECTOR == 64
     if (c->t == 1)
         return NAME(collect_tile)(true, u->dead_along, v, ld, some, u->conv.atoms, dead, NULL, NULL, set, start, index, value);
@@ -172,20 +203,21 @@ static void NAME(clear_code)(const conv_call *c, int64_t sample, int64_t band)
 static void NAME(write_code)(const conv_call *c, int64_t sample, int64_t band, int64_t q, int64_t count, NAME(code) code)
 {
     const pudle_unroll *u = c->u;
-    REAL *to = (REAL *)c->out->data + sample * c->out->stride[0] + band * u->band_rows * u->conv.code[1] + q;
+    const int64_t *place = order_of(u, band)->place + q;
+    REAL *to = (REAL *)c->out->data + sample * c->out->stride[0] + band * u->band_rows * u->conv.code[1];
     for (int64_t i = 0; i < count; i++)
         for (int64_t b = 0; b < u->words; b++)
             for (uint64_t left = *code.set++; left; left &= left - 1)
-                to[(64 * b + __builtin_ctzll(left)) * u->positions + i] = *code.z++;
+                to[(64 * b + __builtin_ctzll(left)) * u->positions + place[i]] = *code.z++;
 }
 
 /* D times the `held` entries at `count` positions from q of a band on, added to its strip. */
-static pudle_status NAME(synthesis)(pudle_unroll *u, conv_part *p, int64_t q, int64_t count, NAME(code) code, int64_t held, REAL *strip)
+static pudle_status NAME(synthesis)(pudle_unroll *u, conv_part *p, const conv_order *o, int64_t q, int64_t count, NAME(code) code, int64_t held, REAL *strip)
 {
     const NAME(conv_room) room = NAME(room_of)(u, p);
-    const int64_t *position = (const int64_t *)u->position.at + q;
+    const int64_t *position = o->position + q;
     if (!sum_all(u, count, held)) {
-        NAME(synthesize)(&u->shape, u->rows.at, position, count, code.set, u->words, code.z, room.patch[0], strip);
+        NAME(synthesize)(&u->shape, u->rows.at, position, count, 4 * o->blocks - q, code.set, u->words, code.z, room.patch[0], strip);
         return PUDLE_OK;
     }
     const pudle_status s = dense_room(u, p);
@@ -205,7 +237,7 @@ static pudle_status NAME(into_strip)(pudle_unroll *u, conv_part *p, parts_buffer
     REAL *strip = NAME(strip_of)(u, strips, cell);
     const int64_t count = positions_in(u, cell % u->bands);
     memset(strip, 0, (size_t)u->strip * sizeof *strip);
-    return NAME(synthesis)(u, p, 0, count, (NAME(code)){ code->set, coef }, code->start[count], strip);
+    return NAME(synthesis)(u, p, order_of(u, cell % u->bands), 0, count, (NAME(code)){ code->set, coef }, code->start[count], strip);
 }
 
 /* Layer t of a cell, for a pass with a tape: all codes of a band lie one behind the other. */
@@ -221,6 +253,7 @@ static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t samp
     pudle_status s = PUDLE_OK;
     int64_t found = 0;
     NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, image);
+    NAME(look_at)(u, p, band, image);
     to->start[0] = 0;
     for (int64_t q = 0; q < count && !s; q += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - q), most = found + some * u->conv.atoms + CONV_PAD;
@@ -231,7 +264,7 @@ static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t samp
             break;
         const NAME(code) old = { from->set + q * u->words, c->t > 1 ? (REAL *)from->z.at + from->start[q] : NULL };
         REAL *v = keep ? to->v.at : p->input.at;
-        found += NAME(inputs)(c, p, image, q, some, old, to->set + q * u->words, to->start + q, (int32_t *)to->index.at + found, v + found);
+        found += NAME(inputs)(c, p, order_of(u, band), image, q, some, old, to->set + q * u->words, to->start + q, (int32_t *)to->index.at + found, v + found);
     }
     if (!s)
         s = NAME(apply_prox)(c, p, to->set, count, keep ? to->v.at : p->input.at, found, to->z.at);
@@ -261,6 +294,7 @@ static pudle_status NAME(layer_alone)(conv_call *c, conv_part *p, int64_t sample
     REAL *strip = NAME(strip_of)(u, &w->strips[c->t % 2], cell);
     pudle_status s = PUDLE_OK;
     NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, p->image.at);
+    NAME(look_at)(u, p, band, p->image.at);
     if (last)
         NAME(clear_code)(c, sample, band);
     else
@@ -268,12 +302,12 @@ static pudle_status NAME(layer_alone)(conv_call *c, conv_part *p, int64_t sample
     for (int64_t q = 0; q < count && !s; q += u->run) {
         const int64_t some = least(u->run, count - q);
         const NAME(code) code = NAME(run_code)(u, w, cell, q);
-        const int64_t found = NAME(inputs)(c, p, p->image.at, q, some, code, code.set, NULL, NULL, p->input.at);
+        const int64_t found = NAME(inputs)(c, p, order_of(u, band), p->image.at, q, some, code, code.set, NULL, NULL, p->input.at);
         s = NAME(apply_prox)(c, p, code.set, some, p->input.at, found, code.z);
         if (!s && last)
             NAME(write_code)(c, sample, band, q, some, code);
         else if (!s)
-            s = NAME(synthesis)(u, p, q, some, code, found, strip);
+            s = NAME(synthesis)(u, p, order_of(u, band), q, some, code, found, strip);
     }
     return s;
 }
@@ -308,7 +342,7 @@ static pudle_status NAME(decode)(conv_call *c, int64_t part)
         for (int64_t q = 0; q < count && !s; q += u->run) {
             const int64_t some = least(u->run, count - q);
             const NAME(code) code = NAME(run_code)(u, w, cell, q);
-            s = NAME(synthesis)(u, &w->part[part], q, some, code, set_size(code.set, some * u->words), strip);
+            s = NAME(synthesis)(u, &w->part[part], order_of(u, span.band), q, some, code, set_size(code.set, some * u->words), strip);
         }
     }
     return s;
@@ -409,16 +443,19 @@ static pudle_status NAME(clear_sums)(conv_call *c, conv_part *p)
 }
 
 /* The same as back_through, for codes that are not sparse: products with all atoms at all positions. */
-static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t count, const NAME(conv_side) *now, const NAME(conv_side) *before,
+static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t band, int64_t count, const NAME(conv_side) *now, const NAME(conv_side) *before,
                                      REAL scale, REAL *up)
 {
-    const int64_t taps = up_to(u->shape.taps, 6), *position = u->position.at;
+    const conv_order *o = order_of(u, band);
+    const int64_t taps = up_to(u->shape.taps, 6), *position = o->position;
     const bool both = before->start[count] > 0;
     pudle_status s = p->dense_gradient.at ? PUDLE_OK : parts_want(&u->memory, &p->dense_gradient, u->ld * taps, sizeof(REAL));
     if (!s)
         s = dense_room(u, p);
     if (s)
         return s;
+    if (up)
+        NAME(look_at)(u, p, band, before->image);
     REAL *gv = p->dense.at, *z = gv + CONV_TILE * u->ld, *v = z + CONV_TILE * u->ld;
     for (int64_t q = 0; q < count; q += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - q);
@@ -431,20 +468,20 @@ static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t coun
         NAME(correlate_back)(before->image, position + q, some, u->offset.at, taps, z, u->ld, scale, p->dense_gradient.at);
         if (!up)
             continue;
-        NAME(correlate_all)(u, before->image, q, some, scale, v);
+        NAME(correlate_all)(u, p, o, before->image, q, some, scale, v);
         NAME(pick)(before, q, some, gv, v, u->ld, up);
     }
     return PUDLE_OK;
 }
 
 /* gv and z of a layer, with the images whose patches they meet, into the sums and up. */
-static pudle_status NAME(both_ways)(pudle_unroll *u, conv_part *p, int64_t count, const NAME(conv_side) *now, const NAME(conv_side) *before,
+static pudle_status NAME(both_ways)(pudle_unroll *u, conv_part *p, int64_t band, int64_t count, const NAME(conv_side) *now, const NAME(conv_side) *before,
                                     REAL scale, REAL *up)
 {
     const NAME(conv_room) room = NAME(room_of)(u, p);
     if (dense_is_cheaper(u, count, (double)(now->start[count] + before->start[count]) / 2))
-        return NAME(back_dense)(u, p, count, now, before, scale, up);
-    NAME(back_through)(&u->shape, u->rows.at, u->conv.atoms, u->position.at, count, &room, now, before, scale, up, p->gradient.at);
+        return NAME(back_dense)(u, p, band, count, now, before, scale, up);
+    NAME(back_through)(&u->shape, u->rows.at, u->conv.atoms, order_of(u, band)->position, count, &room, now, before, scale, up, p->gradient.at);
     return PUDLE_OK;
 }
 
@@ -456,15 +493,16 @@ static pudle_status NAME(begin_cell)(conv_call *c, conv_part *p, int64_t sample,
     const conv_codes *code = codes_of(u, c->w, T, sample * u->bands + band);
     const REAL *direct = (const REAL *)c->direct->data + sample * c->direct->stride[0] + first;
     const int32_t *index = code->index.at;
+    const int64_t *place = order_of(u, band)->place;
     NAME(assemble)(u, NULL, sample, band, (const REAL *)c->residual->data + sample * c->residual->stride[0], p->image.at);
     pudle_status s = NAME(room_for_up)(c, p, code, band);
     REAL *up = p->up.at;
     const NAME(conv_side) none = { u->none.at, u->none.at, index, up, p->image.at }, z = { code->start, code->set, index, code->z.at, p->image.at };
     if (!s)
-        s = NAME(both_ways)(u, p, count, &none, &z, 1, up);
+        s = NAME(both_ways)(u, p, band, count, &none, &z, 1, up);
     for (int64_t q = 0; q < count && !s; q++)
         for (int64_t k = code->start[q]; k < code->start[q + 1]; k++)
-            up[k] = direct[ATOM(index[k]) * u->positions + q] + up[k];
+            up[k] = direct[ATOM(index[k]) * u->positions + place[q]] + up[k];
     return s ? s : NAME(through_prox)(c, p, T, sample * u->bands + band);
 }
 
@@ -495,7 +533,7 @@ static pudle_status NAME(back_cell)(conv_call *c, conv_part *p, int64_t sample, 
         return s;
     const NAME(conv_side) one = { now->start, now->set, now->index.at, c->w->masked[cell].at, NAME(strip_of)(u, &c->w->tape, kept * cells(u) + cell) };
     const NAME(conv_side) two = { before->start, before->set, before->index.at, before->z.at, p->image.at };
-    s = NAME(both_ways)(u, p, count, &one, &two, -step, onward ? p->up.at : NULL);
+    s = NAME(both_ways)(u, p, band, count, &one, &two, -step, onward ? p->up.at : NULL);
     return onward && !s ? NAME(through_prox)(c, p, t - 1, cell) : s;
 }
 
@@ -539,6 +577,8 @@ static void NAME(refresh)(pudle_unroll *u)
             rows[k * u->shape.ld + j] = w[k * taps + j];
             blocks[(k / NAME(BLOCK) * taps + j) * NAME(BLOCK) + k % NAME(BLOCK)] = w[k * taps + j];
         }
+    if (u->pairs.used)
+        NAME(pair_filters)(&u->pairs, blocks, u->ld, u->paired.at);
     for (int64_t t = 1; t <= u->spec.layers; t++)
         for (int64_t k = 0; k < cols; k++)
             dead[(t - 1) * stride + k] = (REAL)parts_dead_zone(&u->spec, t, k);

@@ -1,5 +1,6 @@
 /* unroll_conv.c once more, in vectors of 512 bits, for processors that have them: half of the loads and multiply-adds. */
 #include "unroll_conv.h"
+#include "unroll_conv_pairs.h"
 #include "unroll_parts.h"
 #include "wide.h"
 

@@ -1,0 +1,97 @@
+/* Which products two by two positions of a convolution need (unroll_conv_pairs_kernels.h), and whether they are worth it. */
+#include "unroll_conv_pairs.h"
+
+/* The taps of a dimension that are `stride` apart are cut into threes and, where one would be left over, two twos. Finds where the threes
+ * begin, or the twos, and returns how many there are; at: NULL, or room for them. */
+static int64_t cut_taps(int64_t kernel, int64_t stride, bool threes, int64_t *at)
+{
+    int64_t found = 0;
+    for (int64_t phase = 0; phase < stride; phase++)
+        for (int64_t tap = phase, left = (kernel - phase + stride - 1) / stride; left > 0;) {
+            const int64_t taps = left == 2 || left == 4 ? 2 : 3;
+            if ((taps == 3) == threes) {
+                if (at)
+                    at[found] = tap;
+                found++;
+            }
+            tap += taps * stride;
+            left -= taps;
+        }
+    return found;
+}
+
+/* Cycles for a block and all atoms, as measured: of products for every position, and of pairs; to their products come the sums along both
+ * dimensions, and those of the image. */
+static bool pays(const conv_pairs *g, bool wide, int64_t lanes, int64_t ld)
+{
+    const double vectors = (double)ld / (double)lanes, product = wide ? 0.55 : 0.85; /* fewer registers, more loads */
+    const double singly = 2 * (double)g->taps * vectors;
+    return product * (double)g->products * vectors + 10 * vectors + 20 * (double)(g->rows * g->stride[1]) / (double)lanes < singly;
+}
+
+/* All products, ordered by the rows' point, channels, segments along columns; along rows threes come first over all of these. */
+static void list_products(conv_pairs *g, int64_t strip_rows, conv_pair_row *row, int64_t *offset)
+{
+    const conv_segments *y = &g->segment[0], *x = &g->segment[1];
+    int64_t rows = 0;
+    for (int point = 0; point < PAIR_POINTS; point++) {
+        const int64_t first = rows, segments = point < 3 ? y->all : y->threes;
+        for (int64_t c = 0; c < g->channels; c++)
+            for (int64_t i = 0; i < segments; i++)
+                row[rows++] = (conv_pair_row){ (c * strip_rows + y->at[i]) * g->width, point };
+        g->offset[point] = offset;
+        g->threes[point] = (rows - first) * x->threes;
+        g->all[point] = (rows - first) * x->all;
+        for (int twos = 0; twos < 2; twos++)
+            for (int64_t i = first; i < rows; i++)
+                for (int64_t j = twos ? x->threes : 0; j < (twos ? x->all : x->threes); j++)
+                    *offset++ = i * g->pitch + x->at[j];
+    }
+}
+
+pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *conv, int64_t strip_rows, bool wide, int64_t lanes, int64_t ld)
+{
+    *g = (conv_pairs){ .channels = conv->channels, .width = conv->data[1], .taps = conv->channels * conv->kernel[0] * conv->kernel[1] };
+    for (int i = 0; i < 2; i++) {
+        g->kernel[i] = conv->kernel[i];
+        g->stride[i] = conv->stride[i];
+        if (conv->kernel[i] < 2 * conv->stride[i] || conv->code[i] < 2) /* a pixel of a filter that meets one position has no neighbour */
+            return PUDLE_OK;
+        g->segment[i].threes = cut_taps(conv->kernel[i], conv->stride[i], true, NULL);
+        g->segment[i].all = g->segment[i].threes + cut_taps(conv->kernel[i], conv->stride[i], false, NULL);
+    }
+    const conv_segments *y = &g->segment[0], *x = &g->segment[1];
+    g->rows = g->channels * (3 * y->all + y->threes);
+    g->products = g->rows * (3 * x->all + x->threes);
+    g->used = pays(g, wide, lanes, ld);
+    if (!g->used)
+        return PUDLE_OK;
+    pudle_status s = parts_want(m, &g->segments, y->all + x->all, sizeof(int64_t));
+    if (!s)
+        s = parts_want(m, &g->rows_list, g->rows, sizeof(conv_pair_row));
+    if (!s)
+        s = parts_want(m, &g->offsets, g->rows * x->all, sizeof(int64_t));
+    if (s)
+        return s;
+    int64_t *at = g->segments.at;
+    for (int i = 0; i < 2; at += g->segment[i++].all) {
+        cut_taps(conv->kernel[i], conv->stride[i], true, at);
+        cut_taps(conv->kernel[i], conv->stride[i], false, at + g->segment[i].threes);
+        g->segment[i].at = at;
+    }
+    for (int64_t j = 0; j < x->all; j++)
+        g->reach = x->at[j] + 1 > g->reach ? x->at[j] + 1 : g->reach;
+    const int64_t apart = 2 * g->stride[1] + g->reach; /* blocks that follow each other have their points side by side, others begin anew */
+    g->pitch = PAIR_BLOCKS * ((apart + lanes - 1) / lanes * lanes);
+    g->plane = g->rows * g->pitch;
+    g->row = g->rows_list.at;
+    list_products(g, strip_rows, g->rows_list.at, g->offsets.at);
+    return PUDLE_OK;
+}
+
+void conv_pairs_free(parts_memory *m, conv_pairs *g)
+{
+    parts_release(m, &g->segments);
+    parts_release(m, &g->rows_list);
+    parts_release(m, &g->offsets);
+}
