@@ -76,6 +76,38 @@ static void long_parts(void **state)
     cpu_pool_destroy(pool);
 }
 
+typedef struct deal {
+    _Atomic int begun, first[4]; /* first: 1 + the part that a thread took first */
+    int threads;
+} deal;
+
+static void take_first(void *ctx, int64_t part, int thread)
+{
+    deal *d = ctx;
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&d->first[thread], &none, (int)part + 1))
+        return;
+    atomic_fetch_add(&d->begun, 1);
+    while (atomic_load(&d->begun) < d->threads) /* so that nobody is done, and takes from others, before all have begun */
+        rest(10000);
+}
+
+/* A thread begins with the same part in every region: what that wrote before is in its cache. */
+static void the_same_parts_again(void **state)
+{
+    (void)state;
+    cpu_pool *pool = cpu_pool_create(4);
+    for (int turn = 0; turn < 20; turn++)
+        for (int threads = 2; threads <= 4; threads++) {
+            deal d = { .threads = threads };
+            const int parts = threads + rand() % 30;
+            cpu_pool_run(pool, threads, parts, take_first, &d);
+            for (int i = 0; i < threads; i++)
+                assert_int_equal(d.first[i] - 1, parts * i / threads);
+        }
+    cpu_pool_destroy(pool);
+}
+
 /* A child process has none of the threads, and works alone. */
 static void a_child_works_alone(void **state)
 {
@@ -104,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_part_once),
         cmocka_unit_test(long_parts),
+        cmocka_unit_test(the_same_parts_again),
         cmocka_unit_test(a_child_works_alone),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

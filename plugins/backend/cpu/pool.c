@@ -4,7 +4,10 @@
  * work looks for some for a while, and takes part in the next region within a fraction of one. But where other programs want the processors,
  * threads that look use up what the scheduler grants them, and are then kept from work that they have: 200 small updates took ten times as
  * long as with threads that sleep. Whoever looks therefore hands its processor over between looks; when it gets it back late, others want
- * it, and for a while all threads of the pool sleep at once: for longer, the more often that happens. (OpenMP offers the two ends only.) */
+ * it, and for a while all threads of the pool sleep at once: for longer, the more often that happens. (OpenMP offers the two ends only.)
+ *
+ * A region's parts are dealt out in runs, the same for every region of as many parts: what a part has written is in its thread's own cache when a
+ * later region's part of that number reads it. Processors of one machine need not share any other. Who is done takes from the ends of the others' runs. */
 #include "pool.h"
 
 #include <pthread.h>
@@ -30,8 +33,14 @@ typedef struct bed {
     pthread_cond_t wake;
 } bed;
 
+/* Parts that nobody has taken: from the lower half to before the upper half. */
+typedef struct run_of_parts {
+    _Alignas(64) _Atomic uint64_t left;
+} run_of_parts;
+
 typedef struct worker {
     _Alignas(64) _Atomic uint32_t given, done; /* numbers of regions */
+    run_of_parts run;
     bed bed;
     pthread_t id;
     cpu_pool *pool;
@@ -39,10 +48,10 @@ typedef struct worker {
 } worker;
 
 struct cpu_pool {
-    _Alignas(64) _Atomic int64_t next; /* part that nobody has taken */
-    int64_t parts;
+    run_of_parts run;        /* the caller's */
     cpu_pool_body body;
     void *ctx;
+    int threads;             /* of this region */
     bool end;                /* written before the last region is given */
     bed bed;                 /* the caller's */
     _Atomic int64_t busy;    /* time until which nobody looks for long */
@@ -135,10 +144,30 @@ static void wait_for(cpu_pool *pool, bed *b, const _Atomic uint32_t *at, uint32_
         sleeps(b, at, old);
 }
 
+static run_of_parts *run_of(cpu_pool *pool, int thread)
+{
+    return thread ? &pool->worker[thread - 1].run : &pool->run;
+}
+
+/* The first part of a run, or its last; -1: none is left. */
+static int64_t take(run_of_parts *run, bool first)
+{
+    uint64_t old = atomic_load_explicit(&run->left, memory_order_relaxed), begin, end;
+    do {
+        begin = old & UINT32_MAX;
+        end = old >> 32;
+        if (begin >= end)
+            return -1;
+    } while (!atomic_compare_exchange_weak_explicit(&run->left, &old, first ? old + 1 : old - ((uint64_t)1 << 32), memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return (int64_t)(first ? begin : end - 1);
+}
+
 static void take_parts(cpu_pool *pool, int thread)
 {
-    for (int64_t part; (part = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed)) < pool->parts;)
-        pool->body(pool->ctx, part, thread);
+    for (int i = 0; i < pool->threads; i++)
+        for (int64_t part; (part = take(run_of(pool, (thread + i) % pool->threads), i == 0)) >= 0;)
+            pool->body(pool->ctx, part, thread);
 }
 
 static void *work(void *of)
@@ -164,15 +193,18 @@ void cpu_pool_run(cpu_pool *pool, int threads, int64_t parts, cpu_pool_body body
     int others = !pool ? 0 : parts < threads ? (int)parts - 1 : threads - 1;
     if (pool && others > pool->workers)
         others = pool->workers;
-    if (others < 1 || getpid() != pool->owner) {
+    if (others < 1 || parts > UINT32_MAX / 2 || getpid() != pool->owner) {
         for (int64_t i = 0; i < parts; i++)
             body(ctx, i, 0);
         return;
     }
     pool->body = body;
     pool->ctx = ctx;
-    pool->parts = parts;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    pool->threads = others + 1;
+    for (int i = 0; i <= others; i++) {
+        const uint64_t begin = (uint64_t)(parts * i / (others + 1)), end = (uint64_t)(parts * (i + 1) / (others + 1));
+        atomic_store_explicit(&run_of(pool, i)->left, begin | end << 32, memory_order_relaxed);
+    }
     for (int i = 0; i < others; i++)
         give(&pool->worker[i]);
     take_parts(pool, 0);

@@ -25,7 +25,8 @@
 #endif
 
 enum {
-    BANDS = 8,           /* parts of a block where all threads work on it */
+    BANDS = 12,          /* parts of a block where all threads work on it,... */
+    BAND_ROWS = 4,       /* ... of so many code rows at least: neighbours read the same rows of the image */
     RUN_BYTES = 32768,   /* of inputs without a tape: more tiles use the filters, in both their orders, while these are in the first-level cache */
     CONV_PAD = 16,       /* entries behind a strip, a code and patches: whole vectors go over the end */
     CONV_REGISTERS = 12, /* vectors of a patch that are held at once */
@@ -443,8 +444,8 @@ static pudle_status runs_make(pudle_unroll *u, conv_work *w)
 static void cut_up(pudle_unroll *u)
 {
     const pudle_conv *c = &u->conv;
-    const int64_t most = u->spec.lanes > 1 ? 1 : BANDS, wanted = least(most, c->code[0]);
-    u->band_rows = (c->code[0] + wanted - 1) / wanted;
+    const int64_t most = u->spec.lanes > 1 ? 1 : BANDS, rows = (c->code[0] + most - 1) / most;
+    u->band_rows = least(c->code[0], up_to(rows > BAND_ROWS ? rows : BAND_ROWS, 2)); /* two are done at once */
     u->bands = (c->code[0] + u->band_rows - 1) / u->band_rows;
     u->groups = least(u->spec.rows, u->spec.lanes > 1 ? 1 : (BANDS + u->bands - 1) / u->bands);
     u->strip_rows = (u->band_rows - 1) * c->stride[0] + c->kernel[0];
