@@ -74,3 +74,16 @@ template <typename... A> static inline void pudle_look(void (*f)(A...), void **a
 #endif
 /* The sum over the block of part[0 .. width), left in part[0]. In a fixed order, whatever runs first. */
 #define PUDLE_TREE(part) for (int half = PUDLE_WIDTH / 2; half > 0; half /= 2) { PUDLE_THREADS(t, n) { if (t < half && n) part[t] += part[t + half]; } PUDLE_SYNC; }
+/* The same of a number `sum` that every thread works out by STEP over its share of entries i < n, into partial[b]. STEP comes last, for its commas. */
+#define PUDLE_TOTAL(partial, n, ...) \
+    PUDLE_BLOCKS(b) { \
+        PUDLE_SHARED double part[PUDLE_BLOCK]; \
+        PUDLE_THREADS(t, width) { \
+            double sum = 0; \
+            for (long long i = b * width + t; i < n; i += PUDLE_GRID * width) { __VA_ARGS__ } \
+            part[t] = sum; \
+        } \
+        PUDLE_SYNC; \
+        PUDLE_TREE(part) \
+        PUDLE_THREADS(t, width) if (t < 1 && width) (partial)[b] = part[0]; \
+    }

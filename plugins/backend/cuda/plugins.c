@@ -291,6 +291,16 @@ static pudle_status loss_start(cuda_exec *e, const char *op, cuda_plugin *plugin
     return s || sum ? s : cuda_end(e, op);
 }
 
+/* A kernel that leaves a partial sum a block in e->partial, which `arguments` point to, and the sum of these. */
+static pudle_status loss_total(cuda_exec *e, const char *op, cuda_plugin *plugin, int which, int32_t dtype, long long n, void **arguments, double *sum)
+{
+    *sum = 0;
+    pudle_status s = n ? cuda_room(e, op, &e->partial, (size_t)cuda_reduction(n) * sizeof(double)) : PUDLE_OK;
+    if (!s && n)
+        s = loss_start(e, op, plugin, which, dtype, n, arguments);
+    return s || !n ? s : cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &(cuda_sum){ sum, NULL });
+}
+
 pudle_status cuda_loss_value(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target, double *sum)
 {
     static const char op[] = "loss_value";
@@ -311,13 +321,8 @@ pudle_status cuda_loss_value(pudle_exec *exec, const pudle_instance *loss, const
         return g.s ? g.s : host->value(loss->self, exec, &eta, &x, sum);
     }
     const void *eta = pred->data, *x = target->data;
-    *sum = 0;
-    if (n)
-        s = cuda_room(e, op, &e->partial, (size_t)cuda_reduction(n) * sizeof(double));
     void *arguments[] = { cuda_options_of(loss, options), &eta, &x, &e->partial.at, &n };
-    if (!s && n)
-        s = loss_start(e, op, plugin, VALUE, pred->dtype, n, arguments);
-    return s || !n ? s : cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &(cuda_sum){ sum, NULL });
+    return loss_total(e, op, plugin, VALUE, pred->dtype, n, arguments, sum);
 }
 
 pudle_status cuda_loss_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *pred, const pudle_cview *target, const pudle_view *g)
@@ -445,13 +450,8 @@ pudle_status cuda_code_value(pudle_exec *exec, const pudle_instance *loss, const
         return g.s ? g.s : host->code_value(loss->self, exec, &code, sum);
     }
     const void *code = z->data;
-    *sum = 0;
-    if (n)
-        s = cuda_room(e, op, &e->partial, (size_t)cuda_reduction(n) * sizeof(double));
     void *arguments[] = { cuda_options_of(loss, options), &code, &e->partial.at, &n };
-    if (!s && n)
-        s = loss_start(e, op, plugin, CODE_VALUE, z->dtype, n, arguments);
-    return s || !n ? s : cuda_collect(e, op, e->partial.at, 1, cuda_reduction(n), &(cuda_sum){ sum, NULL });
+    return loss_total(e, op, plugin, CODE_VALUE, z->dtype, n, arguments, sum);
 }
 
 pudle_status cuda_code_grad(pudle_exec *exec, const pudle_instance *loss, const pudle_cview *z, const pudle_view *g)
