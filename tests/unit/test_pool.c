@@ -77,7 +77,7 @@ static void long_parts(void **state)
 }
 
 typedef struct deal {
-    _Atomic int begun, first[4]; /* first: 1 + the part that a thread took first */
+    _Atomic int begun, first[4]; /* first: 1 + the part that a thread took first; or the caller's number of parts, and who had part 0 */
     int threads;
 } deal;
 
@@ -97,6 +97,7 @@ static void the_same_parts_again(void **state)
 {
     (void)state;
     cpu_pool *pool = cpu_pool_create(4);
+    assert_int_equal(cpu_pool_threads(pool), 4);
     for (int turn = 0; turn < 20; turn++)
         for (int threads = 2; threads <= 4; threads++) {
             deal d = { .threads = threads };
@@ -105,6 +106,32 @@ static void the_same_parts_again(void **state)
             for (int i = 0; i < threads; i++)
                 assert_int_equal(d.first[i] - 1, parts * i / threads);
         }
+    cpu_pool_destroy(pool);
+}
+
+static void hold_the_first(void *ctx, int64_t part, int thread)
+{
+    deal *d = ctx;
+    while (part == 0 && atomic_load(&d->begun) < d->threads) /* all parts but this one, by others */
+        rest(10000);
+    atomic_fetch_add(&d->begun, 1);
+    atomic_fetch_add(&d->first[0], thread == 0);
+    if (part == 0)
+        d->first[1] = thread;
+}
+
+/* A thread that is held up by one part has the rest of its run done by the others. */
+static void others_help(void **state)
+{
+    (void)state;
+    cpu_pool *pool = cpu_pool_create(3);
+    assert_int_equal(cpu_pool_threads(pool), 3);
+    for (int turn = 0; turn < 20; turn++) {
+        deal d = { .threads = 19 + rand() % 30 };
+        cpu_pool_run(pool, 3, d.threads + 1, hold_the_first, &d);
+        assert_int_equal(d.begun, d.threads + 1);
+        assert_true(d.first[0] == 1 || d.first[1] != 0); /* the caller was so late that another had come to part 0 */
+    }
     cpu_pool_destroy(pool);
 }
 
@@ -137,6 +164,7 @@ int main(void)
         cmocka_unit_test(every_part_once),
         cmocka_unit_test(long_parts),
         cmocka_unit_test(the_same_parts_again),
+        cmocka_unit_test(others_help),
         cmocka_unit_test(a_child_works_alone),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* A backend's own encoder of a convolutional dictionary against the primitives that the core composes otherwise: codes, gradients and
  * thresholds' gradients on random odd shapes, in one and two dimensions, with strides up to more than a filter, densities from none to
- * all, several operators, truncated adjoints; the same bits for any number of threads; and a NaN goes where it should. */
+ * all, several operators, truncated adjoints; the same bits for any number of threads; and what is no number, or large, goes where it should. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -36,8 +36,20 @@ typedef struct setup {
     int dims, threads;
     int64_t n, atoms, channels, data[2], kernel[2], stride[2], layers, depth;
     uint64_t seed;
-    bool nan;
+    double spike; /* what the middle entry of the data is in place of noise; 0: noise */
 } setup;
+
+/* Patches of neighbours overlap by half and more, and there are several along both dimensions: two by two are correlated at once, in narrow
+ * vectors where the stride is 1. */
+static void share_pixels(setup *s)
+{
+    s->dims = 2;
+    for (int i = 0; i < 2; i++) {
+        s->kernel[i] = between(4, 20);
+        s->stride[i] = between(0, 2) ? between(1, s->kernel[i] / 2) : 1;
+        s->data[i] = s->kernel[i] + s->stride[i] * between(1, 14) + between(0, s->stride[i] - 1);
+    }
+}
 
 static setup random_setup(void)
 {
@@ -51,7 +63,6 @@ static setup random_setup(void)
                 .atoms = between(0, 2) ? between(1, 20) : between(20, 140), .channels = between(1, 3), .layers = between(1, 8), .factor = 1,
                 .seed = (uint64_t)between(1, 1000000) };
     const int64_t batches[] = { 1, 1, 1, 3, 17 };
-    const bool pairs = between(0, 1);
     const bool hard = s.seed % 6 == 2;
     strcpy(s.prox, operators[s.seed % 6]);
     s.n = batches[between(0, 4)];
@@ -63,10 +74,10 @@ static setup random_setup(void)
         const bool none = i == 0 && s.dims == 1;
         s.kernel[i] = none ? 1 : s.dims == 1 ? between(1, 60) : between(1, 12);
         s.stride[i] = none ? 1 : between(0, 5) ? between(1, s.kernel[i]) : s.kernel[i] + between(1, 3);
-        if (pairs && !none) /* neighbours share pixels: two by two at once */
-            s.stride[i] = between(1, (s.kernel[i] + 1) / 2);
         s.data[i] = none ? 1 : s.kernel[i] + between(0, s.dims == 1 ? 300 : 40);
     }
+    if (between(0, 1))
+        share_pixels(&s);
     return s;
 }
 
@@ -108,9 +119,9 @@ static void *samples(const setup *s, int32_t dtype, int64_t count)
     for (int64_t i = 0; i < count; i++) {
         const double value = (float)(pudle_random_normal(&r) * (pudle_random_below(&r, 10) ? 0.3 : 2.0));
         if (dtype == PUDLE_F64)
-            ((double *)x)[i] = s->nan && i == count / 2 ? NAN : value;
+            ((double *)x)[i] = s->spike != 0 && i == count / 2 ? s->spike : value;
         else
-            ((float *)x)[i] = s->nan && i == count / 2 ? NAN : (float)value;
+            ((float *)x)[i] = (float)(s->spike != 0 && i == count / 2 ? s->spike : value);
     }
     return x;
 }
@@ -327,25 +338,54 @@ static void same_bits_for_any_threads(void **state)
     }
 }
 
-/* One NaN in a sample makes NaN of the same entries of the code on both ways. */
-static void nan_goes_through(void **state)
+/* An entry that is no number, or too large to be added to others, makes those codes that see it what they are by primitives, and no others. */
+static void what_is_no_number_goes_through(void **state)
 {
     (void)state;
     if (!backend_found(subject))
         skip();
-    for (int round = 0; round < rounds(40); round++) {
+    for (int round = 0; round < rounds(60); round++) {
         setup s = random_setup();
+        const bool single = round % 2;
+        const double spikes[] = { NAN, INFINITY, single ? 3e38 : 1.7e308 };
         char text[512];
-        s.precision = round % 2 ? "f32" : "f64";
+        s.precision = single ? "f32" : "f64";
         s.loss = "least_squares";
         s.n = 1;
-        s.layers = s.depth = 2;
-        s.nan = true;
+        s.layers = s.depth = round % 3 == 2 ? 1 : 2;
+        s.spike = spikes[round % 3];
         outcome fast = outcome_of(&s, false), bare = outcome_of(&s, true);
         describe(&s, text, sizeof text);
         for (int64_t i = 0; i < fast.codes; i++)
             if (isnan(fast.code[i]) != isnan(bare.code[i]) || isnan(fast.alone[i]) != isnan(bare.code[i]))
-                fail_msg("%s: entry %lld is %g and %g, and %g by primitives", text, (long long)i, fast.code[i], fast.alone[i], bare.code[i]);
+                fail_msg("%s: %g in the data: entry %lld is %g and %g, and %g by primitives", text, s.spike, (long long)i, fast.code[i], fast.alone[i], bare.code[i]);
+        outcome_free(&fast);
+        outcome_free(&bare);
+    }
+}
+
+/* Codes that do not see a pixel have nothing of it, not even the rounding of what cancels. */
+static void large_entries_stay_where_they_are(void **state)
+{
+    (void)state;
+    if (!backend_found(subject))
+        skip();
+    for (int round = 0; round < rounds(20); round++) {
+        setup s = random_setup();
+        char text[512];
+        share_pixels(&s);
+        s.precision = "f32";
+        s.loss = "least_squares";
+        s.learn = "none";
+        strcpy(s.prox, "name = \"soft_threshold\"; lambda = %.17g;");
+        s.level = 0.01;
+        s.n = s.layers = s.depth = 1;
+        s.spike = 1e12;
+        outcome fast = outcome_of(&s, false), bare = outcome_of(&s, true);
+        describe(&s, text, sizeof text);
+        for (int64_t i = 0; i < fast.codes; i++)
+            if (fabs(bare.code[i]) < 1000 && !(fabs(fast.alone[i] - bare.code[i]) < 1e-3)) /* others are in the millions */
+                fail_msg("%s: entry %lld is %.9g, and %.9g by primitives", text, (long long)i, fast.alone[i], bare.code[i]);
         outcome_free(&fast);
         outcome_free(&bare);
     }
@@ -391,7 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_primitives), cmocka_unit_test(matches_primitives_in_single_precision), cmocka_unit_test(same_bits_for_any_threads),
-        cmocka_unit_test(nan_goes_through), cmocka_unit_test(leaves_others_alone),
+        cmocka_unit_test(what_is_no_number_goes_through), cmocka_unit_test(large_entries_stay_where_they_are), cmocka_unit_test(leaves_others_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -6,7 +6,7 @@
  * long as with threads that sleep. Whoever looks therefore hands its processor over between looks; when it gets it back late, others want
  * it, and for a while all threads of the pool sleep at once: for longer, the more often that happens. (OpenMP offers the two ends only.)
  *
- * A region's parts are dealt out in runs, the same for every region of as many parts: what a part has written is in its thread's own cache when a
+ * A region's parts are dealt out in runs, the same for every region of as many parts and threads: what a part has written is in its thread's own cache when a
  * later region's part of that number reads it. Processors of one machine need not share any other. Who is done takes from the ends of the others' runs. */
 #include "pool.h"
 

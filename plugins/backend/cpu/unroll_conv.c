@@ -365,7 +365,7 @@ static pudle_status part_make(pudle_unroll *u, conv_part *p)
     const size_t w = width_of(u);
     pudle_status s = parts_want(m, &p->tile, (u->run + CONV_SPARE) * u->ld, w);
     if (!s && u->pairs.used)
-        s = parts_want(m, &p->points, PAIR_POINTS * u->pairs.plane, w);
+        s = parts_want(m, &p->points, PAIR_PLANES * u->pairs.plane, w);
     if (!s)
         s = parts_want(m, &p->spread, 64 * u->conv.atoms, w);
     if (!s)
@@ -555,7 +555,7 @@ static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec,
                         .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0 };
     u->spec.conv = &u->conv;
     cut_up(u);
-    s = conv_pairs_make(&u->memory, &u->pairs, &u->conv, u->strip_rows, CONV_VECTOR == 64, CONV_VECTOR / (int64_t)width_of(u), u->ld);
+    s = conv_pairs_make(&u->memory, &u->pairs, &u->conv, u->strip_rows, CONV_VECTOR, (int64_t)width_of(u), u->ld);
     if (!s)
         s = places(u);
     if (!s)

@@ -271,17 +271,19 @@ CONV_INLINE void NAME(paste_block)(const conv_shape *g, const REAL *patch, REAL 
 #endif
 
 /* The same for the blocks among the first `count` positions, where rows are short enough; returns how many positions that were. */
-CONV_INLINE int64_t NAME(paste_blocks)(const conv_shape *g, const REAL *patches, const int64_t *position, int64_t count, REAL *image)
+CONV_INLINE int64_t NAME(paste_blocks)(const conv_shape *g, const REAL *patches, const int64_t *position, const uint64_t *set, int64_t words, int64_t count,
+                                       REAL *image)
 {
 #if CONV_VECTOR == 64
     if (g->across + g->next[1] <= NAME(LANES) && count > 0) {
         for (int64_t first = 0; first < 8; first += 4) /* neighbours not one after the other */
             for (int64_t i = first; i < count; i += 8)
-                NAME(paste_block)(g, patches + i * g->padded, image + position[i]);
+                if (set_size(set + i * words, 4 * words))
+                    NAME(paste_block)(g, patches + i * g->padded, image + position[i]);
         return count;
     }
 #endif
-    (void)g, (void)patches, (void)position, (void)count, (void)image;
+    (void)g, (void)patches, (void)position, (void)set, (void)words, (void)count, (void)image;
     return 0;
 }
 
@@ -305,7 +307,7 @@ CONV_CLONES static void NAME(synthesize)(const conv_shape *shape, const REAL *w,
 #undef CALL
         }
         coef = end;
-        const int64_t done = NAME(paste_blocks)(g, patches, position + tile, paired - tile < some ? paired - tile : some, image);
+        const int64_t done = NAME(paste_blocks)(g, patches, position + tile, set, words, paired - tile < some ? paired - tile : some, image);
         for (int64_t first = 0; first < g->overlap; first++)
             for (int64_t i = done + first; i < some; i += g->overlap)
                 if (set_size(set + i * words, words))

@@ -97,11 +97,11 @@ typedef struct NAME(code) {
 } NAME(code);
 
 /* The part of an image that a band reads is in place: may its correlations be made by pairs? */
-static void NAME(look_at)(const pudle_unroll *u, conv_part *p, int64_t band, const REAL *image)
+static void NAME(look_at)(const pudle_unroll *u, conv_part *p, int64_t band, const REAL *image, REAL scale)
 {
     p->pairs = u->pairs.used;
     for (int64_t k = 0; k < u->conv.channels && p->pairs; k++)
-        p->pairs = NAME(pair_moderate)(image + k * u->plane, image_rows(u, band) * u->conv.data[1]);
+        p->pairs = NAME(pair_moderate)(image + k * u->plane, image_rows(u, band) * u->conv.data[1], scale);
 }
 
 /* v <- scale <w_k, the patch at a position> for all atoms k and the positions of `count` blocks from q on, at most PAIR_BLOCKS. */
@@ -253,7 +253,7 @@ static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t samp
     pudle_status s = PUDLE_OK;
     int64_t found = 0;
     NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, image);
-    NAME(look_at)(u, p, band, image);
+    NAME(look_at)(u, p, band, image, (REAL)u->spec.step[c->t - 1]);
     to->start[0] = 0;
     for (int64_t q = 0; q < count && !s; q += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - q), most = found + some * u->conv.atoms + CONV_PAD;
@@ -294,7 +294,7 @@ static pudle_status NAME(layer_alone)(conv_call *c, conv_part *p, int64_t sample
     REAL *strip = NAME(strip_of)(u, &w->strips[c->t % 2], cell);
     pudle_status s = PUDLE_OK;
     NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, p->image.at);
-    NAME(look_at)(u, p, band, p->image.at);
+    NAME(look_at)(u, p, band, p->image.at, (REAL)u->spec.step[c->t - 1]);
     if (last)
         NAME(clear_code)(c, sample, band);
     else
@@ -455,7 +455,7 @@ static pudle_status NAME(back_dense)(pudle_unroll *u, conv_part *p, int64_t band
     if (s)
         return s;
     if (up)
-        NAME(look_at)(u, p, band, before->image);
+        NAME(look_at)(u, p, band, before->image, scale);
     REAL *gv = p->dense.at, *z = gv + CONV_TILE * u->ld, *v = z + CONV_TILE * u->ld;
     for (int64_t q = 0; q < count; q += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - q);

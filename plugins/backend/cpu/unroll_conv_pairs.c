@@ -1,6 +1,16 @@
 /* Which products two by two positions of a convolution need (unroll_conv_pairs_kernels.h), and whether they are worth it. */
 #include "unroll_conv_pairs.h"
 
+const conv_pair_point conv_pair_points[PAIR_POINTS] = {
+    { 0, 0, 2, 1, -1, { 1, 0, 0 } },
+    { 1, 1, 2, 1, 1, { 0.5, 0.5, 0.5 } },
+    { 2, 2, 1, 1, -1, { 0.5, -0.5, 0.5 } },
+    { 3, 1, 3, 1, -1, { 0, 0, 1 } },
+    { 0, 0, 1, 1, -1, { 1, 0, 0 } },
+    { 1, 1, 1, 0.5, 0.5, { 1, 1, 0 } },
+    { 3, 1, 2, 1, -1, { 0, 1, 0 } },
+};
+
 /* The taps of a dimension that are `stride` apart are cut into threes and, where one would be left over, two twos. Finds where the threes
  * begin, or the twos, and returns how many there are; at: NULL, or room for them. */
 static int64_t cut_taps(int64_t kernel, int64_t stride, bool threes, int64_t *at)
@@ -29,31 +39,38 @@ static bool pays(const conv_pairs *g, bool wide, int64_t lanes, int64_t ld)
     return product * (double)g->products * vectors + 10 * vectors + 20 * (double)(g->rows * g->stride[1]) / (double)lanes < singly;
 }
 
-/* All products, ordered by the rows' point, channels, segments along columns; along rows threes come first over all of these. */
-static void list_products(conv_pairs *g, int64_t strip_rows, conv_pair_row *row, int64_t *offset)
+/* All products, ordered by the rows' slot, points, channels, segments along columns; along rows threes come first over all of these. */
+static void list_products(conv_pairs *g, const pudle_conv *conv, int64_t strip_rows, conv_pair_row *row, int64_t *offset)
 {
     const conv_segments *y = &g->segment[0], *x = &g->segment[1];
     int64_t rows = 0;
-    for (int point = 0; point < PAIR_POINTS; point++) {
-        const int64_t first = rows, segments = point < 3 ? y->all : y->threes;
-        for (int64_t c = 0; c < g->channels; c++)
-            for (int64_t i = 0; i < segments; i++)
-                row[rows++] = (conv_pair_row){ (c * strip_rows + y->at[i]) * g->width, point };
-        g->offset[point] = offset;
-        g->threes[point] = (rows - first) * x->threes;
-        g->all[point] = (rows - first) * x->all;
+    for (int slot = 0; slot < PAIR_SLOTS; slot++) {
+        g->first[slot] = rows;
+        for (int point = 0; point < PAIR_POINTS; point++) {
+            if (conv_pair_points[point].slot != slot)
+                continue;
+            const bool twos = point >= PAIR_SLOTS;
+            for (int64_t c = 0; c < g->channels; c++)
+                for (int64_t i = twos ? y->threes : 0; i < (twos ? y->all : y->threes); i++)
+                    row[rows++] = (conv_pair_row){ (c * strip_rows + y->at[i]) * g->width, (c * conv->kernel[0] + y->at[i]) * g->across, point };
+        }
+        g->offset[slot] = offset;
+        g->threes[slot] = (rows - g->first[slot]) * x->threes;
+        g->all[slot] = (rows - g->first[slot]) * x->all;
         for (int twos = 0; twos < 2; twos++)
-            for (int64_t i = first; i < rows; i++)
+            for (int64_t i = g->first[slot]; i < rows; i++)
                 for (int64_t j = twos ? x->threes : 0; j < (twos ? x->all : x->threes); j++)
                     *offset++ = i * g->pitch + x->at[j];
     }
+    g->first[PAIR_SLOTS] = rows;
 }
 
-pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *conv, int64_t strip_rows, bool wide, int64_t lanes, int64_t ld)
+pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *conv, int64_t strip_rows, int64_t vector, int64_t width, int64_t ld)
 {
-    *g = (conv_pairs){ .channels = conv->channels, .width = conv->data[1], .taps = conv->channels * conv->kernel[0] * conv->kernel[1] };
+    const int64_t lanes = vector / width;
+    *g = (conv_pairs){ .channels = conv->channels, .width = conv->data[1], .across = conv->kernel[1],
+                      .taps = conv->channels * conv->kernel[0] * conv->kernel[1] };
     for (int i = 0; i < 2; i++) {
-        g->kernel[i] = conv->kernel[i];
         g->stride[i] = conv->stride[i];
         if (conv->kernel[i] < 2 * conv->stride[i] || conv->code[i] < 2) /* a pixel of a filter that meets one position has no neighbour */
             return PUDLE_OK;
@@ -63,7 +80,7 @@ pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *c
     const conv_segments *y = &g->segment[0], *x = &g->segment[1];
     g->rows = g->channels * (3 * y->all + y->threes);
     g->products = g->rows * (3 * x->all + x->threes);
-    g->used = pays(g, wide, lanes, ld);
+    g->used = pays(g, vector == 64, lanes, ld);
     if (!g->used)
         return PUDLE_OK;
     pudle_status s = parts_want(m, &g->segments, y->all + x->all, sizeof(int64_t));
@@ -84,8 +101,17 @@ pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *c
     const int64_t apart = 2 * g->stride[1] + g->reach; /* blocks that follow each other have their points side by side, others begin anew */
     g->pitch = PAIR_BLOCKS * ((apart + lanes - 1) / lanes * lanes);
     g->plane = g->rows * g->pitch;
+    g->twos = x->threes == 0 || x->threes == x->all || g->reach <= 2 * g->stride[1] ? 0 : PAIR_SLOTS;
+    s = parts_want(m, &g->columns, g->pitch, (size_t)width);
+    if (s)
+        return s;
+    for (int64_t column = 0; column < g->pitch; column++)
+        for (int64_t j = 0; j < x->threes; j++)
+            if (column % (2 * g->stride[1]) == x->at[j] % (2 * g->stride[1]))
+                memset((char *)g->columns.at + column * width, 0xff, (size_t)width);
+    g->three = g->columns.at;
     g->row = g->rows_list.at;
-    list_products(g, strip_rows, g->rows_list.at, g->offsets.at);
+    list_products(g, conv, strip_rows, g->rows_list.at, g->offsets.at);
     return PUDLE_OK;
 }
 
@@ -94,4 +120,5 @@ void conv_pairs_free(parts_memory *m, conv_pairs *g)
     parts_release(m, &g->segments);
     parts_release(m, &g->rows_list);
     parts_release(m, &g->offsets);
+    parts_release(m, &g->columns);
 }

@@ -5,11 +5,25 @@
 
 #include "unroll_parts.h"
 
-enum { PAIR_POINTS = 4, PAIR_BLOCKS = 6 }; /* PAIR_BLOCKS: that are done at once; a multiple of three */
+enum {
+    PAIR_SLOTS = 4,  /* sums of products in one dimension */
+    PAIR_POINTS = 7, /* what goes into them: 0 .. 3 of threes, 4 .. 6 of twos */
+    PAIR_PLANES = 6, /* along rows the last of these is a third one's negative; four, where twos' points lie among those of threes */
+    PAIR_BLOCKS = 6  /* that are done at once; a multiple of three */
+};
 
-/* A row of sums and differences of an image's rows: which point of a segment of the filter, and where the segment begins, from a block on. */
+/* A point of a segment of a filter's taps t0, t1, t2: one d[first] + two d[other], in strides from where the segment begins, is multiplied by
+ * the taps' sum with these factors, and adds to a slot. */
+typedef struct conv_pair_point {
+    int slot, first, other;
+    double one, two, factor[3];
+} conv_pair_point;
+extern const conv_pair_point conv_pair_points[PAIR_POINTS];
+
+/* A row of points: which, and where its segment begins, from a block on. */
 typedef struct conv_pair_row {
     int64_t at;
+    int64_t tap;   /* of the filter, where the segment begins */
     int point;
 } conv_pair_row;
 
@@ -21,22 +35,25 @@ typedef struct conv_segments {
 
 typedef struct conv_pairs {
     bool used;                     /* by these sizes it is worth it */
-    int64_t kernel[2], stride[2];
+    int64_t stride[2], across;     /* across: taps of a filter's row */
     int64_t taps;                  /* of a filter, all channels */
     conv_segments segment[2];
     int64_t channels, width;       /* of an image */
     int64_t rows, pitch, plane;    /* of the points: rows, entries from row to row, and from one point along rows to the next */
     int64_t reach;                 /* columns of points that a block meets */
+    int64_t twos;                  /* the plane where points of twos begin: 0, where no column begins both a two and a three, or PAIR_SLOTS */
+    const void *three;             /* (pitch) numbers as wide as the reals, all bits set where a column begins a three */
     int64_t products;              /* of a filter and a block */
-    const conv_pair_row *row;      /* (rows) */
-    const int64_t *offset[PAIR_POINTS]; /* by the rows' point: where the factors of its products lie, threes along rows first */
-    int64_t threes[PAIR_POINTS], all[PAIR_POINTS];
-    parts_buffer segments, rows_list, offsets;
+    const conv_pair_row *row;      /* (rows), by their slots */
+    int64_t first[PAIR_SLOTS + 1]; /* rows of a slot */
+    const int64_t *offset[PAIR_SLOTS]; /* of a slot of rows: where the factors of its products lie, threes along rows first */
+    int64_t threes[PAIR_SLOTS], all[PAIR_SLOTS];
+    parts_buffer segments, rows_list, offsets, columns;
 } conv_pairs;
 
-/* strip_rows: of an image; wide: vectors of 512 bits; lanes: numbers in a vector; ld: atoms, padded to vectors. Not used, and without memory, where it
+/* strip_rows: of an image; vector, width: bytes of a vector and of a number; ld: atoms, padded to vectors. Not used, and without memory, where it
  * would not pay. */
-pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *conv, int64_t strip_rows, bool wide, int64_t lanes, int64_t ld);
+pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *conv, int64_t strip_rows, int64_t vector, int64_t width, int64_t ld);
 void conv_pairs_free(parts_memory *m, conv_pairs *g);
 
 #endif
