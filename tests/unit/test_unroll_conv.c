@@ -149,7 +149,7 @@ static void spread_levels(const setup *s, pd_problem *pb)
 }
 
 typedef struct outcome {
-    double *code, *alone, *gradient, *level, loss, alone_loss, nonzeros; /* alone: of a pass without a gradient */
+    double *code, *alone, *gradient, *level, loss, alone_loss, nonzeros, step; /* alone: of a pass without a gradient */
     int64_t codes, weights, levels;
     bool unrolled;
     size_t bytes;
@@ -197,6 +197,7 @@ static outcome outcome_of(const setup *s, bool primitives)
     const pudle_cview w = pudle_const(&net->dictionary.grad);
     out.weights = pudle_count(&w);
     out.unrolled = net->unroll != NULL;
+    out.step = net->step;
     out.bytes = net->unroll ? net->unroller->bytes(net->unroll) : 0;
     if (net->level[0].learned) {
         out.level = doubles(&o.pb, &net->level[0].parameter.grad);
@@ -249,8 +250,9 @@ static void compare(const setup *s, double bound, int density[3])
     describe(s, text, sizeof text);
     assert_true(fast.unrolled == (!on_cpu() || s->channels * s->kernel[0] * s->kernel[1] >= 16)); /* smaller filters are not worth it there */
     assert_true(!bare.unrolled && fast.unrolled == (fast.bytes > 0));
-    const double size = fabs(bare.loss) + 1e-3;
-    const double code = fmax(relative(fast.code, bare.code, fast.codes, 0.01), relative(fast.alone, bare.code, fast.codes, 0.01));
+    /* what a code's few small entries are the rest of, was at least the threshold, and was rounded as such */
+    const double size = fabs(bare.loss) + 1e-3, least = fmax(0.01, s->level * bare.step);
+    const double code = fmax(relative(fast.code, bare.code, fast.codes, least), relative(fast.alone, bare.code, fast.codes, least));
     const double gradient = relative(fast.gradient, bare.gradient, fast.weights, size), level = relative(fast.level, bare.level, fast.levels, size);
     if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast.loss - bare.loss) <= bound * size) ||
         !(fabs(fast.alone_loss - bare.loss) <= bound * size))
