@@ -15,7 +15,7 @@ void cpu_pool_destroy(cpu_pool *pool); /* NULL is legal */
 int cpu_pool_threads(const cpu_pool *pool);
 
 /** body(ctx, part, thread) for part = 0 .. parts - 1, each once, in any order, on at most `threads` threads; returns after all. From one
- *  thread at a time, and not from inside a body. On the caller's alone where pool is NULL, and for more than 2^31 parts. */
+ *  thread at a time, and not from inside a body. On the caller's alone where pool is NULL, for 2^31 parts and more, and in a child process. */
 void cpu_pool_run(cpu_pool *pool, int threads, int64_t parts, cpu_pool_body body, void *ctx);
 
 #endif

@@ -101,7 +101,10 @@ pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *c
     const int64_t apart = 2 * g->stride[1] + g->reach; /* blocks that follow each other have their points side by side, others begin anew */
     g->pitch = PAIR_BLOCKS * ((apart + lanes - 1) / lanes * lanes);
     g->plane = g->rows * g->pitch;
-    g->twos = x->threes == 0 || x->threes == x->all || g->reach <= 2 * g->stride[1] ? 0 : PAIR_SLOTS;
+    for (int64_t j = 0; j < x->threes; j++)
+        for (int64_t k = x->threes; k < x->all; k++)
+            if (x->at[j] % (2 * g->stride[1]) == x->at[k] % (2 * g->stride[1]))
+                g->twos = PAIR_SLOTS;
     s = parts_want(m, &g->columns, g->pitch, (size_t)width);
     if (s)
         return s;
