@@ -117,11 +117,12 @@ static void *samples(const setup *s, int32_t dtype, int64_t count)
     void *x = malloc((size_t)count * pudle_dtype_size(dtype));
     assert_non_null(x);
     for (int64_t i = 0; i < count; i++) {
-        const double value = (float)(pudle_random_normal(&r) * (pudle_random_below(&r, 10) ? 0.3 : 2.0));
+        const double noise = (float)(pudle_random_normal(&r) * (pudle_random_below(&r, 10) ? 0.3 : 2.0));
+        const double value = s->spike != 0 && i == s->data[0] / 2 * s->data[1] + s->data[1] / 2 ? s->spike : noise;
         if (dtype == PUDLE_F64)
-            ((double *)x)[i] = s->spike != 0 && i == s->data[0] / 2 * s->data[1] + s->data[1] / 2 ? s->spike : value;
+            ((double *)x)[i] = value;
         else
-            ((float *)x)[i] = (float)(s->spike != 0 && i == s->data[0] / 2 * s->data[1] + s->data[1] / 2 ? s->spike : value);
+            ((float *)x)[i] = (float)value;
     }
     return x;
 }

@@ -55,12 +55,6 @@ static inline int64_t set_size(const uint64_t *set, int64_t words)
 #else
 #define CONV_CLONES
 #endif
-/* A row's address in one register, with the vectors behind it: left to itself gcc keeps an address for each of them. */
-#if defined(__GNUC__)
-#define CONV_HERE(p) __asm__("" : "+r"(p))
-#else
-#define CONV_HERE(p) (void)(p)
-#endif
 /* A vector that serves several products, in a register: left to itself gcc reads it anew for each of them. */
 #if CONV_VECTOR == 64 && defined(__GNUC__) && !defined(__clang__)
 #define CONV_KEEP(v) __asm__("" : "+v"(v))

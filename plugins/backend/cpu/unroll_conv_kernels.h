@@ -156,7 +156,7 @@ CONV_INLINE const REAL *NAME(sum_rows)(const int n, int64_t some, REAL *out, int
         for (int64_t b = 0; b < words; b++)
             for (uint64_t left = *set++; left; left &= left - 1) {
                 const REAL c = *coef++, *row = w + (64 * b + __builtin_ctzll(left)) * ld;
-                CONV_HERE(row);
+                PARTS_OPAQUE(row); /* one address, with the vectors behind it: left to itself gcc keeps one for each */
                 for (int k = 0; k < n; k++)
                     s[k] += c * AT(row + k * NAME(LANES));
             }
@@ -190,10 +190,10 @@ CONV_INLINE void NAME(dot_rows)(const int n, const REAL *patch, const REAL *w, i
         const int64_t end = count - 1;
         const REAL *a = w + ATOM(index[k]) * ld, *b = w + ATOM(index[k + 1 < end ? k + 1 : end]) * ld;
         const REAL *c = w + ATOM(index[k + 2 < end ? k + 2 : end]) * ld, *d = w + ATOM(index[k + 3 < end ? k + 3 : end]) * ld;
-        CONV_HERE(a);
-        CONV_HERE(b);
-        CONV_HERE(c);
-        CONV_HERE(d);
+        PARTS_OPAQUE(a);
+        PARTS_OPAQUE(b);
+        PARTS_OPAQUE(c);
+        PARTS_OPAQUE(d);
         NAME(vector) s[4] = { p[0] * AT(a), p[0] * AT(b), p[0] * AT(c), p[0] * AT(d) };
         for (int i = 1; i < n; i++) {
             s[0] += p[i] * AT(a + i * NAME(LANES));
@@ -217,8 +217,8 @@ CONV_INLINE void NAME(add_outer)(const int n, REAL *g, const REAL *p, const REAL
     for (; there; there &= there - 1) {
         const int j = __builtin_ctz(there);
         const REAL x = a[j], y = b[j], *one = p + j * ld, *two = r + j * ld;
-        CONV_HERE(one);
-        CONV_HERE(two);
+        PARTS_OPAQUE(one);
+        PARTS_OPAQUE(two);
         for (int i = 0; i < n; i++) {
             s[i] += x * AT(one + i * NAME(LANES));
             s[i] += y * AT(two + i * NAME(LANES));

@@ -51,18 +51,33 @@ static void list_products(conv_pairs *g, const pudle_conv *conv, int64_t strip_r
                 continue;
             const bool twos = point >= PAIR_SLOTS;
             for (int64_t c = 0; c < g->channels; c++)
-                for (int64_t i = twos ? y->threes : 0; i < (twos ? y->all : y->threes); i++)
+                for (int64_t i = y->start[twos]; i < y->start[twos + 1]; i++)
                     row[rows++] = (conv_pair_row){ (c * strip_rows + y->at[i]) * g->width, (c * conv->kernel[0] + y->at[i]) * g->across, point };
         }
         g->offset[slot] = offset;
-        g->threes[slot] = (rows - g->first[slot]) * x->threes;
-        g->all[slot] = (rows - g->first[slot]) * x->all;
+        g->threes[slot] = (rows - g->first[slot]) * x->start[1];
+        g->all[slot] = (rows - g->first[slot]) * x->start[2];
         for (int twos = 0; twos < 2; twos++)
             for (int64_t i = g->first[slot]; i < rows; i++)
-                for (int64_t j = twos ? x->threes : 0; j < (twos ? x->all : x->threes); j++)
+                for (int64_t j = x->start[twos]; j < x->start[twos + 1]; j++)
                     *offset++ = i * g->pitch + x->at[j];
     }
     g->first[PAIR_SLOTS] = rows;
+}
+
+/* Which columns of points begin a three, and whether a two begins in one of them: both repeat from block to block. */
+static void mark_columns(conv_pairs *g, int64_t width)
+{
+    const conv_segments *x = &g->segment[1];
+    const int64_t period = 2 * g->stride[1];
+    g->three = g->columns.at;
+    for (int64_t j = 0; j < x->start[1]; j++) {
+        for (int64_t column = x->at[j] % period; column < g->pitch; column += period)
+            memset((char *)g->columns.at + column * width, 0xff, (size_t)width);
+        for (int64_t k = x->start[1]; k < x->start[2]; k++)
+            if (x->at[j] % period == x->at[k] % period)
+                g->twos = PAIR_SLOTS;
+    }
 }
 
 pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *conv, int64_t strip_rows, int64_t vector, int64_t width, int64_t ld)
@@ -74,45 +89,37 @@ pudle_status conv_pairs_make(parts_memory *m, conv_pairs *g, const pudle_conv *c
         g->stride[i] = conv->stride[i];
         if (conv->kernel[i] < 2 * conv->stride[i] || conv->code[i] < 2) /* a pixel of a filter that meets one position has no neighbour */
             return PUDLE_OK;
-        g->segment[i].threes = cut_taps(conv->kernel[i], conv->stride[i], true, NULL);
-        g->segment[i].all = g->segment[i].threes + cut_taps(conv->kernel[i], conv->stride[i], false, NULL);
+        g->segment[i].start[1] = cut_taps(conv->kernel[i], conv->stride[i], true, NULL);
+        g->segment[i].start[2] = g->segment[i].start[1] + cut_taps(conv->kernel[i], conv->stride[i], false, NULL);
     }
     const conv_segments *y = &g->segment[0], *x = &g->segment[1];
-    g->rows = g->channels * (3 * y->all + y->threes);
-    g->products = g->rows * (3 * x->all + x->threes);
+    g->rows = g->channels * (3 * y->start[2] + y->start[1]);
+    g->products = g->rows * (3 * x->start[2] + x->start[1]);
     g->used = pays(g, vector == 64, lanes, ld);
     if (!g->used)
         return PUDLE_OK;
-    pudle_status s = parts_want(m, &g->segments, y->all + x->all, sizeof(int64_t));
+    pudle_status s = parts_want(m, &g->segments, y->start[2] + x->start[2], sizeof(int64_t));
     if (!s)
         s = parts_want(m, &g->rows_list, g->rows, sizeof(conv_pair_row));
     if (!s)
-        s = parts_want(m, &g->offsets, g->rows * x->all, sizeof(int64_t));
+        s = parts_want(m, &g->offsets, g->rows * x->start[2], sizeof(int64_t));
     if (s)
         return s;
     int64_t *at = g->segments.at;
-    for (int i = 0; i < 2; at += g->segment[i++].all) {
+    for (int i = 0; i < 2; at += g->segment[i++].start[2]) {
         cut_taps(conv->kernel[i], conv->stride[i], true, at);
-        cut_taps(conv->kernel[i], conv->stride[i], false, at + g->segment[i].threes);
+        cut_taps(conv->kernel[i], conv->stride[i], false, at + g->segment[i].start[1]);
         g->segment[i].at = at;
     }
-    for (int64_t j = 0; j < x->all; j++)
+    for (int64_t j = 0; j < x->start[2]; j++)
         g->reach = x->at[j] + 1 > g->reach ? x->at[j] + 1 : g->reach;
     const int64_t apart = 2 * g->stride[1] + g->reach; /* blocks that follow each other have their points side by side, others begin anew */
     g->pitch = PAIR_BLOCKS * ((apart + lanes - 1) / lanes * lanes);
     g->plane = g->rows * g->pitch;
-    for (int64_t j = 0; j < x->threes; j++)
-        for (int64_t k = x->threes; k < x->all; k++)
-            if (x->at[j] % (2 * g->stride[1]) == x->at[k] % (2 * g->stride[1]))
-                g->twos = PAIR_SLOTS;
     s = parts_want(m, &g->columns, g->pitch, (size_t)width);
     if (s)
         return s;
-    for (int64_t column = 0; column < g->pitch; column++)
-        for (int64_t j = 0; j < x->threes; j++)
-            if (column % (2 * g->stride[1]) == x->at[j] % (2 * g->stride[1]))
-                memset((char *)g->columns.at + column * width, 0xff, (size_t)width);
-    g->three = g->columns.at;
+    mark_columns(g, width);
     g->row = g->rows_list.at;
     list_products(g, conv, strip_rows, g->rows_list.at, g->offsets.at);
     return PUDLE_OK;

@@ -27,10 +27,11 @@ typedef struct conv_pair_row {
     int point;
 } conv_pair_row;
 
-/* A filter in one dimension, cut into segments of three taps and of two, `stride` apart: where they begin, threes first. */
+/* A filter in one dimension, cut into segments of three taps and of two, `stride` apart: where they begin, threes at [start[0], start[1]), twos at
+ * [start[1], start[2]). */
 typedef struct conv_segments {
     const int64_t *at;
-    int64_t threes, all;
+    int64_t start[3];
 } conv_segments;
 
 typedef struct conv_pairs {

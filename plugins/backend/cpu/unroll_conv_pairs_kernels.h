@@ -183,7 +183,6 @@ CONV_INLINE void NAME(pair_filter)(const double y[3], const double x[3], double 
 /* The filters' points in the order in which pair_products() meets them. blocks: the filters as correlate() wants them. */
 CONV_CLONES static void NAME(pair_filters)(const conv_pairs *g, const REAL *blocks, int64_t ld, REAL *to)
 {
-    static const int of_three[] = { 0, 1, 2, 3 }, of_two[] = { 4, 5, 6 };
     enum { LANES = NAME(LANES), BLOCK = NAME(BLOCK), H = CONV_PAIR_VECTORS };
     const conv_segments *x = &g->segment[1];
     const int64_t down = g->stride[0] * g->across * BLOCK, along = g->stride[1] * BLOCK;
@@ -191,14 +190,12 @@ CONV_CLONES static void NAME(pair_filters)(const conv_pairs *g, const REAL *bloc
         for (int slot = 0; slot < PAIR_SLOTS; slot++)
             for (int twos = 0; twos < 2; twos++)
                 for (int64_t i = g->first[slot]; i < g->first[slot + 1]; i++)
-                    for (int64_t j = twos ? x->threes : 0; j < (twos ? x->all : x->threes); j++) {
+                    for (int64_t j = x->start[twos]; j < x->start[twos + 1]; j++) {
                         const REAL *taps = blocks + (k / BLOCK * g->taps + g->row[i].tap + x->at[j]) * BLOCK + k % BLOCK;
-                        for (int n = 0; n < (twos ? 3 : 4); n++) {
-                            const int point = twos ? of_two[n] : of_three[n];
+                        for (int point = twos ? PAIR_SLOTS : 0; point < (twos ? PAIR_POINTS : PAIR_SLOTS); point++)
                             for (int h = 0; h < H; h++, to += LANES)
-                                NAME(pair_filter)(conv_pair_points[g->row[i].point].factor, conv_pair_points[point].factor, point == 6 ? -1 : 1,
+                                NAME(pair_filter)(conv_pair_points[g->row[i].point].factor, conv_pair_points[point].factor, point == PAIR_POINTS - 1 ? -1 : 1,
                                                   taps + h * LANES, down, along, to);
-                        }
                     }
 }
 

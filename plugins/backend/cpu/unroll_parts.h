@@ -18,6 +18,13 @@ enum { PARTS_LEVELS = 8 }; /* of a prox */
 #define UNROLL_CLONES
 #endif
 
+/* A whole number or an address in a register, of which the compiler is to know nothing. */
+#if defined(__GNUC__)
+#define PARTS_OPAQUE(x) __asm__("" : "+r"(x))
+#else
+#define PARTS_OPAQUE(x) (void)(x)
+#endif
+
 /* Bytes of 0 and 1 to bits: the product brings byte i of a half to bit 56 + i. */
 static inline __attribute__((always_inline)) uint32_t parts_mask(const uint8_t out[16])
 {

@@ -21,11 +21,6 @@
 #include <immintrin.h>
 #define HAVE_MOVEMASK
 #endif
-#if defined(__GNUC__)
-#define TILES_UNKNOWN(x) __asm__("" : "+r"(x))
-#else
-#define TILES_UNKNOWN(x) (void)(x)
-#endif
 
 /* Bytes of a vector. unroll_tiles_wide.c makes all of this once more. */
 #ifndef TILES_VECTOR

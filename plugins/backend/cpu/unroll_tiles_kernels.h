@@ -33,7 +33,7 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
     case N:                                                                                            \
         for (int64_t i = 0; i < rows; i++) {                                                           \
             uint64_t apart = (N) * sizeof(NAME(vector)); /* from row to row of the strip */            \
-            TILES_UNKNOWN(apart);                                                                      \
+            PARTS_OPAQUE(apart);                                                                       \
             enum { SETS = TILES_VECTOR == 64 && (N) <= 7 ? 2 : 1 };                                    \
             NAME(vector) sum[SETS][N] = { { { 0 } } };                                                 \
             const REAL *from = z + i * p;                                                              \
