@@ -38,8 +38,6 @@ enum {
 
 #include "unroll_tiles_lists.h"
 
-typedef uint64_t four_loose __attribute__((aligned(2), may_alias)); /* four entries of a list, in either order */
-
 /* A thread's workspace. */
 typedef struct tiles_lane {
     parts_buffer target, base;       /* (rows, m) the inner gradient at D z = 0, (rows, ld) c */

@@ -22,57 +22,69 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
     return near > least && vectors * TILES_VECTOR >= 192 * near ? near : least;
 }
 
-/* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where the processor has 32 registers: one of few
- * vectors would wait for the multiply-add before. Where a strip is in the nearest cache (up to 7 vectors, of few atoms), loads are what
- * bounds this, so four entries of the list are one; strips that come from behind it are read row after row by the same instructions, which
- * the processor then foresees. A multiplication by `apart` is one instruction where the compiler does not know it, and five where it does. */
-#define TAKE(set, N, j)                                                                                \
-    for (int k = 0; k < (N); k++)                                                                      \
-        sum[set][k] -= from[j] * VEC((const char *)strip + (j) * apart + k * (int64_t)sizeof(NAME(vector)))
+/* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where a row has few vectors, each of which would wait for
+ * the multiply-add before. Else loads are what bounds this, and a whole number that an address waits for costs as much as two vectors: so which
+ * entries are other than 0 is read from words of bits, not from a list. How many a word has is known before the first is taken, so that the
+ * processor soon learns where it went on for too long. A multiplication by `apart` is one instruction where the compiler does not know it,
+ * and five where it does; nor is it to know the addresses that a row is read from and written to, of which it would make one a vector. */
+#define TAKE(set)                                                                                      \
+    do {                                                                                               \
+        const unsigned j = (unsigned)__builtin_ctzll(left);                                            \
+        for (int k = 0; k < VECTORS; k++)                                                              \
+            sum[set][k] -= from[j] * VEC(row + j * apart + k * (int64_t)sizeof(NAME(vector)));         \
+        left &= left - 1;                                                                              \
+    } while (0)
 #define PANEL(N)                                                                                       \
-    case N:                                                                                            \
+    case N: {                                                                                          \
+        enum { VECTORS = N, SETS = (N) <= 4 ? 2 : 1 };                                                 \
+        uint64_t apart = sizeof(NAME(vector)) * (N); /* from row to row of the strip */                \
+        PARTS_OPAQUE(apart);                                                                           \
         for (int64_t i = 0; i < rows; i++) {                                                           \
-            uint64_t apart = (N) * sizeof(NAME(vector)); /* from row to row of the strip */            \
-            PARTS_OPAQUE(apart);                                                                       \
-            enum { SETS = TILES_VECTOR == 64 && (N) <= 7 ? 2 : 1 };                                    \
             NAME(vector) sum[SETS][N] = { { { 0 } } };                                                 \
-            const REAL *from = z + i * p;                                                              \
-            const uint16_t *index = list + i * stride, *const end = index + count[i];                  \
+            const REAL *from = z + i * p, *old = from + c;                                             \
+            const char *row = (const char *)strip;                                                     \
+            REAL *to = out + i * p + c;                                                                \
             for (int k = 0; k < (N); k++)                                                              \
                 sum[0][k] = START(base + i * ld + c + k * L);                                          \
-            for (; (N) <= 7 && index + 4 <= end; index += 4) {                                         \
-                const uint64_t four = *(const four_loose *)(const void *)index;                        \
-                TAKE(0, N, four & 0xffff);                                                             \
-                TAKE(SETS - 1, N, four >> 16 & 0xffff);                                                \
-                TAKE(0, N, four >> 32 & 0xffff);                                                       \
-                TAKE(SETS - 1, N, four >> 48);                                                         \
+            for (int64_t w = i * words; w < (i + 1) * words; w++, from += 64, row += 64 * apart) {     \
+                uint64_t left = word_of(bits[w]);                                                      \
+                int n = ones(left);                                                                    \
+                for (; SETS == 2 && n >= 4; n -= 4) {                                                  \
+                    TAKE(0);                                                                           \
+                    TAKE(SETS - 1);                                                                    \
+                    TAKE(0);                                                                           \
+                    TAKE(SETS - 1);                                                                    \
+                }                                                                                      \
+                for (; n; n--)                                                                         \
+                    TAKE(0);                                                                           \
             }                                                                                          \
-            for (; index < end; index++)                                                               \
-                TAKE(0, N, *index);                                                                    \
+            PARTS_OPAQUE(old);                                                                         \
+            PARTS_OPAQUE(to);                                                                          \
             for (int k = 0; k < (N); k++)                                                              \
-                LOOSE_PUT(out + i * p + c + k * L) =                                                   \
-                    LOOSE(from + c + k * L) + step * (SETS == 2 ? sum[0][k] + sum[SETS - 1][k] : sum[0][k]); \
+                LOOSE_PUT(to + k * L) =                                                                \
+                    LOOSE(old + k * L) + step * (SETS == 2 ? sum[0][k] + sum[SETS - 1][k] : sum[0][k]); \
         }                                                                                              \
-        break
+        break;                                                                                         \
+    }
 #define PANELS                                                                          \
     const int64_t vectors = (p + L - 1) / L, panels = NAME(panels_of)(p, vectors, room);      \
     for (int64_t panel = panels - 1; panel >= 0; panel--) {                             \
         const int64_t first = panel * vectors / panels, c = first * L;                  \
         const REAL *strip = gram + c * p;                                               \
         switch ((panel + 1) * vectors / panels - first) {                               \
-            PANEL(1);                                                                   \
-            PANEL(2);                                                                   \
-            PANEL(3);                                                                   \
-            PANEL(4);                                                                   \
-            PANEL(5);                                                                   \
-            PANEL(6);                                                                   \
-            PANEL(7);                                                                   \
-            PANEL(8);                                                                   \
-            PANEL(9);                                                                   \
-            PANEL(10);                                                                  \
-            PANEL(11);                                                                  \
-            PANEL(12);                                                                  \
-            PANEL(13);                                                                  \
+            PANEL(1)                                                                   \
+            PANEL(2)                                                                   \
+            PANEL(3)                                                                   \
+            PANEL(4)                                                                   \
+            PANEL(5)                                                                   \
+            PANEL(6)                                                                   \
+            PANEL(7)                                                                   \
+            PANEL(8)                                                                   \
+            PANEL(9)                                                                   \
+            PANEL(10)                                                                  \
+            PANEL(11)                                                                  \
+            PANEL(12)                                                                  \
+            PANEL(13)                                                                  \
         default:                                                                        \
             break;                                                                      \
         }                                                                               \
@@ -89,18 +101,18 @@ static void NAME(cut)(REAL *strips, const REAL *gram, int64_t p, int64_t ld, int
     }
 }
 
-/* A layer: out = z + step (base - G z), where `count` and `list` say for each row which entries of z are other than 0. */
+/* A layer: out = z + step (base - G z), where `bits`, `words` a row, say which entries of z are other than 0. */
 #define START(at) VEC(at)
-UNROLL_CLONES static void NAME(descend)(REAL *out, const REAL *z, const uint16_t *count, const uint16_t *list, int64_t stride, const REAL *base,
-                                        REAL step, const REAL *gram, int64_t rows, int64_t p, int64_t ld, int64_t room)
+UNROLL_CLONES static void NAME(descend)(REAL *out, const REAL *z, const uint64_t *bits, int64_t words, const REAL *base, REAL step,
+                                        const REAL *gram, int64_t rows, int64_t p, int64_t ld, int64_t room)
 {
     PANELS
 }
 #undef START
 /* Its adjoint: out = z - step G z. */
 #define START(at) (NAME(vector)){ 0 }
-UNROLL_CLONES static void NAME(ascend)(REAL *out, const REAL *z, const uint16_t *count, const uint16_t *list, int64_t stride, REAL step,
-                                       const REAL *gram, int64_t rows, int64_t p, int64_t room)
+UNROLL_CLONES static void NAME(ascend)(REAL *out, const REAL *z, const uint64_t *bits, int64_t words, REAL step, const REAL *gram,
+                                       int64_t rows, int64_t p, int64_t room)
 {
     PANELS
 }

@@ -5,19 +5,17 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
 {
     pudle_unroll *u = w->u;
     const int64_t p = u->spec.atoms, T = u->spec.layers, first = tile * TILE, rows = w->l->rows - first < TILE ? w->l->rows - first : TILE;
-    const int64_t end = w->tape ? T - u->spec.depth : T, stride = 64 * u->words;
+    const int64_t end = w->tape ? T - u->spec.depth : T;
     const REAL *base = (const REAL *)w->l->base.at + first * u->ld;
-    uint16_t count[TILE] = { 0 }, list[TILE * UNROLL_FEW_ATOMS];
     slot now = slot_of(u, w->l, tile, end % 2);
     pudle_status s = PUDLE_OK;
     memset(now.z, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
     memset(now.bits, 0, (size_t)(TILE * u->words) * sizeof *now.bits);
     for (int64_t t = 1; t <= T && !s; t++) {
         const slot next = slot_of(u, w->l, tile, t <= end ? (end - t) % 2 : t - end);
-        NAME(descend)(next.v, now.z, count, list, stride, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld, u->near);
+        NAME(descend)(next.v, now.z, now.bits, u->words, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld, u->near);
         s = apply(u, w->exec, t, rows, next);
         NAME(mark)(next.bits, next.z, rows, p, u->words);
-        list_bits(u->places, count, list, stride, next.bits, rows, p);
         now = next;
     }
     if (!s)
@@ -54,8 +52,7 @@ static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t r
         for (int64_t k = 0; k < rows * words; k++)
             any[k] |= before.bits[k];
         NAME(mark)(bits, to, rows, p, words);
-        list_bits(u->places, count, list, stride, bits, rows, p);
-        NAME(ascend)(adjoint, to, count, list, stride, step[h], u->strips.at, rows, p, u->near);
+        NAME(ascend)(adjoint, to, bits, words, step[h], u->strips.at, rows, p, u->near);
     }
     list_bits(u->places, count, list, stride, any, rows, p);
     /* first by themselves: thousands of terms one after the other would lose digits in single precision */

@@ -6,6 +6,29 @@
 typedef uint16_t eight __attribute__((vector_size(16)));
 typedef uint16_t eight_loose __attribute__((vector_size(16), aligned(2), may_alias)); /* anywhere */
 
+/* A word whose bit k is that of entry k. */
+static inline uint64_t word_of(uint64_t bits)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap64(bits);
+#else
+    return bits;
+#endif
+}
+
+/* How many bits of a word are set. */
+static inline int ones(uint64_t bits)
+{
+#if TILES_VECTOR == 64 || !defined(__x86_64__)
+    return __builtin_popcountll(bits);
+#else
+    /* not every processor with vectors of 256 bits has an instruction, and a call for each word is slow */
+    bits -= bits >> 1 & 0x5555555555555555u;
+    bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
+    return (int)(((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+#endif
+}
+
 /* For every byte, the places of its bits that are set, lowest first. */
 static void fill_places(eight places[256])
 {
