@@ -47,22 +47,23 @@ static void fill_places(eight places[256])
 
 typedef uint16_t bits_f32 __attribute__((may_alias)); /* of a vector's entries */
 typedef uint8_t bits_f64;
-#define MARK(PART, LANES, MASK)                                                                        \
-    for (int64_t i = 0; i < rows; i++) {                                                               \
-        PART *to = (PART *)(void *)(bits + i * words);                                                 \
-        bits[(i + 1) * words - 1] = 0;                                                                 \
-        for (int64_t k = 0; k < p; k += LANES) {                                                       \
-            const int64_t left = p - k;                                                                \
-            *to++ = (PART)((MASK) & (left < LANES ? (1 << left) - 1 : (1 << LANES) - 1));              \
-        }                                                                                              \
-    }
+#define MARK(LANES, MASK)                                                                              \
+    for (int64_t i = 0; i < rows; i++)                                                                 \
+        for (int64_t w = 0; w < words; w++) {                                                          \
+            const int64_t left = p - 64 * w;                                                           \
+            const void *at = x + i * p + 64 * w;                                                       \
+            uint64_t word = 0;                                                                         \
+            for (int64_t k = 0; k < 64 && k < left; k += LANES)                                        \
+                word |= (uint64_t)(MASK) << k;                                                         \
+            bits[i * words + w] = left < 64 ? word & (((uint64_t)1 << left) - 1) : word;               \
+        }
 static void mark_f32(uint64_t *bits, const float *x, int64_t rows, int64_t p, int64_t words)
 {
-    MARK(bits_f32, 16, _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i * p + k), _mm512_setzero_ps(), _CMP_NEQ_UQ))
+    MARK(16, _mm512_cmp_ps_mask(_mm512_loadu_ps((const float *)at + k), _mm512_setzero_ps(), _CMP_NEQ_UQ))
 }
 static void mark_f64(uint64_t *bits, const double *x, int64_t rows, int64_t p, int64_t words)
 {
-    MARK(bits_f64, 8, _mm512_cmp_pd_mask(_mm512_loadu_pd(x + i * p + k), _mm512_setzero_pd(), _CMP_NEQ_UQ))
+    MARK(8, _mm512_cmp_pd_mask(_mm512_loadu_pd((const double *)at + k), _mm512_setzero_pd(), _CMP_NEQ_UQ))
 }
 #undef MARK
 
