@@ -325,6 +325,39 @@ static void many_samples_match_primitives(void **state)
     assert_true(single >= 3);
 }
 
+/* Tiles have codes as words of 64 bits: atoms that fill a word to its last bit, or begin another with one, in both precisions. */
+static void words_match_primitives(void **state)
+{
+    static const int64_t atoms[] = { 63, 64, 65, 127, 128, 129, 192, 257 };
+    (void)state;
+    if (about_another() || !backend_found("cpu"))
+        skip();
+    int single = 0;
+    for (size_t i = 0; i < 4 * sizeof atoms / sizeof *atoms; i++) {
+        const bool wide = i % 2 == 0;
+        setup s = near_setup("tiles");
+        s.precision = wide ? "f64" : "f32";
+        s.p = atoms[i / 4];
+        s.m = between(s.p / 2 + 5, s.p + 20);
+        s.n = between(1, 70);
+        s.layers = between(2, 12);
+        s.truncate = between(1, s.layers);
+        s.step = 0.2;
+        s.hard = false;
+        s.lambda = 0.05 + 0.4 * pudle_random_uniform(&random_state);
+        s.decay = 1;
+        if (hangs_on_rounding(&s, wide ? 1e-12 : 5e-6))
+            continue;
+        outcome fast;
+        compare_ways(&s, (int)i, wide ? 1e-11 : 1e-5, &fast);
+        assert_true(fast.unrolled);
+        outcome_free(&fast);
+        single += !wide;
+    }
+    print_message("# %d in single precision\n", single);
+    assert_true(single >= 2);
+}
+
 /* A large dictionary and few samples: the threads share the tiles of one lane. */
 static void threads_share_tiles(void **state)
 {
@@ -416,7 +449,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unrolled_matches_primitives), cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(few_atoms_match_primitives),
-        cmocka_unit_test(many_samples_match_primitives),
+        cmocka_unit_test(many_samples_match_primitives), cmocka_unit_test(words_match_primitives),
         cmocka_unit_test(threads_share_tiles), cmocka_unit_test(every_prox_unrolls_the_same),
     };
     return cmocka_run_group_tests_name("unroll", tests, set_up, tear_down);
