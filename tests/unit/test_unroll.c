@@ -135,11 +135,12 @@ static void compare_ways(const setup *s, int round, double bound, outcome *fast)
     assert_true(!bare.unrolled);
     /* in single precision a code is exact to the roundings of what it is left of: its level, where that is larger */
     const bool single = !strcmp(s->precision, "f32");
-    const double size = bare.loss + 1e-3, above = fmax(0.01, !single || s->prox ? 0 : s->hard ? s->lambda : s->step * s->lambda);
+    const double size = bare.loss + 1e-3, /* where almost nothing is left of a sample, that is its roundings */
+                 above = fmax(0.01, !single || s->prox ? 0 : s->hard ? s->lambda : s->step * s->lambda);
     const double code = fmax(relative(fast->code, bare.code, fast->codes, above), relative(fast->alone, bare.code, fast->codes, above));
     const double gradient = relative(fast->gradient, bare.gradient, fast->weights, size), level = relative(fast->level, bare.level, fast->levels, size);
-    if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast->loss - bare.loss) <= bound * bare.loss) ||
-        !(fabs(fast->alone_loss - bare.loss) <= bound * bare.loss))
+    if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast->loss - bare.loss) <= bound * size) ||
+        !(fabs(fast->alone_loss - bare.loss) <= bound * size))
         fail_msg("seed %lld round %d %s %s p %lld m %lld n %lld T %lld: code off by %.3g, gradient by %.3g, levels by %.3g, losses %.17g %.17g %.17g",
                  (long long)s->seed, round, s->precision, s->prox ? s->prox : s->hard ? "hard" : "soft", (long long)s->p, (long long)s->m,
                  (long long)s->n, (long long)s->layers, code, gradient, level, fast->loss, fast->alone_loss, bare.loss);
