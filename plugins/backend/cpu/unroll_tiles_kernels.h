@@ -23,32 +23,32 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
 }
 
 /* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where a row has few vectors, each of which would wait for
- * the multiply-add before. Else loads are what bounds this, and a whole number that an address waits for costs as much as two vectors: so which
- * entries are other than 0 is read from words of bits, not from a list. How many a word has is known before the first is taken, so that the
- * processor soon learns where it went on for too long. A multiplication by `apart` is one instruction where the compiler does not know it,
- * and five where it does; nor is it to know the addresses that a row is read from and written to, of which it would make one a vector. */
+ * the multiply-add before. Else loads are what bounds this, and an index that is loaded before the address is known costs as much as two vectors:
+ * so which entries are other than 0 is read from words of bits, not from a list. How many a word has is counted first, so that a mispredicted
+ * end of the loop is found early. */
 #define TAKE(set)                                                                                      \
     do {                                                                                               \
-        const unsigned j = (unsigned)__builtin_ctzll(left);                                            \
+        const uint64_t j = begin + (unsigned)__builtin_ctzll(left);                                    \
         for (int k = 0; k < VECTORS; k++)                                                              \
-            sum[set][k] -= from[j] * VEC(row + j * apart + k * (int64_t)sizeof(NAME(vector)));         \
+            sum[set][k] -= from[j] * VEC((const char *)strip + j * apart + k * (int64_t)sizeof(NAME(vector))); \
         left &= left - 1;                                                                              \
     } while (0)
 #define PANEL(N)                                                                                       \
     case N: {                                                                                          \
         enum { VECTORS = N, SETS = (N) <= 4 ? 2 : 1 };                                                 \
         uint64_t apart = sizeof(NAME(vector)) * (N); /* from row to row of the strip */                \
-        PARTS_OPAQUE(apart);                                                                           \
+        PARTS_OPAQUE(apart); /* a multiplication by what is not known is one instruction, not five */  \
         for (int64_t i = 0; i < rows; i++) {                                                           \
             NAME(vector) sum[SETS][N] = { { { 0 } } };                                                 \
-            const REAL *from = z + i * p, *old = from + c;                                             \
-            const char *row = (const char *)strip;                                                     \
+            const REAL *old = z + i * p + c;                                                           \
             REAL *to = out + i * p + c;                                                                \
             for (int k = 0; k < (N); k++)                                                              \
                 sum[0][k] = START(base + i * ld + c + k * L);                                          \
-            for (int64_t w = i * words; w < (i + 1) * words; w++, from += 64, row += 64 * apart) {     \
-                uint64_t left = word_of(bits[w]);                                                      \
-                int n = ones(left);                                                                    \
+            const REAL *from = z + i * p;                                                              \
+            for (int64_t w = 0; w < words; w++) {                                                      \
+                const uint64_t begin = 64 * (uint64_t)w;                                               \
+                uint64_t left = word_of(bits[i * words + w]);                                          \
+                int n = bits_set(left);                                                                \
                 for (; SETS == 2 && n >= 4; n -= 4) {                                                  \
                     TAKE(0);                                                                           \
                     TAKE(SETS - 1);                                                                    \
@@ -58,7 +58,7 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
                 for (; n; n--)                                                                         \
                     TAKE(0);                                                                           \
             }                                                                                          \
-            PARTS_OPAQUE(old);                                                                         \
+            PARTS_OPAQUE(old); /* else gcc keeps an address for each vector, in the sums' registers */ \
             PARTS_OPAQUE(to);                                                                          \
             for (int k = 0; k < (N); k++)                                                              \
                 LOOSE_PUT(to + k * L) =                                                                \
@@ -72,19 +72,19 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
         const int64_t first = panel * vectors / panels, c = first * L;                  \
         const REAL *strip = gram + c * p;                                               \
         switch ((panel + 1) * vectors / panels - first) {                               \
-            PANEL(1)                                                                   \
-            PANEL(2)                                                                   \
-            PANEL(3)                                                                   \
-            PANEL(4)                                                                   \
-            PANEL(5)                                                                   \
-            PANEL(6)                                                                   \
-            PANEL(7)                                                                   \
-            PANEL(8)                                                                   \
-            PANEL(9)                                                                   \
-            PANEL(10)                                                                  \
-            PANEL(11)                                                                  \
-            PANEL(12)                                                                  \
-            PANEL(13)                                                                  \
+            PANEL(1)                                                                    \
+            PANEL(2)                                                                    \
+            PANEL(3)                                                                    \
+            PANEL(4)                                                                    \
+            PANEL(5)                                                                    \
+            PANEL(6)                                                                    \
+            PANEL(7)                                                                    \
+            PANEL(8)                                                                    \
+            PANEL(9)                                                                    \
+            PANEL(10)                                                                   \
+            PANEL(11)                                                                   \
+            PANEL(12)                                                                   \
+            PANEL(13)                                                                   \
         default:                                                                        \
             break;                                                                      \
         }                                                                               \

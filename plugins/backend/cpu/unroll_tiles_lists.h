@@ -1,5 +1,6 @@
-/* Which entries of a tile's rows are not 0 (unroll_tiles.c): as bits, and as lists of places. Bits lie in bytes, those of an entry 8 k + b
- * being bit b of byte k, and a row has whole words of eight bytes, with 0 behind its entries.
+/* Which entries of a tile's rows are not 0 (unroll_tiles.c): as bits, by which sums of rows of G go and windows are chosen; and as lists of places,
+ * by which outer products are gathered. Bits lie in bytes, those of an entry 8 k + b being bit b of byte k, and a row has whole words of eight
+ * bytes, with 0 behind its entries.
  *
  * Both are made without a branch that depends on the entries. A list is written eight entries at a time, at most as many as a row has bits. */
 
@@ -16,17 +17,13 @@ static inline uint64_t word_of(uint64_t bits)
 #endif
 }
 
-/* How many bits of a word are set. */
-static inline int ones(uint64_t bits)
+/* How many bits of a word are set: of this compilers make one instruction where there is one; their builtin is a call where clones for
+ * processors without it are made too. */
+static inline int bits_set(uint64_t bits)
 {
-#if TILES_VECTOR == 64 || !defined(__x86_64__)
-    return __builtin_popcountll(bits);
-#else
-    /* not every processor with vectors of 256 bits has an instruction, and a call for each word is slow */
     bits -= bits >> 1 & 0x5555555555555555u;
     bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
     return (int)(((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
-#endif
 }
 
 /* For every byte, the places of its bits that are set, lowest first. */
@@ -47,23 +44,22 @@ static void fill_places(eight places[256])
 
 typedef uint16_t bits_f32 __attribute__((may_alias)); /* of a vector's entries */
 typedef uint8_t bits_f64;
-#define MARK(LANES, MASK)                                                                              \
-    for (int64_t i = 0; i < rows; i++)                                                                 \
-        for (int64_t w = 0; w < words; w++) {                                                          \
-            const int64_t left = p - 64 * w;                                                           \
-            const void *at = x + i * p + 64 * w;                                                       \
-            uint64_t word = 0;                                                                         \
-            for (int64_t k = 0; k < 64 && k < left; k += LANES)                                        \
-                word |= (uint64_t)(MASK) << k;                                                         \
-            bits[i * words + w] = left < 64 ? word & (((uint64_t)1 << left) - 1) : word;               \
+#define MARK(LANES, MASK)                                                                \
+    for (int64_t i = 0; i < rows; i++)                                                   \
+        for (int64_t w = 0; w < words; w++) {                                            \
+            const int64_t first = i * p + 64 * w, left = p - 64 * w;                     \
+            uint64_t word = 0;                                                           \
+            for (int64_t k = 0; k < 64 && k < left; k += LANES)                          \
+                word |= (uint64_t)(MASK) << k;                                           \
+            bits[i * words + w] = left < 64 ? word & (((uint64_t)1 << left) - 1) : word; \
         }
 static void mark_f32(uint64_t *bits, const float *x, int64_t rows, int64_t p, int64_t words)
 {
-    MARK(16, _mm512_cmp_ps_mask(_mm512_loadu_ps((const float *)at + k), _mm512_setzero_ps(), _CMP_NEQ_UQ))
+    MARK(16, _mm512_cmp_ps_mask(_mm512_loadu_ps(x + first + k), _mm512_setzero_ps(), _CMP_NEQ_UQ))
 }
 static void mark_f64(uint64_t *bits, const double *x, int64_t rows, int64_t p, int64_t words)
 {
-    MARK(8, _mm512_cmp_pd_mask(_mm512_loadu_pd((const double *)at + k), _mm512_setzero_pd(), _CMP_NEQ_UQ))
+    MARK(8, _mm512_cmp_pd_mask(_mm512_loadu_pd(x + first + k), _mm512_setzero_pd(), _CMP_NEQ_UQ))
 }
 #undef MARK
 
