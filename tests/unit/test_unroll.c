@@ -133,10 +133,11 @@ static void compare_ways(const setup *s, int round, double bound, outcome *fast)
     outcome bare = outcome_of(s, true);
     *fast = outcome_of(s, false);
     assert_true(!bare.unrolled);
+    /* a loss near 0 is the rounding of residuals that cancel: nothing is compared to less than this */
+    const double size = bare.loss + 1e-3;
     /* in single precision a code is exact to the roundings of what it is left of: its level, where that is larger */
     const bool single = !strcmp(s->precision, "f32");
-    const double size = bare.loss + 1e-3, /* where almost nothing is left of a sample, that is its roundings */
-                 above = fmax(0.01, !single || s->prox ? 0 : s->hard ? s->lambda : s->step * s->lambda);
+    const double above = fmax(0.01, !single || s->prox ? 0 : s->hard ? s->lambda : s->step * s->lambda);
     const double code = fmax(relative(fast->code, bare.code, fast->codes, above), relative(fast->alone, bare.code, fast->codes, above));
     const double gradient = relative(fast->gradient, bare.gradient, fast->weights, size), level = relative(fast->level, bare.level, fast->levels, size);
     if (!(code <= bound) || !(gradient <= bound) || !(level <= 10 * bound) || !(fabs(fast->loss - bare.loss) <= bound * size) ||
@@ -342,11 +343,12 @@ static void words_match_primitives(void **state)
         s.precision = wide ? "f64" : "f32";
         s.p = atoms[i / 8];
         s.m = between(s.p / 2 + 5, s.p + 20);
-        s.n = wide ? between(1, s.p < 200 ? 70 : 5) : between(1, 5);
+        s.n = wide ? between(1, s.p < 200 ? 70 : 5) : between(1, s.p < 200 ? 5 : 2); /* few, lest some entry hang on its rounding */
         s.layers = between(2, wide ? 12 : 5);
         s.truncate = between(1, s.layers);
         s.step = 0.2;
         s.hard = false;
+        s.nonnegative = s.nonnegative && !full;
         s.lambda = full ? 1e-4 : 0.05 + 0.4 * pudle_random_uniform(&random_state);
         s.decay = 1;
         if (hangs_on_rounding(&s, wide ? 1e-12 : 5e-6))
@@ -357,7 +359,7 @@ static void words_match_primitives(void **state)
         outcome_free(&fast);
         single += !wide;
     }
-    print_message("# %d in single precision\n", single);
+    print_message("# %d of 36 in single precision\n", single);
     assert_true(single >= 18);
 }
 

@@ -22,43 +22,43 @@ static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
     return near > least && vectors * TILES_VECTOR >= 192 * near ? near : least;
 }
 
-/* Columns [c, c + N vectors) of all rows; the sums stay in registers. Two sets of them where a row has few vectors, each of which would wait for
- * the multiply-add before. Else loads are what bounds this, and an index that is loaded before the address is known costs as much as two vectors:
- * so which entries are other than 0 is read from words of bits, not from a list. How many a word has is counted first, so that a mispredicted
- * end of the loop is found early. */
-#define TAKE(set)                                                                                      \
+/* Columns [c, c + N vectors) of all rows; the sums stay in registers. Panels of few vectors have two sets, for a sum would else wait for its own
+ * last multiply-add. Wider ones are bound by loads: there an index that is loaded before the address is known costs as much as two vectors, so
+ * which entries are other than 0 is read from words of bits. They are not unrolled: strips from behind the nearest cache are to be read row after
+ * row by the same instructions, which the processor then foresees. How many entries a word has is counted first, so that a mispredicted end of
+ * its loop is found early. */
+#define TAKE(set, N)                                                                                   \
     do {                                                                                               \
         const uint64_t j = begin + (unsigned)__builtin_ctzll(left);                                    \
-        for (int k = 0; k < VECTORS; k++)                                                              \
+        for (int k = 0; k < (N); k++)                                                                  \
             sum[set][k] -= from[j] * VEC((const char *)strip + j * apart + k * (int64_t)sizeof(NAME(vector))); \
         left &= left - 1;                                                                              \
     } while (0)
 #define PANEL(N)                                                                                       \
     case N: {                                                                                          \
-        enum { VECTORS = N, SETS = (N) <= 4 ? 2 : 1 };                                                 \
+        enum { SETS = (N) <= 4 ? 2 : 1 };                                                              \
         uint64_t apart = sizeof(NAME(vector)) * (N); /* from row to row of the strip */                \
         PARTS_OPAQUE(apart); /* a multiplication by what is not known is one instruction, not five */  \
         for (int64_t i = 0; i < rows; i++) {                                                           \
             NAME(vector) sum[SETS][N] = { { { 0 } } };                                                 \
-            const REAL *old = z + i * p + c;                                                           \
+            const REAL *from = z + i * p, *old = from + c;                                             \
             REAL *to = out + i * p + c;                                                                \
             for (int k = 0; k < (N); k++)                                                              \
                 sum[0][k] = START(base + i * ld + c + k * L);                                          \
-            const REAL *from = z + i * p;                                                              \
             for (int64_t w = 0; w < words; w++) {                                                      \
                 const uint64_t begin = 64 * (uint64_t)w;                                               \
                 uint64_t left = word_of(bits[i * words + w]);                                          \
                 int n = bits_set(left);                                                                \
                 for (; SETS == 2 && n >= 4; n -= 4) {                                                  \
-                    TAKE(0);                                                                           \
-                    TAKE(SETS - 1);                                                                    \
-                    TAKE(0);                                                                           \
-                    TAKE(SETS - 1);                                                                    \
+                    TAKE(0, N);                                                                        \
+                    TAKE(SETS - 1, N);                                                                 \
+                    TAKE(0, N);                                                                        \
+                    TAKE(SETS - 1, N);                                                                 \
                 }                                                                                      \
                 for (; n; n--)                                                                         \
-                    TAKE(0);                                                                           \
+                    TAKE(0, N);                                                                        \
             }                                                                                          \
-            PARTS_OPAQUE(old); /* else gcc keeps an address for each vector, in the sums' registers */ \
+            PARTS_OPAQUE(old); /* else gcc makes an address for each vector, and keeps some in vector registers */ \
             PARTS_OPAQUE(to);                                                                          \
             for (int k = 0; k < (N); k++)                                                              \
                 LOOSE_PUT(to + k * L) =                                                                \

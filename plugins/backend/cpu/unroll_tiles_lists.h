@@ -1,6 +1,6 @@
-/* Which entries of a tile's rows are not 0 (unroll_tiles.c): as bits, by which sums of rows of G go and windows are chosen; and as lists of places,
- * by which outer products are gathered. Bits lie in bytes, those of an entry 8 k + b being bit b of byte k, and a row has whole words of eight
- * bytes, with 0 behind its entries.
+/* Which entries of a tile's rows are not 0 (unroll_tiles.c): as bits, by which rows of G are added up and windows are chosen; and as lists of places, by
+ * which outer products are gathered and windows gone through. Bits lie in bytes, those of an entry 8 k + b being bit b of byte k, and a row
+ * has whole words of eight bytes, with 0 behind its entries.
  *
  * Both are made without a branch that depends on the entries. A list is written eight entries at a time, at most as many as a row has bits. */
 
@@ -17,8 +17,8 @@ static inline uint64_t word_of(uint64_t bits)
 #endif
 }
 
-/* How many bits of a word are set: of this compilers make one instruction where there is one; their builtin is a call where clones for
- * processors without it are made too. */
+/* How many bits of a word are set. Compilers make one instruction of this where there is one. Not their builtin: in a clone for processors without
+ * it is a call, around which sums would leave their registers. */
 static inline int bits_set(uint64_t bits)
 {
     bits -= bits >> 1 & 0x5555555555555555u;
@@ -48,7 +48,7 @@ typedef uint8_t bits_f64;
     for (int64_t i = 0; i < rows; i++)                                                   \
         for (int64_t w = 0; w < words; w++) {                                            \
             const int64_t first = i * p + 64 * w, left = p - 64 * w;                     \
-            uint64_t word = 0;                                                           \
+            uint64_t word = 0; /* these processors have the lowest byte first */         \
             for (int64_t k = 0; k < 64 && k < left; k += LANES)                          \
                 word |= (uint64_t)(MASK) << k;                                           \
             bits[i * words + w] = left < 64 ? word & (((uint64_t)1 << left) - 1) : word; \

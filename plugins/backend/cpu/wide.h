@@ -10,7 +10,7 @@
 #define WIDE_POSSIBLE
 #endif
 
-/** Does this processor have them: AVX-512 F, BW, VL and DQ? */
+/** Does this processor have them: AVX-512 F, BW, VL and DQ, with FMA, POPCNT and BMI? */
 bool wide_here(void);
 
 /** C (rows, cols) <- a A B + b C; b = 0 ignores old C, even NaN. Entry (i, k) of A is at A[i row_step + k inner_step]; B (inner, cols)
