@@ -23,7 +23,8 @@
  * Few. A stretch's small Gram matrix wants few atoms and many layers. Without the large one, a row has its residual at hand, and with it h and the
  * second term as they are now. So a single layer can do with the correlations of those atoms that are not surely in the dead zone, as
  * products of their own: where codes are not sparse yet, every other evaluation or two of three are saved. How the second term grew tells
- * whether a stretch would last. */
+ * whether a stretch would last. A row does such layers by itself as well, one after the other: the rows of D' that it needs are in the
+ * second-level cache from the layer before. */
 #include "cpu.h"
 #include "transpose.h"
 #include "unroll_gram.h"
@@ -89,20 +90,6 @@ static pudle_status product_by_columns(pudle_unroll *u, pudle_exec *exec, double
     columns_work w = { u, a, A, rows, lda, C, PUDLE_OK };
     cpu_parts(exec, parts_of(u->spec.atoms, EVALUATE_COLUMNS), columns_part, &w);
     return w.status;
-}
-
-/* The first of a row's few atoms that is not before `atom`. */
-static int64_t few_from(const sample *r, int64_t atom)
-{
-    int64_t low = 0, high = r->few;
-    while (low < high) {
-        const int64_t middle = (low + high) / 2;
-        if (r->list[middle] < atom)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
 }
 
 /* ------------------------------------------------------------ gradients of levels */
@@ -252,12 +239,14 @@ static pudle_status row_make(pudle_unroll *u, sample *r, int64_t number)
     int32_t **const ints[] = { &r->index, &r->ref[0].index, &r->ref[1].index, &r->list, &r->mark };
     const size_t nreals = sizeof reals / sizeof *reals, nints = sizeof ints / sizeof *ints;
     const size_t residual = (size_t)u->ldm * width_of(u);
-    const pudle_status s = take(u, &r->memory, 1, (size_t)ld * (nreals * width_of(u) + (nints + 3) * sizeof(int32_t)) + 2 * residual);
+    const pudle_status s = take(u, &r->memory, 1, (size_t)ld * (nreals * width_of(u) + (nints + 3) * sizeof(int32_t)) + 3 * residual);
     if (s)
         return s;
     char *at = r->memory;
     for (int i = 0; i < 2; i++, at += residual)
         r->ref[i].residual = at;
+    r->residual = at;
+    at += residual;
     for (size_t i = 0; i < nreals; i++, at += (size_t)ld * width_of(u))
         *reals[i] = at;
     for (size_t i = 0; i < nints; i++, at += (size_t)ld * sizeof(int32_t))

@@ -81,18 +81,51 @@ static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr, cons
     r->refs++;
 }
 
+/* The entries of the present code, which lie in r->index and r->value, through layer t's prox, and to the tape; residual: before the layer,
+ * where it is known. */
+static pudle_status NAME(finish_layer)(pudle_unroll *u, pudle_exec *exec, sample *r, int64_t t, const REAL *residual, bool tape)
+{
+    const pudle_status s = NAME(shrink)(u, exec, r, t, r->index, r->now, r->value, r->z);
+    return s || !tape || t < u->spec.layers - u->spec.depth ? s
+         : NAME(record)(u, r, t, r->value, u->keep && t > u->spec.layers - u->spec.depth ? residual : NULL);
+}
+
+/* The half-widths of layer t's dead zone: one, or one an atom. */
+static const REAL *NAME(dead_in)(const pudle_unroll *u, int64_t t)
+{
+    return (const REAL *)u->dead + (u->dead_along ? (t - 1) * u->ld : t - 1);
+}
+
 /* One layer from the correlations d_j'(x - D z) of all atoms with the present residual. */
 static pudle_status NAME(advance)(pudle_unroll *u, pudle_exec *exec, sample *r, const REAL *corr, const REAL *residual, bool tape)
 {
     const int64_t t = ++r->t, p = u->spec.atoms;
-    REAL *v = r->v, *z = r->z, *value = r->value;
+    REAL *v = r->v, *z = r->z;
     NAME(scaled)(v, (REAL)u->spec.step[t - 1], corr, u->ld);
     for (int64_t k = 0; k < r->now; k++)
         v[r->index[k]] += z[k];
-    const REAL *dead = (const REAL *)u->dead + (u->dead_along ? (t - 1) * u->ld : t - 1);
-    r->now = NAME(collect)(v, p, dead, u->dead_along, r->index, value);
-    pudle_status s = NAME(shrink)(u, exec, r, t, r->index, r->now, value, z);
-    if (!s && tape && t >= u->spec.layers - u->spec.depth)
-        s = NAME(record)(u, r, t, value, u->keep && t > u->spec.layers - u->spec.depth ? residual : NULL);
-    return s;
+    r->now = NAME(collect)(v, p, NAME(dead_in)(u, t), u->dead_along, r->index, r->value);
+    return NAME(finish_layer)(u, exec, r, t, residual, tape);
+}
+
+/* The same from d_j'(D z - x) of the `few` atoms in r->list, those of the present code among them; both lists ascend. The products are in
+ * r->coef, and the residual is in r->residual. */
+static pudle_status NAME(advance_few)(pudle_unroll *u, pudle_exec *exec, sample *r, int64_t few, bool tape)
+{
+    const int64_t t = ++r->t;
+    const REAL step = (REAL)u->spec.step[t - 1], *dead = NAME(dead_in)(u, t), *product = r->coef, *z = r->z;
+    REAL *value = r->value;
+    int64_t found = 0, before = 0;
+    for (int64_t k = 0; k < few; k++) {
+        const int32_t j = r->list[k];
+        REAL v = -step * product[k];
+        if (before < r->now && r->index[before] == j)
+            v += z[before++];
+        r->list[found] = j;
+        value[found] = v;
+        found += !((v < 0 ? -v : v) <= dead[u->dead_along ? j : 0]);
+    }
+    r->now = found;
+    memcpy(r->index, r->list, (size_t)found * sizeof *r->index);
+    return NAME(finish_layer)(u, exec, r, t, r->residual, tape);
 }

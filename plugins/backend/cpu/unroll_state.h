@@ -65,8 +65,9 @@ typedef struct sample {
     int32_t *index;              /* (ld) the present code */
     void *z, *value;
     reference ref[2];            /* the last evaluation, and the one before */
-    int64_t few;                 /* the next layer needs the correlations of these atoms alone, in `list`; 0: of all */
-    int64_t spent;               /* correlations that such layers have had since the last evaluation */
+    void *residual;              /* (ldm): D z - x of the present code, if it is at hand */
+    bool at_hand;
+    int64_t spent;               /* correlations that layers of few atoms have had since the last evaluation */
     spot place, expect;          /* where the residual was before the last layer of few atoms, and where it may get to */
     int64_t refs, evaluated, between; /* how many; after which layer the last; layers between the two */
     double near, far, clear;     /* a stretch: between these places along the line, in units of r_b - r_a, the other atoms' correlations stay below `clear` */
@@ -132,7 +133,6 @@ typedef struct round_work {
     bool tape;
     sample **pending;
     int64_t count;
-    int64_t whole, waiting; /* the first ones that need the correlations of all atoms; those that wait for them, 0 or all of these */
     cut cut; /* of the residuals */
 } round_work;
 
@@ -281,8 +281,8 @@ static void reset_row(const pudle_unroll *u, sample *r)
         for (int64_t j = 0; j < u->ld; j++)
             r->mark[j] = -1;
     r->failed = false;
-    r->t = r->now = r->few = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
+    r->t = r->now = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
     r->caution = 1;
-    r->open = false;
+    r->open = r->at_hand = false;
     r->status = PUDLE_OK;
 }

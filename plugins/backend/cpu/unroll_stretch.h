@@ -74,9 +74,9 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r)
     return NAME(mark_above)(r, score, (REAL)level, p);
 }
 
-/* The same after a layer of few atoms, from which on the row's residual is where r->expect says: those whose correlations come near the dead
+/* The same after a layer of `few` atoms, from which on the row's residual is where r->expect says: those whose correlations come near the dead
  * zone there or on the way. */
-static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r)
+static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r, int64_t few)
 {
     const int64_t p = u->spec.atoms, left = u->spec.layers - r->t;
     const double quiet = u->quiet[r->t];
@@ -90,7 +90,7 @@ static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r)
     const REAL level = (REAL)(quiet - r->expect.off);
     const int64_t count = NAME(count_above)(score, level, p);
     /* a small Gram matrix must cost less than as many layers of few atoms */
-    if (count > widest_alone(u) || r->now * count > lesser(left, STRETCH_EXPECTED) * (r->now + r->few))
+    if (count > widest_alone(u) || r->now * count > lesser(left, STRETCH_EXPECTED) * (r->now + few))
         return 0;
     return NAME(mark_above)(r, score, level, p);
 }
