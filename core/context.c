@@ -10,7 +10,7 @@
 
 _Thread_local const char *pd_calling_plugin, *pd_calling_function;
 
-enum { FIRST_ROOM = 512, ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+enum { FIRST_ROOM = 512, ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_LEAST = 4 << 20, HUGE_MOST = 64 << 20 };
 
 /* ------------------------------------------------------------------- memory */
 
@@ -22,11 +22,12 @@ static size_t whole_lines(size_t bytes)
     return bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
 }
 
-/* Memory of whole lines. A large piece is asked for in huge pages, where the system gives such to programs that ask: rows of a dictionary are
- * read in no order, each from a page of its own. A system that has none loses nothing. */
+/* Memory of whole lines. Pieces of some megabytes are asked for in huge pages, where the system gives such to programs that ask: rows of a
+ * dictionary are read in no order, each from a page of its own. A system that has none loses nothing. Larger pieces are gone through in
+ * order, and to clear them by huge pages takes longer. */
 static void *take_memory(size_t bytes)
 {
-    if (bytes < 2 * (size_t)HUGE_PAGE)
+    if (bytes < HUGE_LEAST || bytes > HUGE_MOST)
         return bytes ? aligned_alloc(ALIGNMENT, bytes) : NULL;
     void *memory = NULL;
     if (posix_memalign(&memory, HUGE_PAGE, bytes))

@@ -4,6 +4,7 @@
 #include "unroll.h"
 #include "unroll_gram.h"
 #include "wide.h"
+#include "wide_bytes.h"
 #include <math.h>
 #include <stdio.h>
 #include <pthread.h>
@@ -97,7 +98,8 @@ static void cpu_describe(pudle_exec *exec, char *text, size_t size)
     const size_t used = strlen(text);
     if (exec)
         snprintf(text + used, size - used, "\nproducts: %s\n threads: %d of %d processors",
-                 exec->wide ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS",
+                 !exec->wide ? "by BLIS" : bytes_here() ? "by pudle in vectors of 512 bits, B transposed by BLIS, bounds in bytes"
+                                         : "by pudle in vectors of 512 bits, B transposed by BLIS",
                  cpu_pool_threads(exec->pool), processors());
 }
 

@@ -24,12 +24,17 @@
  * second term as they are now. So a single layer can do with the correlations of those atoms that are not surely in the dead zone, as
  * products of their own: where codes are not sparse yet, every other evaluation or two of three are saved. How the second term grew tells
  * whether a stretch would last. A row does such layers by itself as well, one after the other: the rows of D' that it needs are in the
- * second-level cache from the layer before. */
+ * second-level cache from the layer before.
+ *
+ * Coarse. Where a processor multiplies bytes, an evaluation between others is one in bytes, at a quarter of the price, with a margin that no correlation is
+ * further off than (unroll_coarse.h). All of the above holds with the margins taken from the dead zone; what is computed with, the correlations of
+ * atoms that can be other than 0, is found exactly. */
 #include "cpu.h"
 #include "transpose.h"
 #include "unroll_gram.h"
 #include "unroll_parts.h"
 #include "unroll.h"
+#include "wide_bytes.h"
 
 #include <float.h>
 #include <math.h>
@@ -90,6 +95,16 @@ static pudle_status product_by_columns(pudle_unroll *u, pudle_exec *exec, double
     columns_work w = { u, a, A, rows, lda, C, PUDLE_OK };
     cpu_parts(exec, parts_of(u->spec.atoms, EVALUATE_COLUMNS), columns_part, &w);
     return w.status;
+}
+
+/* Products of the rows' bytes with those of some atoms. */
+static void bytes_part(void *ctx, int64_t part)
+{
+    const round_work *w = ctx;
+    const pudle_unroll *u = w->u;
+    const int64_t first = part * EVALUATE_COLUMNS, atoms = lesser(u->ld - first, EVALUATE_COLUMNS);
+    bytes_product(w->count - w->exact, atoms / BYTES_PANEL, u->ldm / BYTES_GROUP, w->l->rows_in_bytes.at, u->ldm,
+                  (const uint8_t *)u->bytes.at + first * u->ldm, (int32_t *)w->l->products.at + first, u->ld);
 }
 
 /* ------------------------------------------------------------ gradients of levels */
@@ -158,6 +173,7 @@ static const double NAME(epsilon) = FLT_EPSILON, NAME(least) = FLT_MIN;
 #include "unroll_kernels.h"
 #include "unroll_layer.h"
 #include "unroll_stretch.h"
+#include "unroll_coarse.h"
 #include "unroll_forward.h"
 #include "unroll_shares.h"
 #include "unroll_back.h"
@@ -169,6 +185,7 @@ static const double NAME(epsilon) = DBL_EPSILON, NAME(least) = DBL_MIN;
 #include "unroll_kernels.h"
 #include "unroll_layer.h"
 #include "unroll_stretch.h"
+#include "unroll_coarse.h"
 #include "unroll_forward.h"
 #include "unroll_shares.h"
 #include "unroll_back.h"
@@ -191,7 +208,7 @@ static void row_free(pudle_unroll *u, sample *r)
 
 static void lane_free(pudle_unroll *u, lane *l)
 {
-    buffer *const buffers[] = { &l->dense, &l->full[0], &l->full[1], &l->full[2], &l->full[3], &l->sums, &l->start, &l->dense_rows, &l->coefs,
+    buffer *const buffers[] = { &l->rows_in_bytes, &l->products, &l->dense, &l->full[0], &l->full[1], &l->full[2], &l->full[3], &l->sums, &l->start, &l->dense_rows, &l->coefs,
                                 &l->is_dense, &l->entries };
     void *const plain[] = { l->base, l->corr, l->target, l->residual, l->pending };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
@@ -211,7 +228,7 @@ static void cpu_unroll_destroy(pudle_unroll *u)
         lane_free(u, &u->lane[i]);
     for (int64_t i = 0; u->gathered && i < u->spec.lanes; i++)
         host_free(u->root, u->gathered[i].memory.at);
-    void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms };
+    void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms, u->bytes.at, u->unit.at, u->off };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         host_free(u->root, plain[i]);
     host_free(u->root, u);
@@ -239,19 +256,21 @@ static pudle_status row_make(pudle_unroll *u, sample *r, int64_t number)
     int32_t **const ints[] = { &r->index, &r->ref[0].index, &r->ref[1].index, &r->list, &r->mark };
     const size_t nreals = sizeof reals / sizeof *reals, nints = sizeof ints / sizeof *ints;
     const size_t residual = (size_t)u->ldm * width_of(u);
-    const pudle_status s = take(u, &r->memory, 1, (size_t)ld * (nreals * width_of(u) + (nints + 3) * sizeof(int32_t)) + 3 * residual);
+    const pudle_status s = take(u, &r->memory, 1, (size_t)ld * (nreals * width_of(u) + (nints + 3) * sizeof(int32_t)) + 4 * residual + (size_t)u->ldm);
     if (s)
         return s;
     char *at = r->memory;
     for (int i = 0; i < 2; i++, at += residual)
         r->ref[i].residual = at;
     r->residual = at;
-    at += residual;
+    r->rest = at + residual;
+    at += 2 * residual;
     for (size_t i = 0; i < nreals; i++, at += (size_t)ld * width_of(u))
         *reals[i] = at;
     for (size_t i = 0; i < nints; i++, at += (size_t)ld * sizeof(int32_t))
         *ints[i] = (int32_t *)(void *)at;
     r->fresh = (int32_t *)(void *)at;
+    r->bytes = (int8_t *)(r->fresh + 3 * ld);
     for (int64_t j = 0; j < ld; j++)
         r->mark[j] = -1;
     r->number = number;
@@ -330,6 +349,8 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     if (!s)
         s = take(u, &u->norms, spec->atoms, sizeof *u->norms);
     if (!s)
+        s = take(u, &u->off, spec->atoms, sizeof *u->off);
+    if (!s)
         s = take(u, &u->lane, exec->threads + 1, sizeof *u->lane);
     if (!s)
         s = take(u, &u->gathered, spec->lanes, sizeof *u->gathered);
@@ -388,6 +409,11 @@ static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
     for (int64_t j = 0; j < u->spec.atoms; j++)
         if (u->longest == u->longest && !(u->norms[j] <= u->longest)) /* a NaN stays, and no bound holds with it */
             u->longest = u->norms[j];
+    u->coarse = !u->gram && UNROLL_VECTOR == 64 && bytes_here() && u->ldm <= BYTES_LONGEST && samples >= COARSE_LEAST && u->spec.layers >= COARSE_LEAST;
+    if (u->coarse)
+        s = u->spec.dtype == PUDLE_F64 ? coarse_atoms_f64(u) : coarse_atoms_f32(u);
+    if (s)
+        return s;
     if (u->gram)
         s = gram_matrix(u->root, &u->spec.dictionary, u->ld, u->gram);
     find_dead_zones(u);

@@ -40,17 +40,34 @@ static int64_t NAME(find_few)(const pudle_unroll *u, sample *r)
     if (!(now.off < quiet && now.along > -UNROLL_FAR && now.along < UNROLL_FAR)) /* a NaN is neither */
         return 0;
     REAL *score = r->v;
-    const REAL level = (REAL)(quiet - now.off), along = (REAL)now.along;
+    const double off = now.off + NAME(unsure)(r, now.along, now.along);
+    if (!(off < quiet))
+        return 0;
+    const REAL level = (REAL)(quiet - off), along = (REAL)now.along;
     NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, along, along, u->ld);
     NAME(set_at)(score, r->index, r->now, (REAL)NAN);
     const int64_t count = NAME(collect)(score, p, &level, false, r->list, r->coef);
-    if (count > p / FEW || r->spent + count > p / FEW_SPENT)
+    if (count > p / FEW || r->spent + count > p / (u->coarse ? FEW_SPENT_COARSE : FEW_SPENT))
         return 0;
     r->spent += count;
     r->expect.off = now.off + FEW_AHEAD * (now.off > r->place.off ? now.off - r->place.off : 0);
     r->expect.along = now.along + FEW_AHEAD * (now.along - r->place.along);
     r->place = now;
     return count;
+}
+
+/* A layer after a coarse evaluation: the atoms of the present code, and those that its margin does not clear, have their correlations found
+ * exactly. */
+static pudle_status NAME(advance_unsure)(const round_work *w, sample *r)
+{
+    pudle_unroll *const u = w->u;
+    const REAL level = (REAL)(NAME(quiet_in)(u, r->t + 1) - r->ref[0].margin);
+    REAL *score = r->v;
+    NAME(look_along)(score, r->ref[0].corr, r->ref[0].corr, 0, 0, u->ld);
+    NAME(set_at)(score, r->index, r->now, (REAL)NAN);
+    const int64_t count = NAME(collect)(score, u->spec.atoms, &level, false, r->list, r->coef);
+    NAME(dots)(r->coef, r->residual, u->atoms, u->ldm, u->ldm, count, r->list);
+    return NAME(advance_few)(u, w->exec, r, count, w->tape);
 }
 
 /* A row after the correlations of all atoms have been evaluated: a layer, or an open stretch; then layers of few atoms and stretches, until
@@ -62,7 +79,10 @@ static void NAME(step_row)(void *ctx, int64_t i)
     sample *r = w->pending[i];
     const REAL *corr = (const REAL *)w->l->corr + i * u->ld, *residual = u->gram ? NULL : (const REAL *)w->l->residual + i * u->ldm;
     const int64_t before = r->t;
-    NAME(refer)(u, r, corr, residual);
+    if (r->coarse)
+        NAME(refer_coarse)(u, r, (const int32_t *)w->l->products.at + (i - w->exact) * u->ld);
+    else
+        NAME(refer)(u, r, corr, residual);
     if (r->open && !NAME(still_clear)(u, r))
         NAME(end_stretch)(u, r);
     if (r->open)
@@ -70,7 +90,7 @@ static void NAME(step_row)(void *ctx, int64_t i)
     if (!r->status && r->open && r->t == before) /* every evaluation is worth a layer */
         NAME(end_stretch)(u, r);
     if (!r->status && !r->open) {
-        r->status = NAME(advance)(u, w->exec, r, corr, residual, w->tape);
+        r->status = r->coarse ? NAME(advance_unsure)(w, r) : NAME(advance)(u, w->exec, r, corr, residual, w->tape);
         NAME(go_alone)(w, r, r->status || r->t == u->spec.layers ? 0 : NAME(choose)(u, r));
     }
     NAME(close_stretch)(w, r);
@@ -80,6 +100,7 @@ static void NAME(step_row)(void *ctx, int64_t i)
         NAME(go_alone)(w, r, r->status || r->t == u->spec.layers ? 0 : NAME(choose_from_few)(u, r, few));
         NAME(close_stretch)(w, r);
     }
+    NAME(hand_in)(u, r);
 }
 
 /* residual = D z - x of the rows that have not got it: FEATURES of some rows. Parts of the same features follow each other, for these of
@@ -90,7 +111,7 @@ static void NAME(residual_part)(void *ctx, int64_t part)
     const round_work *w = ctx;
     const pudle_unroll *u = w->u;
     const int64_t c = part / w->cut.across * FEATURES, width = lesser(u->ldm - c, FEATURES);
-    const int64_t begin = part % w->cut.across * w->cut.each, end = lesser(begin + w->cut.each, w->count);
+    const int64_t begin = part % w->cut.across * w->cut.each, end = lesser(begin + w->cut.each, w->exact);
     for (int64_t i = begin; i < end; i++) {
         const sample *r = w->pending[i];
         REAL *to = (REAL *)w->l->residual + i * u->ldm + c;
@@ -117,12 +138,12 @@ static void NAME(gram_row)(void *ctx, int64_t i)
 static pudle_status NAME(full_codes)(round_work *w)
 {
     pudle_unroll *u = w->u;
-    const pudle_status s = want(u, &w->l->dense, (size_t)(w->count * u->ld) * sizeof(REAL));
+    const pudle_status s = want(u, &w->l->dense, (size_t)(w->exact * u->ld) * sizeof(REAL));
     if (s)
         return s;
     REAL *z = w->l->dense.at;
-    memset(z, 0, (size_t)(w->count * u->ld) * sizeof(REAL));
-    for (int64_t i = 0; i < w->count; i++)
+    memset(z, 0, (size_t)(w->exact * u->ld) * sizeof(REAL));
+    for (int64_t i = 0; i < w->exact; i++)
         for (int64_t k = 0; k < w->pending[i]->now; k++)
             z[i * u->ld + w->pending[i]->index[k]] = ((const REAL *)w->pending[i]->z)[k];
     return PUDLE_OK;
@@ -135,10 +156,10 @@ static pudle_status NAME(residual_product)(round_work *w)
     const pudle_status s = NAME(full_codes)(w);
     if (s)
         return s;
-    for (int64_t i = 0; i < w->count; i++)
+    for (int64_t i = 0; i < w->exact; i++)
         memcpy((REAL *)w->l->residual + i * u->ldm, w->pending[i]->target, (size_t)u->ldm * sizeof(REAL));
-    const pudle_view z = parts_strided(w->l->dense.at, u->spec.dtype, w->count, u->spec.atoms, u->ld);
-    const pudle_view residual = parts_strided(w->l->residual, u->spec.dtype, w->count, u->spec.features, u->ldm);
+    const pudle_view z = parts_strided(w->l->dense.at, u->spec.dtype, w->exact, u->spec.atoms, u->ld);
+    const pudle_view residual = parts_strided(w->l->residual, u->spec.dtype, w->exact, u->spec.features, u->ldm);
     const pudle_cview cz = pudle_const(&z);
     return cpu_gemm(w->exec, false, true, 1.0, &cz, &u->spec.dictionary, 1.0, &residual);
 }
@@ -154,21 +175,45 @@ static pudle_status NAME(gram_product)(round_work *w)
     return product(u, w->exec, -1.0, w->l->dense.at, w->count, u->spec.atoms, u->ld, u->gram, u->spec.atoms, u->ld, 1.0, w->l->corr, u->ld);
 }
 
+/* The correlations of all atoms with the residuals of the first w->exact rows, without a Gram matrix. */
+static pudle_status NAME(evaluate_exactly)(round_work *w, int64_t nonzero)
+{
+    pudle_unroll *u = w->u;
+    pudle_status s = PUDLE_OK;
+    w->cut = cut_work(u->ldm, NAME(FEATURES), w->exact, RESIDUAL_ROWS);
+    if (w->exact >= DENSE_ROWS && (double)nonzero > DENSE * (double)(w->exact * u->spec.atoms))
+        s = NAME(residual_product)(w);
+    else
+        cpu_parts(w->exec, w->cut.bands * w->cut.across, NAME(residual_part), w);
+    return s ? s : product_by_columns(u, w->exec, -1.0, w->l->residual, w->exact, u->ldm, w->l->corr);
+}
+
+/* The same of the rows behind them, coarsely. */
+static pudle_status NAME(evaluate_coarsely)(round_work *w)
+{
+    pudle_unroll *u = w->u;
+    const int64_t rows = w->count - w->exact;
+    pudle_status s = want(u, &w->l->rows_in_bytes, (size_t)(rows * u->ldm));
+    if (!s)
+        s = want(u, &w->l->products, (size_t)(rows * u->ld) * sizeof(int32_t));
+    if (s)
+        return s;
+    for (int64_t i = 0; i < rows; i++)
+        memcpy((int8_t *)w->l->rows_in_bytes.at + i * u->ldm, w->pending[w->exact + i]->bytes, (size_t)u->ldm);
+    cpu_parts(w->exec, parts_of(u->ld, EVALUATE_COLUMNS), bytes_part, w);
+    return PUDLE_OK;
+}
+
 /* The correlations of all atoms with the residuals of the rows that wait for them. */
 static pudle_status NAME(evaluate)(round_work *w)
 {
     pudle_unroll *u = w->u;
     int64_t nonzero = 0;
-    for (int64_t i = 0; i < w->count; i++)
+    for (int64_t i = 0; i < w->exact; i++)
         nonzero += w->pending[i]->now;
     if (!u->gram) {
-        pudle_status s = PUDLE_OK;
-        w->cut = cut_work(u->ldm, NAME(FEATURES), w->count, RESIDUAL_ROWS);
-        if (w->count >= DENSE_ROWS && (double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
-            s = NAME(residual_product)(w);
-        else
-            cpu_parts(w->exec, w->cut.bands * w->cut.across, NAME(residual_part), w);
-        return s ? s : product_by_columns(u, w->exec, -1.0, w->l->residual, w->count, u->ldm, w->l->corr);
+        const pudle_status s = w->exact ? NAME(evaluate_exactly)(w, nonzero) : PUDLE_OK;
+        return s || w->exact == w->count ? s : NAME(evaluate_coarsely)(w);
     }
     if ((double)nonzero > DENSE * (double)(w->count * u->spec.atoms))
         return NAME(gram_product)(w);
@@ -187,7 +232,11 @@ static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, in
     while (!s) {
         w.count = 0;
         for (int64_t i = 0; i < rows; i++)
-            if (l->row[i].t < u->spec.layers)
+            if (l->row[i].t < u->spec.layers && !l->row[i].coarse)
+                w.pending[w.count++] = &l->row[i];
+        w.exact = w.count;
+        for (int64_t i = 0; i < rows; i++)
+            if (l->row[i].t < u->spec.layers && l->row[i].coarse)
                 w.pending[w.count++] = &l->row[i];
         if (w.count == 0)
             break;

@@ -209,6 +209,80 @@ UNROLL_CLONES static double NAME(off_line)(const REAL *x, const REAL *b, const R
     return sqrt((double)NAME(total)(&off) + (double)width * NAME(least));
 }
 
+/* ||b - a||^2 */
+UNROLL_CLONES static double NAME(distance)(const REAL *b, const REAL *a, int64_t width)
+{
+    NAME(vector) sum = { 0 };
+    for (int64_t c = 0; c < width; c += L)
+        sum += (VEC(b + c) - VEC(a + c)) * (VEC(b + c) - VEC(a + c));
+    return (double)NAME(total)(&sum);
+}
+
+/* The largest |x|, of `width` entries; a NaN is passed over. */
+UNROLL_CLONES static REAL NAME(most)(const REAL *x, int64_t width)
+{
+    typedef __typeof__(VEC(x) > VEC(x)) bits;
+    NAME(vector) part[2] = { { 0 }, { 0 } }; /* of x, and of -x */
+    for (int64_t c = 0; c < width; c += L) {
+        const NAME(vector) v = VEC(x + c), w = -v;
+        const bits above = v > part[0], below = w > part[1];
+        part[0] = (NAME(vector))((above & (bits)v) | (~above & (bits)part[0]));
+        part[1] = (NAME(vector))((below & (bits)w) | (~below & (bits)part[1]));
+    }
+    REAL most = 0;
+    for (int j = 0; j < L; j++) {
+        most = part[0][j] > most ? part[0][j] : most;
+        most = part[1][j] > most ? part[1][j] : most;
+    }
+    return most;
+}
+
+/* to = the whole numbers nearest to x / unit. Returns the sum of squares of x - unit to, as far as it does not underflow. */
+UNROLL_CLONES static double NAME(round_all)(REAL *to, const REAL *x, int64_t width, REAL unit)
+{
+    const REAL by = 1 / unit, shift = (REAL)(1.5 / NAME(epsilon)); /* beside which nothing is left behind the point */
+    NAME(vector) off = { 0 };
+    for (int64_t c = 0; c < width; c += L) {
+        const NAME(vector) whole = (by * VEC(x + c) + shift) - shift, d = VEC(x + c) - unit * whole;
+        off += d * d;
+        PUT(to + c) = whole;
+    }
+    return (double)NAME(total)(&off);
+}
+
+/* Whole numbers as bytes; returns their sum. */
+PUDLE_CLONES static int32_t NAME(to_bytes)(int8_t *to, const REAL *whole, int64_t width)
+{
+    int32_t sum = 0;
+    for (int64_t c = 0; c < width; c++) {
+        const int32_t one = (int32_t)whole[c];
+        to[c] = (int8_t)one;
+        sum += one;
+    }
+    return sum;
+}
+
+/* w = x - b - h (b - a), of `width` entries, and sums = { ||w||^2, ||x||^2 }. */
+UNROLL_CLONES static void NAME(beside_line)(REAL *w, const REAL *x, const REAL *b, const REAL *a, REAL h, int64_t width, double sums[2])
+{
+    NAME(vector) rest = { 0 }, all = { 0 };
+    for (int64_t c = 0; c < width; c += L) {
+        const NAME(vector) d = VEC(x + c) - VEC(b + c) - h * (VEC(b + c) - VEC(a + c));
+        rest += d * d;
+        all += VEC(x + c) * VEC(x + c);
+        PUT(w + c) = d;
+    }
+    sums[0] = (double)NAME(total)(&rest);
+    sums[1] = (double)NAME(total)(&all);
+}
+
+/* corr_j, of an evaluation a that is over, becomes b_j + along (b_j - corr_j) - worth unit_j (product_j - zero). */
+PUDLE_CLONES static void NAME(join)(REAL *corr, const REAL *b, REAL along, const REAL *unit, REAL worth, const int32_t *product, int32_t zero, int64_t count)
+{
+    for (int64_t j = 0; j < count; j++)
+        corr[j] = b[j] + along * (b[j] - corr[j]) - worth * unit[j] * (REAL)(product[j] - zero);
+}
+
 /* score[j]: the larger of |b_j + h (b_j - a_j)| for h = near and h = far: the largest in between, on a line through a and b. */
 PUDLE_CLONES static void NAME(look_along)(REAL *score, const REAL *b, const REAL *a, REAL near, REAL far, int64_t count)
 {

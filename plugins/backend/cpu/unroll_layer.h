@@ -59,8 +59,8 @@ static pudle_status NAME(record)(pudle_unroll *u, sample *r, int64_t t, const RE
     return PUDLE_OK;
 }
 
-/* The present code and the correlations of its residual as the last evaluation; the last becomes the one before. */
-static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr, const REAL *residual)
+/* The present code as the last evaluation, but for its correlations; the last becomes the one before. */
+static reference *NAME(next_reference)(const pudle_unroll *u, sample *r, const REAL *residual)
 {
     const reference kept = r->ref[1];
     r->ref[1] = r->ref[0];
@@ -75,10 +75,19 @@ static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr, cons
     now->count = r->now;
     memcpy(now->index, r->index, (size_t)r->now * sizeof(int32_t));
     memcpy(now->z, r->z, (size_t)r->now * sizeof(REAL));
-    memcpy(now->corr, corr, (size_t)u->ld * sizeof(REAL));
     if (residual)
         memcpy(now->residual, residual, (size_t)u->ldm * sizeof(REAL));
     r->refs++;
+    return now;
+}
+
+/* The same with them. */
+static void NAME(refer)(const pudle_unroll *u, sample *r, const REAL *corr, const REAL *residual)
+{
+    reference *const now = NAME(next_reference)(u, r, residual);
+    memcpy(now->corr, corr, (size_t)u->ld * sizeof(REAL));
+    now->margin = 0;
+    r->change = r->ref[1].margin;
 }
 
 /* The entries of the present code, which lie in r->index and r->value, through layer t's prox, and to the tape; residual: before the layer,

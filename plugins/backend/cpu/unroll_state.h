@@ -10,8 +10,11 @@ enum {
     SHARE_ATOMS = 256,    /* columns of the gradient that are one part of the work, for some features */
     SHARE_GROUPS = 8,     /* of rows whose shares are sorted by atoms side by side */
     MANY_BANDS = 4,       /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
+    COARSE = 8,           /* an evaluation is coarse where codes have less than this part of all atoms, */
+    COARSE_LEAST = 8,     /* and a batch has so many samples, and the encoder layers */
     FEW = 8,              /* a layer goes by the correlations of few atoms: less than this part of all, */
-    FEW_SPENT = 6,        /* and than this part in all layers since the last evaluation, which costs about as much */
+    FEW_SPENT = 6,        /* and than this part in all layers since the last evaluation, which costs about as much; */
+    FEW_SPENT_COARSE = 16, /* where the next may be a coarse one */
     FEW_AHEAD = 5,        /* how much of the last layer's way, beside the line and along it, is expected to follow: a guess at a stretch's atoms */
     STRETCH_EXPECTED = 16, /* layers that a stretch is expected to last at least, where so many are left */
     STRETCH_ARRAYS = 7,   /* of a stretch's atoms */
@@ -19,6 +22,7 @@ enum {
     DENSE_ROWS = 8,       /* rows from which on a product is worth its name */
     KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
 };
+#define COARSE_MARGIN 0.5 /* of the dead zone: what a coarse evaluation may be off */
 #define DENSE 0.2      /* density of codes from which on a matrix product beats sums of rows, forwards */
 #define DENSE_BACK 0.3 /* and back */
 #define DENSE_ALONE 0.4 /* from which on no row goes on alone */
@@ -51,7 +55,15 @@ typedef struct reference {
     int64_t count;
     int32_t *index;
     void *z, *corr, *residual; /* the last without a Gram matrix only */
+    double margin;             /* no correlation is further off; 0: they are exact */
 } reference;
+
+/* What a row hands in for a coarse evaluation, beside the bytes: their worth and sum, the place on the line that they are counted from, and the
+ * margins that follow. */
+typedef struct handed {
+    double along, unit, margin, change;
+    int32_t sum;
+} handed;
 
 /* A place in the data's space: at a distance from the line through the residuals r_a and r_b of the two last evaluations (times the longest
  * atom), beside r_b + along (r_b - r_a). */
@@ -66,7 +78,11 @@ typedef struct sample {
     void *z, *value;
     reference ref[2];            /* the last evaluation, and the one before */
     void *residual;              /* (ldm): D z - x of the present code, if it is at hand */
-    bool at_hand;
+    bool at_hand, coarse;        /* the next evaluation may be a coarse one */
+    handed hand;
+    int8_t *bytes;               /* (ldm) */
+    void *rest;                  /* (ldm) */
+    double change;               /* no difference of the last evaluation's correlations and those before is further off */
     int64_t spent;               /* correlations that layers of few atoms have had since the last evaluation */
     spot place, expect;          /* where the residual was before the last layer of few atoms, and where it may get to */
     int64_t refs, evaluated, between; /* how many; after which layer the last; layers between the two */
@@ -96,6 +112,7 @@ typedef struct lane {
     sample *row, **pending;
     void *base, *corr;        /* (rows, ld): c; correlations of pending rows */
     void *target, *residual;  /* (rows, ldm): the inner gradient at D z = 0, which is -x for least squares */
+    buffer rows_in_bytes, products; /* of a coarse evaluation */
     buffer dense, full[4], sums, start, dense_rows, coefs, is_dense, entries;
     int64_t rows;             /* of the block on the tape */
 } lane;
@@ -115,6 +132,9 @@ struct pudle_unroll {
     void *dead;       /* half-widths of the dead zone: (T), or (T, ld) if dead_along */
     double *quiet;    /* (T): the smallest of a layer, over its step */
     double *norms, longest; /* (p) of the atoms, and the largest */
+    bool coarse;      /* evaluations may be coarse ones, with the atoms in bytes: panels of 16 by groups of 4 features */
+    buffer bytes, unit; /* (ld, ldm); what a byte of an atom is worth */
+    double *off, coarse_off; /* (p): ||what the bytes leave of an atom||, and the largest */
     lane *lane;          /* one a thread, and one for the root */
     gram_outer *gathered; /* one a lane */
     size_t held;      /* bytes */
@@ -132,7 +152,7 @@ typedef struct round_work {
     lane *l;
     bool tape;
     sample **pending;
-    int64_t count;
+    int64_t count, exact; /* the first ones have exact evaluations */
     cut cut; /* of the residuals */
 } round_work;
 
@@ -283,6 +303,7 @@ static void reset_row(const pudle_unroll *u, sample *r)
     r->failed = false;
     r->t = r->now = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
     r->caution = 1;
-    r->open = r->at_hand = false;
+    r->open = r->at_hand = r->coarse = false;
+    r->change = 0;
     r->status = PUDLE_OK;
 }

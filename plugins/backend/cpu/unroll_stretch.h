@@ -2,9 +2,11 @@
  * float and double, after unroll_layer.h. */
 
 /* ||D (z_b - z_a)||^2 for the codes of the two last evaluations. */
-static double NAME(moved)(const sample *r)
+static double NAME(moved)(const pudle_unroll *u, const sample *r)
 {
     const reference *b = &r->ref[0], *a = &r->ref[1];
+    if (!u->gram)
+        return NAME(distance)(b->residual, a->residual, u->ldm);
     const REAL *cb = b->corr, *ca = a->corr;
     double moved = 0;
     for (int64_t k = 0; k < b->count; k++)
@@ -18,7 +20,13 @@ static double NAME(moved)(const sample *r)
  * they were several, for the first were longer. */
 static double NAME(reach)(const pudle_unroll *u, const sample *r)
 {
-    return u->longest * sqrt(NAME(moved)(r)) * (r->between > 2 ? 2.0 / (double)r->between : 1);
+    return u->longest * sqrt(NAME(moved)(u, r)) * (r->between > 2 ? 2.0 / (double)r->between : 1);
+}
+
+/* How far correlations between two places on the line through the last two evaluations may be from what these two say. */
+static double NAME(unsure)(const sample *r, double near, double far)
+{
+    return r->ref[0].margin + fmax(fabs(near), fabs(far)) * r->change;
 }
 
 /* The atoms of the present code and of the last evaluation are in a stretch whatever their score: it becomes a NaN, which is at most no level,
@@ -29,7 +37,7 @@ static void NAME(always_in)(const sample *r, REAL *score)
     NAME(set_at)(score, r->ref[0].index, r->ref[0].count, (REAL)NAN);
 }
 
-/* Marks the atoms whose score is not at most `level`, one at least, and returns how many; r->clear: the largest of the other scores. */
+/* Marks the atoms whose score is not at most `level`, one at least, and returns how many; r->clear: what the others' correlations stay below. */
 static int64_t NAME(mark_above)(sample *r, const REAL *score, REAL level, int64_t p)
 {
     int64_t count = 0;
@@ -40,6 +48,7 @@ static int64_t NAME(mark_above)(sample *r, const REAL *score, REAL level, int64_
         else if ((double)score[j] > r->clear)
             r->clear = (double)score[j];
     }
+    r->clear += NAME(unsure)(r, r->near, r->far);
     if (count == 0) /* a code of zeros may go on as well */
         r->mark[0] = (int32_t)count++;
     return count;
@@ -60,7 +69,7 @@ static int64_t NAME(choose)(pudle_unroll *u, sample *r)
     if (r->refs < 2 || !(quiet > 0) || (double)r->now > DENSE_ALONE * (double)p || r->now > most || b->count > most)
         return 0;
     /* the Gram matrix of a few atoms costs less than an evaluation without G: so few may try earlier */
-    const double reach = NAME(reach)(u, r) * r->caution * (!u->gram && 3 * r->now * r->now <= p ? 0.7 : 1);
+    const double reach = NAME(reach)(u, r) * r->caution * (!u->gram && 3 * r->now * r->now <= p ? 0.7 : 1) + NAME(unsure)(r, r->near, r->far);
     if (!(reach < 0.5 * quiet))
         return 0;
     NAME(look_along)(score, b->corr, a->corr, (REAL)r->near, (REAL)r->far, u->ld);
@@ -81,13 +90,14 @@ static int64_t NAME(choose_from_few)(const pudle_unroll *u, sample *r, int64_t f
     const int64_t p = u->spec.atoms, left = u->spec.layers - r->t;
     const double quiet = u->quiet[r->t];
     REAL *score = r->v;
-    if (!(r->expect.off < quiet && r->place.along >= 0 && r->expect.along >= 0))
-        return 0;
     r->near = r->place.along;
     r->far = r->expect.along < UNROLL_FAR ? r->expect.along : UNROLL_FAR;
+    const double off = r->expect.off + NAME(unsure)(r, r->near, r->far);
+    if (!(off < quiet && r->place.along >= 0 && r->expect.along >= 0))
+        return 0;
     NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, (REAL)r->near, (REAL)r->far, u->ld);
     NAME(always_in)(r, score);
-    const REAL level = (REAL)(quiet - r->expect.off);
+    const REAL level = (REAL)(quiet - off);
     const int64_t count = NAME(count_above)(score, level, p);
     /* a small Gram matrix must cost less than as many layers of few atoms */
     if (count > widest_alone(u) || r->now * count > lesser(left, STRETCH_EXPECTED) * (r->now + few))
@@ -119,7 +129,7 @@ static double NAME(clear_between)(const pudle_unroll *u, const sample *r, const 
     REAL *score = r->v;
     NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, (REAL)near, (REAL)far, u->ld);
     NAME(set_at)(score, atom, count, 0);
-    return (double)NAME(largest)(score, u->ld);
+    return (double)NAME(largest)(score, u->ld) + NAME(unsure)(r, near, far);
 }
 
 /* May layer t leave the other atoms out? Also g = G (z - z_b). The residual is within `off` of a point on the line, near which the others'
@@ -193,18 +203,27 @@ static void NAME(activate)(const pudle_unroll *u, sample *r, NAME(stretch) *s, c
     }
 }
 
+/* The correlations of a stretch's atoms at an evaluation, exactly. */
+static void NAME(exact_at)(const pudle_unroll *u, const reference *at, const NAME(stretch) *s, REAL *out)
+{
+    if (at->margin > 0)
+        NAME(dots)(out, at->residual, u->atoms, u->ldm, u->ldm, s->count, s->atom);
+    for (int64_t k = 0; k < s->count; k++)
+        out[k] = at->margin > 0 ? -out[k] : ((const REAL *)at->corr)[s->atom[k]];
+}
+
 /* What a stretch takes from the two last evaluations. */
-static void NAME(anchor)(const sample *r, NAME(stretch) *s)
+static void NAME(anchor)(const pudle_unroll *u, const sample *r, NAME(stretch) *s)
 {
     const reference *b = &r->ref[0], *a = &r->ref[1];
     memset(s->zb, 0, (size_t)s->width * sizeof(REAL));
     for (int64_t k = 0; k < b->count; k++)
         s->zb[r->mark[b->index[k]]] = ((const REAL *)b->z)[k];
-    s->length2 = NAME(moved)(r);
-    for (int64_t k = 0; k < s->count; k++) {
-        s->cb[k] = ((const REAL *)b->corr)[s->atom[k]];
-        s->change[k] = ((const REAL *)a->corr)[s->atom[k]] - s->cb[k];
-    }
+    s->length2 = NAME(moved)(u, r);
+    NAME(exact_at)(u, b, s, s->cb);
+    NAME(exact_at)(u, a, s, s->change);
+    for (int64_t k = 0; k < s->count; k++)
+        s->change[k] -= s->cb[k];
 }
 
 /* A stretch among the marked atoms, which are `count`, begins at the present code. */
@@ -256,7 +275,7 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
     const int64_t slot = u->keeps_input ? 2 * p->width : p->width, begun = r->t, T = u->spec.layers, until = tape && !kept ? T - u->spec.depth : T;
     NAME(stretch) s;
     NAME(lay_out)(r, p, &s);
-    NAME(anchor)(r, &s);
+    NAME(anchor)(u, r, &s);
     NAME(activate)(u, r, &s, s.zb);
     NAME(activate)(u, r, &s, REALS(r) + p->z + (kept ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot);
     pudle_status status = PUDLE_OK;

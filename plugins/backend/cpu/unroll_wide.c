@@ -5,6 +5,7 @@
 #include "unroll_gram.h"
 #include "unroll_parts.h"
 #include "wide.h"
+#include "wide_bytes.h"
 
 #ifdef WIDE_POSSIBLE
 #include <float.h>

@@ -1,0 +1,106 @@
+/* Coarse evaluations of unroll.c: the correlations of all atoms from products of bytes, and a margin that they are surely within. Included
+ * twice, with REAL float and double, after unroll_stretch.h.
+ *
+ * Let r_b and r_a be the residuals of a row's last two evaluations, and h such that w = r - r_b - h (r_b - r_a) is small. Then
+ *   d_j'r = d_j'r_b + h (d_j'r_b - d_j'r_a) + d_j'w,
+ * and with bytes q for w, v q + dw, and q_j for the atoms, s_j q_j + dd_j,
+ *   |d_j'w - s_j v q_j'q| <= ||dd_j|| ||w|| + ||s_j q_j|| ||dw||,
+ * all of it known: about 0.015 ||w||, and w is a part of the way that the residual went, not all that it is. What the last two evaluations
+ * were off adds to it, the second by h. */
+
+/* What a byte is worth so that 127 of them are `most`; 0 where all may as well be 0. */
+static REAL NAME(unit_for)(REAL most)
+{
+    return most > (REAL)(1e6 * NAME(least)) ? most / 127 : 0;
+}
+
+/* The atoms of a panel in bytes, and what each is off. */
+static void NAME(panel_part)(void *ctx, int64_t panel)
+{
+    enum { SOME = 1024 };
+    pudle_unroll *u = ctx;
+    REAL whole[SOME] __attribute__((aligned(64)));
+    int8_t bytes[SOME];
+    uint8_t *const to = (uint8_t *)u->bytes.at + panel * BYTES_PANEL * u->ldm;
+    for (int64_t a = 0; a < BYTES_PANEL; a++) {
+        const int64_t j = panel * BYTES_PANEL + a;
+        const REAL *row = (const REAL *)u->atoms + j * u->ldm;
+        const REAL unit = j < u->spec.atoms ? NAME(unit_for)(NAME(most)(row, u->ldm)) : 0;
+        double off = 0;
+        memset(bytes, 0, sizeof bytes);
+        for (int64_t c = 0; c < u->ldm; c += SOME) {
+            const int64_t n = lesser(u->ldm - c, SOME);
+            if (unit > 0) {
+                off += NAME(round_all)(whole, row + c, n, unit);
+                NAME(to_bytes)(bytes, whole, n);
+            }
+            for (int64_t k = 0; k < n; k += BYTES_GROUP) { /* the highest bit the other way round: 128 more */
+                uint32_t four;
+                memcpy(&four, bytes + k, sizeof four);
+                four ^= 0x80808080u;
+                memcpy(to + (c + k) * BYTES_PANEL + a * BYTES_GROUP, &four, sizeof four);
+            }
+        }
+        ((REAL *)u->unit.at)[j] = unit;
+        if (j < u->spec.atoms)
+            u->off[j] = unit > 0 ? sqrt(off + (double)u->ldm * NAME(least)) : u->norms[j];
+    }
+}
+
+/* The atoms in bytes, where coarse evaluations may be worth it. */
+static pudle_status NAME(coarse_atoms)(pudle_unroll *u)
+{
+    const pudle_status s = want(u, &u->bytes, (size_t)(u->ld * u->ldm));
+    const pudle_status s2 = s ? s : want(u, &u->unit, (size_t)u->ld * sizeof(REAL));
+    if (s2)
+        return s2;
+    cpu_parts(u->root, u->ld / BYTES_PANEL, NAME(panel_part), u);
+    u->coarse_off = 0;
+    for (int64_t j = 0; j < u->spec.atoms; j++)
+        if (u->coarse_off == u->coarse_off && !(u->off[j] <= u->coarse_off)) /* a NaN stays, and no margin holds with it */
+            u->coarse_off = u->off[j];
+    return PUDLE_OK;
+}
+
+/* What a row that needs its correlations hands in: w in bytes, where a coarse evaluation is good enough. */
+static void NAME(hand_in)(const pudle_unroll *u, sample *r)
+{
+    r->coarse = false;
+    if (!u->coarse || r->status || r->t == u->spec.layers || r->refs == 0 || r->now > u->spec.atoms / COARSE)
+        return;
+    if (!r->at_hand)
+        NAME(combine)(r->residual, r->target, u->atoms, u->ldm, u->ldm, r->now, r->index, r->z);
+    r->at_hand = true;
+    const reference *const b = &r->ref[0], *const a = &r->ref[r->refs > 1];
+    double along = 0, sums[2];
+    if (r->refs > 1)
+        NAME(off_line)(r->residual, b->residual, a->residual, u->ldm, &along);
+    if (!(along > -UNROLL_FAR && along < UNROLL_FAR))
+        along = 0;
+    REAL *const w = r->rest;
+    NAME(beside_line)(w, r->residual, b->residual, a->residual, (REAL)along, u->ldm, sums);
+    const REAL unit = NAME(unit_for)(NAME(most)(w, u->ldm));
+    const double hidden = (double)u->ldm * NAME(least), way = sqrt(sums[0] + hidden), size = sqrt(sums[1] + hidden), h = fabs(along);
+    const double off = unit > 0 ? sqrt(NAME(round_all)(w, w, u->ldm, unit) + hidden) : way;
+    const double margin = 1.001 * (u->coarse_off * way + (u->longest + u->coarse_off) * off) + 64 * NAME(epsilon) * u->longest * (1 + h) * (size + way);
+    r->hand = (handed){ .along = along, .unit = unit, .change = margin + h * r->change };
+    r->hand.margin = b->margin + r->hand.change;
+    r->coarse = r->hand.margin <= COARSE_MARGIN * NAME(quiet_in)(u, r->t + 1) && isfinite(r->hand.margin);
+    if (!r->coarse)
+        return;
+    if (!(unit > 0))
+        memset(w, 0, (size_t)u->ldm * sizeof(REAL));
+    r->hand.sum = NAME(to_bytes)(r->bytes, w, u->ldm);
+}
+
+/* The present code as the last evaluation, by the products of the bytes that the row has handed in. */
+static void NAME(refer_coarse)(const pudle_unroll *u, sample *r, const int32_t *product)
+{
+    const bool first = r->refs < 2; /* there is no a */
+    reference *const now = NAME(next_reference)(u, r, r->residual);
+    if (first)
+        memcpy(now->corr, r->ref[1].corr, (size_t)u->ld * sizeof(REAL));
+    NAME(join)(now->corr, r->ref[1].corr, (REAL)r->hand.along, u->unit.at, (REAL)r->hand.unit, product, BYTES_ZERO * r->hand.sum, u->ld);
+    now->margin = r->hand.margin;
+    r->change = r->hand.change;
+}
