@@ -15,6 +15,13 @@ static void NAME(make_atoms)(pudle_unroll *u, int kind)
     }
 }
 
+static void NAME(to_bytes_again)(pudle_unroll *u)
+{
+    for (int64_t panel = 0; panel < u->ld / BYTES_PANEL; panel++)
+        NAME(to_panel)(u, panel);
+    u->coarse_off = largest_of(u->off, u->spec.atoms);
+}
+
 static double NAME(correlation)(const pudle_unroll *u, const REAL *residual, int64_t j)
 {
     double sum = 0;
@@ -101,7 +108,7 @@ static void NAME(refuse)(pudle_unroll *u, sample *r, double *quiet)
     ((REAL *)u->atoms)[atom * u->ldm + between(0, u->spec.features - 1)] = none;
     u->longest = u->norms[atom] = (double)none;
     *quiet = INFINITY;
-    assert_int_equal(NAME(coarse_atoms)(u), PUDLE_OK);
+    NAME(to_bytes_again)(u);
     NAME(hand_in)(u, r);
     assert_false(r->coarse);
 }
@@ -120,7 +127,9 @@ static void NAME(margins)(int64_t atoms, int64_t features, int kind)
     reset_row(&u, &r);
     int32_t *products = fake_alloc(NULL, (size_t)u.ld * sizeof *products);
     NAME(make_atoms)(&u, kind);
-    assert_int_equal(NAME(coarse_atoms)(&u), PUDLE_OK);
+    assert_int_equal(want(&u, &u.bytes, (size_t)(u.ld * u.ldm)), PUDLE_OK);
+    assert_int_equal(want(&u, &u.unit, (size_t)u.ld * sizeof(REAL)), PUDLE_OK);
+    NAME(to_bytes_again)(&u);
     NAME(walk)(&u, &r, kind, products);
     NAME(refuse)(&u, &r, &quiet);
     row_free(&u, &r);

@@ -114,7 +114,7 @@ static void margins_hold(void **state)
     if (skipped())
         skip();
     for (int round = 0; round < 60; round++) {
-        const int64_t atoms = between(1, 90), features = round % 5 ? between(1, 300) : between(1000, 2200);
+        const int64_t atoms = between(2, 90), features = round % 5 ? between(1, 300) : between(1000, 2200);
         margins_f32(atoms, features, round % KINDS);
         margins_f64(atoms, features, round % KINDS);
     }

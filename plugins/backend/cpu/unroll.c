@@ -208,7 +208,7 @@ static void row_free(pudle_unroll *u, sample *r)
 
 static void lane_free(pudle_unroll *u, lane *l)
 {
-    buffer *const buffers[] = { &l->rows_in_bytes, &l->products, &l->dense, &l->full[0], &l->full[1], &l->full[2], &l->full[3], &l->sums, &l->start, &l->dense_rows, &l->coefs,
+    buffer *const buffers[] = { &l->rows_in_bytes, &l->products, &l->dense, &l->full[0], &l->full[1], &l->full[2], &l->full[3], &l->sums, &l->start, &l->weights, &l->dense_rows, &l->coefs,
                                 &l->is_dense, &l->entries };
     void *const plain[] = { l->base, l->corr, l->target, l->residual, l->pending };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
@@ -361,7 +361,7 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     return s;
 }
 
-/* Atoms [first, first + TURN_ATOMS) to rows, and their norms. */
+/* Atoms [first, first + TURN_ATOMS) to rows, and their norms; and to bytes, where these may be asked for. */
 static void atoms_part(void *ctx, int64_t part)
 {
     pudle_unroll *u = ctx;
@@ -379,6 +379,32 @@ static void atoms_part(void *ctx, int64_t part)
         const double sum = u->spec.dtype == PUDLE_F64 ? square_f64((double *)u->atoms + j * u->ldm, m) : square_f32((float *)u->atoms + j * u->ldm, m);
         u->norms[j] = sqrt(sum);
     }
+    for (int64_t panel = first / BYTES_PANEL; u->coarse && panel * BYTES_PANEL < lesser(first + TURN_ATOMS, u->ld); panel++) {
+        if (u->spec.dtype == PUDLE_F64)
+            to_panel_f64(u, panel);
+        else
+            to_panel_f32(u, panel);
+    }
+}
+
+/* The largest of `count` numbers >= 0; a NaN stays, and no bound holds with it. */
+static double largest_of(const double *x, int64_t count)
+{
+    double most = 0;
+    for (int64_t j = 0; j < count; j++)
+        if (most == most && !(x[j] <= most))
+            most = x[j];
+    return most;
+}
+
+/* With coarse evaluations or without, and room for the atoms in bytes. */
+static pudle_status choose_coarse(pudle_unroll *u, int64_t samples)
+{
+    u->coarse = !u->gram && UNROLL_VECTOR == 64 && bytes_here() && u->ldm <= BYTES_LONGEST && samples >= COARSE_LEAST && u->spec.layers >= COARSE_LEAST;
+    if (!u->coarse)
+        return PUDLE_OK;
+    const pudle_status s = want(u, &u->bytes, (size_t)(u->ld * u->ldm));
+    return s ? s : want(u, &u->unit, (size_t)u->ld * width_of(u));
 }
 
 /* With G or without, and the gradient by way of it or by shares. */
@@ -402,18 +428,13 @@ static pudle_status choose_ways(pudle_unroll *u, int64_t samples)
 static pudle_status cpu_unroll_refresh(pudle_unroll *u, int64_t samples)
 {
     pudle_status s = choose_ways(u, samples);
+    if (!s)
+        s = choose_coarse(u, samples);
     if (s)
         return s;
     cpu_parts(u->root, parts_of(u->spec.atoms, TURN_ATOMS), atoms_part, u);
-    u->longest = 0;
-    for (int64_t j = 0; j < u->spec.atoms; j++)
-        if (u->longest == u->longest && !(u->norms[j] <= u->longest)) /* a NaN stays, and no bound holds with it */
-            u->longest = u->norms[j];
-    u->coarse = !u->gram && UNROLL_VECTOR == 64 && bytes_here() && u->ldm <= BYTES_LONGEST && samples >= COARSE_LEAST && u->spec.layers >= COARSE_LEAST;
-    if (u->coarse)
-        s = u->spec.dtype == PUDLE_F64 ? coarse_atoms_f64(u) : coarse_atoms_f32(u);
-    if (s)
-        return s;
+    u->longest = largest_of(u->norms, u->spec.atoms);
+    u->coarse_off = u->coarse ? largest_of(u->off, u->spec.atoms) : 0;
     if (u->gram)
         s = gram_matrix(u->root, &u->spec.dictionary, u->ld, u->gram);
     find_dead_zones(u);

@@ -78,13 +78,13 @@ static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gram_outer *g, cons
     /* a share's entries move to the row's arena, which may move what the trail points to: it lies elsewhere */
     REAL *both = r->value;
     int32_t *of = r->fresh;
-    pudle_status s = NAME(contribute)(u, r, FROM_TARGET, r->number, t->size, atom, t->sum, -1);
+    pudle_status s = NAME(contribute)(u, r, FROM_TARGET, r->number, (double)NAME(extent)(r->target, u->ldm), t->size, atom, t->sum, -1);
     for (int64_t k = 0; k < rows; k++)
         of[k] = atom[active[k]];
     for (int64_t i = 0; i < rows && !s; i++) {
         for (int64_t k = 0; k < rows; k++)
             both[k] = t->outer[i * t->width + active[k]] + t->outer[k * t->width + active[i]];
-        s = NAME(contribute)(u, r, FROM_ATOMS, of[i], rows, of, both, -1);
+        s = NAME(contribute)(u, r, FROM_ATOMS, of[i], (double)NAME(extent)((const REAL *)u->atoms + of[i] * u->ldm, u->ldm), rows, of, both, -1);
     }
     return s;
 }
@@ -203,8 +203,8 @@ static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, s
         adjoint[now.index[k]] = gv[k];
     for (int64_t k = 0; k < old.count; k++)
         adjoint[old.index[k]] -= step * dots[k];
-    s = NAME(contribute)(u, r, FROM_ARENA, residual, now.count, now.index, gv, -step);
-    return s ? s : NAME(contribute)(u, r, FROM_ARENA, e, old.count, old.index, old.z, -step);
+    s = NAME(contribute)(u, r, FROM_ARENA, residual, (double)NAME(extent)(REALS(r) + residual, u->ldm), now.count, now.index, gv, -step);
+    return s || !old.count ? s : NAME(contribute)(u, r, FROM_ARENA, e, (double)NAME(extent)(REALS(r) + e, u->ldm), old.count, old.index, old.z, -step);
 }
 
 /* Layers [from, to] of the tape that all atoms took part in, by way of the Gram matrix. Atoms that the row uses in none of them
@@ -289,7 +289,7 @@ static pudle_status NAME(begin_back)(pudle_unroll *u, sample *r, const REAL *giv
     NAME(dots)(r->value, residual, u->atoms, u->ldm, u->ldm, last.count, last.index);
     for (int64_t k = 0; k < last.count; k++)
         ((REAL *)r->u)[last.index[k]] = given[last.index[k]] + ((const REAL *)r->value)[k];
-    return u->pairs ? NAME(contribute)(u, r, FROM_RESIDUAL, r->number, last.count, last.index, last.z, 1) : PUDLE_OK;
+    return u->pairs ? NAME(contribute)(u, r, FROM_RESIDUAL, r->number, (double)NAME(extent)(residual, u->ldm), last.count, last.index, last.z, 1) : PUDLE_OK;
 }
 
 /* A row by itself to the end, or to a layer that is dense and waits for the others. */

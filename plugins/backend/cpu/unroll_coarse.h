@@ -15,10 +15,9 @@ static REAL NAME(unit_for)(REAL most)
 }
 
 /* The atoms of a panel in bytes, and what each is off. */
-static void NAME(panel_part)(void *ctx, int64_t panel)
+static void NAME(to_panel)(pudle_unroll *u, int64_t panel)
 {
     enum { SOME = 1024 };
-    pudle_unroll *u = ctx;
     REAL whole[SOME] __attribute__((aligned(64)));
     int8_t bytes[SOME];
     uint8_t *const to = (uint8_t *)u->bytes.at + panel * BYTES_PANEL * u->ldm;
@@ -45,21 +44,6 @@ static void NAME(panel_part)(void *ctx, int64_t panel)
         if (j < u->spec.atoms)
             u->off[j] = unit > 0 ? sqrt(off + (double)u->ldm * NAME(least)) : u->norms[j];
     }
-}
-
-/* The atoms in bytes, where coarse evaluations may be worth it. */
-static pudle_status NAME(coarse_atoms)(pudle_unroll *u)
-{
-    const pudle_status s = want(u, &u->bytes, (size_t)(u->ld * u->ldm));
-    const pudle_status s2 = s ? s : want(u, &u->unit, (size_t)u->ld * sizeof(REAL));
-    if (s2)
-        return s2;
-    cpu_parts(u->root, u->ld / BYTES_PANEL, NAME(panel_part), u);
-    u->coarse_off = 0;
-    for (int64_t j = 0; j < u->spec.atoms; j++)
-        if (u->coarse_off == u->coarse_off && !(u->off[j] <= u->coarse_off)) /* a NaN stays, and no margin holds with it */
-            u->coarse_off = u->off[j];
-    return PUDLE_OK;
 }
 
 /* What a row that needs its correlations hands in: w in bytes, where a coarse evaluation is good enough. */

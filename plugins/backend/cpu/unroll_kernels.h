@@ -237,6 +237,15 @@ UNROLL_CLONES static REAL NAME(most)(const REAL *x, int64_t width)
     return most;
 }
 
+/* The same, but a NaN where there is one, or an infinity. */
+UNROLL_CLONES static REAL NAME(extent)(const REAL *x, int64_t width)
+{
+    NAME(vector) none = { 0 };
+    for (int64_t c = 0; c < width; c += L)
+        none += 0 * VEC(x + c);
+    return NAME(most)(x, width) + NAME(total)(&none);
+}
+
 /* to = the whole numbers nearest to x / unit. Returns the sum of squares of x - unit to, as far as it does not underflow. */
 UNROLL_CLONES static double NAME(round_all)(REAL *to, const REAL *x, int64_t width, REAL unit)
 {

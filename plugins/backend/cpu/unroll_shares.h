@@ -1,9 +1,9 @@
 /* Shares of unroll.c, the dense rows times sparse ones that a gradient is made of: their sum is a product of a sparse matrix with a dense one.
  * Included twice, with REAL float and double, after unroll_kernels.h. */
 
-/* gradient[:, index] += dense coef' for `count` atoms; dense is a row of `source`. */
-static pudle_status NAME(contribute)(pudle_unroll *u, sample *r, int source, int64_t offset, int64_t count, const int32_t *index, const REAL *coef,
-                                     REAL scale)
+/* gradient[:, index] += dense coef' for `count` atoms; dense is a row of `source`, and no entry of it is above `size`. */
+static pudle_status NAME(contribute)(pudle_unroll *u, sample *r, int source, int64_t offset, double size, int64_t count, const int32_t *index,
+                                     const REAL *coef, REAL scale)
 {
     share *c = NULL;
     pudle_status s = new_share(u, r, &c);
@@ -15,6 +15,7 @@ static pudle_status NAME(contribute)(pudle_unroll *u, sample *r, int source, int
         return s;
     c->source = source;
     c->offset = offset;
+    c->size = size;
     c->count = 0;
     for (int64_t k = 0; k < count; k++)
         if (coef[k] != 0) {
@@ -49,7 +50,29 @@ static void NAME(gradient_part)(void *ctx, int64_t part)
     }
 }
 
-/* How many entries the shares of a group of rows have for each atom. */
+/* How much the entries of a group of rows may add for each atom, the dense rows' largest entries being as they are. */
+static void NAME(weigh_shares)(void *ctx, int64_t group)
+{
+    const share_work *w = ctx;
+    double *weight = w->weight + group * w->u->spec.atoms;
+    memset(weight, 0, (size_t)w->u->spec.atoms * sizeof *weight);
+    for (int64_t i = group * w->l->rows / SHARE_GROUPS; i < (group + 1) * w->l->rows / SHARE_GROUPS; i++) {
+        const sample *r = &w->l->row[i];
+        for (int64_t c = 0; c < r->nshares; c++) {
+            const share *one = (share *)r->shares.at + c;
+            for (int64_t k = 0; k < one->count; k++)
+                weight[(INTS(r) + one->index)[k]] += fabs((double)(REALS(r) + one->coef)[k]) * one->size;
+        }
+    }
+}
+
+/* Is an entry of a share lost among the others of its atom? Never where one of them is no number. */
+static bool NAME(is_lost)(const share_work *w, const share *one, int32_t atom, REAL coef)
+{
+    return fabs((double)coef) * one->size <= w->weight[atom];
+}
+
+/* How many entries that are not lost the shares of a group of rows have for each atom. */
 static void NAME(count_shares)(void *ctx, int64_t group)
 {
     const share_work *w = ctx;
@@ -59,8 +82,10 @@ static void NAME(count_shares)(void *ctx, int64_t group)
         const sample *r = &w->l->row[i];
         for (int64_t c = 0; c < r->nshares; c++) {
             const share *one = (share *)r->shares.at + c;
-            for (int64_t k = 0; k < one->count; k++)
-                place[(INTS(r) + one->index)[k]]++;
+            for (int64_t k = 0; k < one->count; k++) {
+                const int32_t atom = (INTS(r) + one->index)[k];
+                place[atom] += !NAME(is_lost)(w, one, atom, (REALS(r) + one->coef)[k]);
+            }
         }
     }
 }
@@ -80,24 +105,38 @@ static void NAME(sort_shares)(void *ctx, int64_t group)
             const REAL *from = one->source == FROM_ARENA ? REALS(r) + one->offset
                              : (const REAL *)(one->source == FROM_ATOMS ? u->atoms : one->source == FROM_TARGET ? w->l->target : w->l->residual) + one->offset * u->ldm;
             for (int64_t k = 0; k < one->count; k++) {
-                const int64_t at = place[(INTS(r) + one->index)[k]]++;
+                const int32_t atom = (INTS(r) + one->index)[k];
+                const REAL this = (REALS(r) + one->coef)[k];
+                if (NAME(is_lost)(w, one, atom, this))
+                    continue;
+                const int64_t at = place[atom]++;
                 dense[at] = from;
-                coef[at] = (REALS(r) + one->coef)[k];
+                coef[at] = this;
             }
         }
     }
 }
 
-/* Shares of all rows, atom by atom: (row order, then order on the tape) fixes the order of every sum. */
+/* Shares of all rows, atom by atom: (row order, then order on the tape) fixes the order of every sum. Entries that the sum of their atom would
+ * lose in its rounding are left out: the first layers' of an encoder that has come to rest, where other samples use the atom to the end. */
 static pudle_status NAME(add_shares)(pudle_unroll *u, pudle_exec *exec, lane *l, const pudle_view *gradient)
 {
     const int64_t p = u->spec.atoms;
     share_work w = { .u = u, .l = l, .gradient = gradient, .cut = cut_work(u->spec.features, NAME(FEATURES), p, SHARE_ATOMS) };
     pudle_status s = want(u, &l->start, (size_t)((SHARE_GROUPS + 1) * (p + 1)) * sizeof(int64_t));
+    if (!s)
+        s = want(u, &l->weights, (size_t)(SHARE_GROUPS * p) * sizeof(double));
     if (s)
         return s;
     w.start = l->start.at;
     w.place = w.start + p + 1;
+    w.weight = l->weights.at;
+    cpu_parts(exec, SHARE_GROUPS, NAME(weigh_shares), &w);
+    for (int64_t j = 0; j < p; j++) {
+        for (int64_t group = 1; group < SHARE_GROUPS; group++)
+            w.weight[j] += w.weight[group * p + j];
+        w.weight[j] = isfinite(w.weight[j]) ? w.weight[j] * NAME(epsilon) / SHARE_LOST : -1;
+    }
     cpu_parts(exec, SHARE_GROUPS, NAME(count_shares), &w);
     int64_t total = 0;
     for (int64_t j = 0; j < p; j++) {

@@ -8,6 +8,7 @@ enum {
     EVALUATE_COLUMNS = 192, /* atoms whose correlations are one part of the work */
     RESIDUAL_ROWS = 16,   /* samples whose residuals' entries for some features are one part of the work */
     SHARE_ATOMS = 256,    /* columns of the gradient that are one part of the work, for some features */
+    SHARE_LOST = 64,      /* an entry is lost that is less than this part of the rounding of the sum that it belongs to */
     SHARE_GROUPS = 8,     /* of rows whose shares are sorted by atoms side by side */
     MANY_BANDS = 4,       /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
     COARSE = 8,           /* an evaluation is coarse where codes have less than this part of all atoms, */
@@ -48,6 +49,7 @@ enum { FROM_ARENA, FROM_ATOMS, FROM_TARGET, FROM_RESIDUAL };
 typedef struct share {
     int source;
     int64_t offset, count, index, coef;
+    double size; /* the largest entry of the dense row */
 } share;
 
 /* An evaluation: the code, and all correlations with its residual. */
@@ -113,7 +115,7 @@ typedef struct lane {
     void *base, *corr;        /* (rows, ld): c; correlations of pending rows */
     void *target, *residual;  /* (rows, ldm): the inner gradient at D z = 0, which is -x for least squares */
     buffer rows_in_bytes, products; /* of a coarse evaluation */
-    buffer dense, full[4], sums, start, dense_rows, coefs, is_dense, entries;
+    buffer dense, full[4], sums, start, weights, dense_rows, coefs, is_dense, entries;
     int64_t rows;             /* of the block on the tape */
 } lane;
 
@@ -172,6 +174,7 @@ typedef struct share_work {
     const pudle_unroll *u;
     lane *l;
     int64_t *start, *place; /* (p + 1): where an atom's entries begin; (SHARE_GROUPS, p): where the next one of a group of rows goes */
+    double *weight; /* (SHARE_GROUPS, p): sums of how much the entries of an atom may add; then (p): up to which an entry is lost among the others */
     const pudle_view *gradient;
     cut cut;
 } share_work;
