@@ -88,6 +88,29 @@ static void NAME(walk)(pudle_unroll *u, sample *r, int kind, int32_t *products)
     }
 }
 
+/* On along a line through almost nothing: what is left is the rounding of numbers that were large. */
+static void NAME(vanish)(pudle_unroll *u, sample *r, int32_t *products)
+{
+    static const double sizes[] = { 1.7, 1, 1e-9, 1e-10, 1e-11 };
+    REAL *const from = fake_alloc(NULL, (size_t)u->spec.features * sizeof(REAL)), *const to = r->residual;
+    for (int64_t k = 0; k < u->spec.features; k++)
+        from[k] = (REAL)draw(1);
+    reset_row(u, r);
+    for (int turn = 0; turn < 5; turn++) {
+        for (int64_t k = 0; k < u->spec.features; k++)
+            to[k] = (REAL)(sizes[turn] * (double)from[k]);
+        r->at_hand = true;
+        r->coarse = false;
+        if (turn > 1)
+            NAME(hand_in)(u, r);
+        assert_int_equal(r->coarse, turn > 1);
+        NAME(evaluate_row)(u, r, products);
+        if (turn > 1)
+            NAME(check)(u, r);
+    }
+    fake_free(NULL, from);
+}
+
 /* Where no margin is good enough, or there is no number to be near to, there is no coarse evaluation. */
 static void NAME(refuse)(pudle_unroll *u, sample *r, double *quiet)
 {
@@ -130,6 +153,8 @@ static void NAME(margins)(int64_t atoms, int64_t features, int kind)
     assert_int_equal(want(&u, &u.bytes, (size_t)(u.ld * u.ldm)), PUDLE_OK);
     assert_int_equal(want(&u, &u.unit, (size_t)u.ld * sizeof(REAL)), PUDLE_OK);
     NAME(to_bytes_again)(&u);
+    NAME(vanish)(&u, &r, products);
+    reset_row(&u, &r);
     NAME(walk)(&u, &r, kind, products);
     NAME(refuse)(&u, &r, &quiet);
     row_free(&u, &r);

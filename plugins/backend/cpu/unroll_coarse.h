@@ -66,7 +66,9 @@ static void NAME(hand_in)(const pudle_unroll *u, sample *r)
     const REAL unit = NAME(unit_for)(NAME(most)(w, u->ldm));
     const double hidden = (double)u->ldm * NAME(least), way = sqrt(sums[0] + hidden), size = sqrt(sums[1] + hidden), h = fabs(along);
     const double off = unit > 0 ? sqrt(NAME(round_all)(w, w, u->ldm, unit) + hidden) : way;
-    const double margin = 1.001 * (u->coarse_off * way + (u->longest + u->coarse_off) * off) + 64 * NAME(epsilon) * u->longest * (1 + h) * (size + way);
+    /* Numbers that are rounded: products with residuals no longer than size, and with h (b - a), no longer than these and w; and what both were off. */
+    const double rounded = (1 + h) * (u->longest * (size + way) + b->margin + a->margin);
+    const double margin = 1.001 * (u->coarse_off * way + (u->longest + u->coarse_off) * off) + 64 * NAME(epsilon) * rounded;
     r->hand = (handed){ .along = along, .unit = unit, .change = margin + h * r->change };
     r->hand.margin = b->margin + r->hand.change;
     r->coarse = r->hand.margin <= COARSE_MARGIN * NAME(quiet_in)(u, r->t + 1) && isfinite(r->hand.margin);

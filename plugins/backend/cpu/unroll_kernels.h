@@ -271,14 +271,14 @@ PUDLE_CLONES static int32_t NAME(to_bytes)(int8_t *to, const REAL *whole, int64_
     return sum;
 }
 
-/* w = x - b - h (b - a), of `width` entries, and sums = { ||w||^2, ||x||^2 }. */
+/* w = x - b - h (b - a), of `width` entries, and sums = { ||w||^2, ||x||^2 + ||b||^2 }. */
 UNROLL_CLONES static void NAME(beside_line)(REAL *w, const REAL *x, const REAL *b, const REAL *a, REAL h, int64_t width, double sums[2])
 {
     NAME(vector) rest = { 0 }, all = { 0 };
     for (int64_t c = 0; c < width; c += L) {
         const NAME(vector) d = VEC(x + c) - VEC(b + c) - h * (VEC(b + c) - VEC(a + c));
         rest += d * d;
-        all += VEC(x + c) * VEC(x + c);
+        all += VEC(x + c) * VEC(x + c) + VEC(b + c) * VEC(b + c);
         PUT(w + c) = d;
     }
     sums[0] = (double)NAME(total)(&rest);
