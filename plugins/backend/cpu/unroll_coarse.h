@@ -57,9 +57,11 @@ static void NAME(hand_in)(const pudle_unroll *u, sample *r)
     r->at_hand = true;
     const reference *const b = &r->ref[0], *const a = &r->ref[r->refs > 1];
     double along = 0, sums[2];
-    if (r->refs > 1)
-        NAME(off_line)(r->residual, b->residual, a->residual, u->ldm, &along);
+    const double beside = r->refs > 1 ? NAME(off_line)(r->residual, b->residual, a->residual, u->ldm, &along) : 0;
     if (!(along > -UNROLL_FAR && along < UNROLL_FAR))
+        along = 0;
+    /* from b alone, where what a was off would add more than the longer way does */
+    if (2 * u->coarse_off * (sqrt(NAME(distance)(r->residual, b->residual, u->ldm)) - beside) < fabs(along) * r->change)
         along = 0;
     REAL *const w = r->rest;
     NAME(beside_line)(w, r->residual, b->residual, a->residual, (REAL)along, u->ldm, sums);
