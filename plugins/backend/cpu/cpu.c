@@ -97,9 +97,8 @@ static void cpu_describe(pudle_exec *exec, char *text, size_t size)
     cpu_arch_describe(text, size);
     const size_t used = strlen(text);
     if (exec)
-        snprintf(text + used, size - used, "\nproducts: %s\n threads: %d of %d processors",
-                 !exec->wide ? "by BLIS" : bytes_here() ? "by pudle in vectors of 512 bits, B transposed by BLIS, bounds in bytes"
-                                         : "by pudle in vectors of 512 bits, B transposed by BLIS",
+        snprintf(text + used, size - used, "\nproducts: %s%s\n threads: %d of %d processors",
+                 exec->wide ? "by pudle in vectors of 512 bits, B transposed by BLIS" : "by BLIS", exec->wide && bytes_here() ? ", bounds in bytes" : "",
                  cpu_pool_threads(exec->pool), processors());
 }
 

@@ -208,8 +208,8 @@ static void row_free(pudle_unroll *u, sample *r)
 
 static void lane_free(pudle_unroll *u, lane *l)
 {
-    buffer *const buffers[] = { &l->rows_in_bytes, &l->products, &l->dense, &l->full[0], &l->full[1], &l->full[2], &l->full[3], &l->sums, &l->start, &l->weights, &l->dense_rows, &l->coefs,
-                                &l->is_dense, &l->entries };
+    buffer *const buffers[] = { &l->rows_in_bytes, &l->products, &l->dense, &l->full[0], &l->full[1], &l->full[2], &l->full[3], &l->sums,
+                                &l->start, &l->weights, &l->dense_rows, &l->coefs, &l->is_dense, &l->entries };
     void *const plain[] = { l->base, l->corr, l->target, l->residual, l->pending };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         host_free(u->root, buffers[i]->at);

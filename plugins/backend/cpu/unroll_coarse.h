@@ -5,8 +5,8 @@
  *   d_j'r = d_j'r_b + h (d_j'r_b - d_j'r_a) + d_j'w,
  * and with bytes q for w, v q + dw, and q_j for the atoms, s_j q_j + dd_j,
  *   |d_j'w - s_j v q_j'q| <= ||dd_j|| ||w|| + ||s_j q_j|| ||dw||,
- * all of it known: about 0.015 ||w||, and w is a part of the way that the residual went, not all that it is. What the last two evaluations
- * were off adds to it, the second by h. */
+ * all of it known: about 0.015 ||w||, and w is a part of the way that the residual went, not all that it is. To it adds what the last
+ * evaluation was off, and h times what its difference to the one before was. */
 
 /* What a byte is worth so that 127 of them are `most`; 0 where all may as well be 0. */
 static REAL NAME(unit_for)(REAL most)
@@ -31,7 +31,8 @@ static void NAME(to_panel)(pudle_unroll *u, int64_t panel)
             const int64_t n = lesser(u->ldm - c, SOME);
             if (unit > 0) {
                 off += NAME(round_all)(whole, row + c, n, unit);
-                NAME(to_bytes)(bytes, whole, n);
+                if (isfinite(off)) /* else no margin holds with it, and its bytes are any */
+                    NAME(to_bytes)(bytes, whole, n);
             }
             for (int64_t k = 0; k < n; k += BYTES_GROUP) { /* the highest bit the other way round: 128 more */
                 uint32_t four;

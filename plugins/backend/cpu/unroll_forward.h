@@ -23,6 +23,16 @@ static void NAME(close_stretch)(const round_work *w, sample *r)
         r->status = NAME(record)(u, r, r->t, r->value, NULL);
 }
 
+/* Into r->list: the atoms of the present code, and those whose correlation at a place on the line through a and b is not at most `level`. */
+static int64_t NAME(list_above)(const pudle_unroll *u, sample *r, const reference *b, const reference *a, double along, double level)
+{
+    REAL *score = r->v;
+    const REAL most = (REAL)level;
+    NAME(look_along)(score, b->corr, a->corr, (REAL)along, (REAL)along, u->ld);
+    NAME(set_at)(score, r->index, r->now, (REAL)NAN);
+    return NAME(collect)(score, u->spec.atoms, &most, false, r->list, r->coef);
+}
+
 /* Which atoms alone can be other than 0 after the next layer: those of the present code, and those whose correlations are not surely in the
  * dead zone, by the distance of the row's residual from the line through those of the two last evaluations. They are left in r->list, and
  * it is said how many; 0: too many, or it cannot be told, or an evaluation costs no more than these layers have. */
@@ -39,14 +49,10 @@ static int64_t NAME(find_few)(const pudle_unroll *u, sample *r)
     now.off = u->longest * NAME(off_line)(r->residual, r->ref[0].residual, r->ref[1].residual, u->ldm, &now.along);
     if (!(now.off < quiet && now.along > -UNROLL_FAR && now.along < UNROLL_FAR)) /* a NaN is neither */
         return 0;
-    REAL *score = r->v;
     const double off = now.off + NAME(unsure)(r, now.along, now.along);
     if (!(off < quiet))
         return 0;
-    const REAL level = (REAL)(quiet - off), along = (REAL)now.along;
-    NAME(look_along)(score, r->ref[0].corr, r->ref[1].corr, along, along, u->ld);
-    NAME(set_at)(score, r->index, r->now, (REAL)NAN);
-    const int64_t count = NAME(collect)(score, p, &level, false, r->list, r->coef);
+    const int64_t count = NAME(list_above)(u, r, &r->ref[0], &r->ref[1], now.along, quiet - off);
     if (count > p / FEW || r->spent + count > p / (u->coarse ? FEW_SPENT_COARSE : FEW_SPENT))
         return 0;
     r->spent += count;
@@ -61,11 +67,8 @@ static int64_t NAME(find_few)(const pudle_unroll *u, sample *r)
 static pudle_status NAME(advance_unsure)(const round_work *w, sample *r)
 {
     pudle_unroll *const u = w->u;
-    const REAL level = (REAL)(NAME(quiet_in)(u, r->t + 1) - r->ref[0].margin);
-    REAL *score = r->v;
-    NAME(look_along)(score, r->ref[0].corr, r->ref[0].corr, 0, 0, u->ld);
-    NAME(set_at)(score, r->index, r->now, (REAL)NAN);
-    const int64_t count = NAME(collect)(score, u->spec.atoms, &level, false, r->list, r->coef);
+    const reference *b = &r->ref[0];
+    const int64_t count = NAME(list_above)(u, r, b, b, 0, NAME(quiet_in)(u, r->t + 1) - b->margin);
     NAME(dots)(r->coef, r->residual, u->atoms, u->ldm, u->ldm, count, r->list);
     return NAME(advance_few)(u, w->exec, r, count, w->tape);
 }
@@ -221,7 +224,7 @@ static pudle_status NAME(evaluate)(round_work *w)
     return PUDLE_OK;
 }
 
-/* Rounds: every row that is not done has its correlations evaluated, all by one product; then it goes on by itself as far as
+/* Rounds: every row that is not done has its correlations evaluated, by one product for the exact ones and one for the coarse; then it goes on by itself as far as
  * it can. */
 static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, bool tape)
 {

@@ -15,7 +15,7 @@ enum {
     COARSE_LEAST = 8,     /* and a batch has so many samples, and the encoder layers */
     FEW = 8,              /* a layer goes by the correlations of few atoms: less than this part of all, */
     FEW_SPENT = 6,        /* and than this part in all layers since the last evaluation, which costs about as much; */
-    FEW_SPENT_COARSE = 16, /* where the next may be a coarse one */
+    FEW_SPENT_COARSE = 16, /* where there are coarse ones */
     FEW_AHEAD = 5,        /* how much of the last layer's way, beside the line and along it, is expected to follow: a guess at a stretch's atoms */
     STRETCH_EXPECTED = 16, /* layers that a stretch is expected to last at least, where so many are left */
     STRETCH_ARRAYS = 7,   /* of a stretch's atoms */
@@ -80,10 +80,11 @@ typedef struct sample {
     void *z, *value;
     reference ref[2];            /* the last evaluation, and the one before */
     void *residual;              /* (ldm): D z - x of the present code, if it is at hand */
-    bool at_hand, coarse;        /* the next evaluation may be a coarse one */
-    handed hand;
-    int8_t *bytes;               /* (ldm) */
-    void *rest;                  /* (ldm) */
+    bool at_hand;                /* it is */
+    bool coarse;                 /* the evaluation that the row waits for, or has just had, is a coarse one: of */
+    handed hand;                 /* these, */
+    int8_t *bytes;               /* (ldm) and of w in bytes; */
+    void *rest;                  /* (ldm) w itself, while it becomes them */
     double change;               /* no difference of the last evaluation's correlations and those before is further off */
     int64_t spent;               /* correlations that layers of few atoms have had since the last evaluation */
     spot place, expect;          /* where the residual was before the last layer of few atoms, and where it may get to */
@@ -154,7 +155,7 @@ typedef struct round_work {
     lane *l;
     bool tape;
     sample **pending;
-    int64_t count, exact; /* the first ones have exact evaluations */
+    int64_t count, exact; /* the first ones have exact evaluations; all, where there is a Gram matrix */
     cut cut; /* of the residuals */
 } round_work;
 
@@ -307,6 +308,6 @@ static void reset_row(const pudle_unroll *u, sample *r)
     r->t = r->now = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
     r->caution = 1;
     r->open = r->at_hand = r->coarse = false;
-    r->change = 0;
+    r->ref[0].margin = r->ref[1].margin = 0; /* and with them the difference's, at the first evaluation */
     r->status = PUDLE_OK;
 }

@@ -206,10 +206,11 @@ static void NAME(activate)(const pudle_unroll *u, sample *r, NAME(stretch) *s, c
 /* The correlations of a stretch's atoms at an evaluation, exactly. */
 static void NAME(exact_at)(const pudle_unroll *u, const reference *at, const NAME(stretch) *s, REAL *out)
 {
-    if (at->margin > 0)
+    const bool coarse = at->margin > 0;
+    if (coarse)
         NAME(dots)(out, at->residual, u->atoms, u->ldm, u->ldm, s->count, s->atom);
     for (int64_t k = 0; k < s->count; k++)
-        out[k] = at->margin > 0 ? -out[k] : ((const REAL *)at->corr)[s->atom[k]];
+        out[k] = coarse ? -out[k] : ((const REAL *)at->corr)[s->atom[k]];
 }
 
 /* What a stretch takes from the two last evaluations. */

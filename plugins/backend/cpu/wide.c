@@ -15,11 +15,6 @@ enum { WIDE_ROWS = 6, WIDE_VECTORS = 4, WIDE_INNER = 256 };
 
 #define WIDE __attribute__((target("avx512f")))
 #define WIDE_INLINE WIDE __attribute__((always_inline)) static inline
-#if defined(__clang__)
-#define UNROLL_ALL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL_ALL _Pragma("GCC unroll 8")
-#endif
 
 bool wide_here(void)
 {

@@ -10,6 +10,13 @@
 #define WIDE_POSSIBLE
 #endif
 
+/* Before a loop over a tile's rows or vectors, whose number is a constant: the sums are to be registers, not an array. */
+#if defined(__clang__)
+#define UNROLL_ALL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL_ALL _Pragma("GCC unroll 8")
+#endif
+
 /** Does this processor have them: AVX-512 F, BW, VL and DQ, with FMA, POPCNT and BMI? */
 bool wide_here(void);
 

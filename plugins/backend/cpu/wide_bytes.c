@@ -10,11 +10,6 @@
 enum { TILE_ROWS = 6, TILE_PANELS = 4 };
 
 #define BYTES __attribute__((target("avx512f,avx512vnni")))
-#if defined(__clang__)
-#define UNROLL_ALL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL_ALL _Pragma("GCC unroll 8")
-#endif
 
 bool bytes_here(void)
 {
