@@ -240,7 +240,8 @@ static void single_is_as_good(const setup *wide, const outcome *exact, double bo
 }
 
 /* Wide dictionaries and few samples, which go without a Gram matrix: layers by the correlations of few atoms, one or several until the next
- * evaluation, and stretches that begin behind such layers. Those that can be compared in single precision are left to chance: on until there are some. */
+ * evaluation, and stretches that begin behind such layers; every other time with samples enough for evaluations in bytes. Those that can be
+ * compared in single precision are left to chance: on until there are some. */
 static void few_atoms_match_primitives(void **state)
 {
     (void)state;
@@ -251,8 +252,8 @@ static void few_atoms_match_primitives(void **state)
         static const int64_t features[] = { 127, 128, 129, 200, 256, 257 }; /* about the bands that sums are cut into */
         setup s = near_setup("rows");
         s.m = features[round % 6];
-        s.p = between(2 * s.m, 600);
-        s.n = between(2, s.p / 24 - 1);
+        s.p = round % 2 ? between(2 * s.m, 600) : between(650, 800);
+        s.n = between(round % 2 ? 2 : 24, s.p / 24 - 1);
         s.layers = between(30, 80);
         s.truncate = between(1, s.layers);
         s.step = 0.2;

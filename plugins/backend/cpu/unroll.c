@@ -37,6 +37,7 @@
 #include "wide_bytes.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,10 +223,16 @@ static void lane_free(pudle_unroll *u, lane *l)
 
 static void cpu_unroll_destroy(pudle_unroll *u)
 {
+    int64_t exact = 0, coarse = 0;
     if (!u)
         return;
-    for (int64_t i = 0; u->lane && i <= u->root->threads; i++)
+    for (int64_t i = 0; u->lane && i <= u->root->threads; i++) {
+        exact += u->lane[i].exact;
+        coarse += u->lane[i].coarse;
         lane_free(u, &u->lane[i]);
+    }
+    if (coarse)
+        u->root->host->log(u->root->host->ctx, PUDLE_LOG_DEBUG, "unroll: correlations of all atoms for %" PRId64 " rows exactly, for %" PRId64 " in bytes", exact, coarse);
     for (int64_t i = 0; u->gathered && i < u->spec.lanes; i++)
         host_free(u->root, u->gathered[i].memory.at);
     void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms, u->bytes.at, u->unit.at, u->off };
@@ -400,7 +407,7 @@ static double largest_of(const double *x, int64_t count)
 /* With coarse evaluations or without, and room for the atoms in bytes. */
 static pudle_status choose_coarse(pudle_unroll *u, int64_t samples)
 {
-    u->coarse = !u->gram && UNROLL_VECTOR == 64 && bytes_here() && u->ldm <= BYTES_LONGEST && samples >= COARSE_LEAST && u->spec.layers >= COARSE_LEAST;
+    u->coarse = !u->gram && UNROLL_VECTOR == 64 && bytes_here() && u->ldm <= BYTES_LONGEST && samples >= COARSE_SAMPLES && u->spec.layers >= COARSE_LAYERS;
     if (!u->coarse)
         return PUDLE_OK;
     const pudle_status s = want(u, &u->bytes, (size_t)(u->ld * u->ldm));

@@ -53,7 +53,7 @@ static int64_t NAME(find_few)(const pudle_unroll *u, sample *r)
     if (!(off < quiet))
         return 0;
     const int64_t count = NAME(list_above)(u, r, &r->ref[0], &r->ref[1], now.along, quiet - off);
-    if (count > p / FEW || r->spent + count > p / (u->coarse ? FEW_SPENT_COARSE : FEW_SPENT))
+    if (count > p / FEW || r->spent + count > p / FEW_SPENT)
         return 0;
     r->spent += count;
     r->expect.off = now.off + FEW_AHEAD * (now.off > r->place.off ? now.off - r->place.off : 0);
@@ -244,6 +244,8 @@ static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, in
         if (w.count == 0)
             break;
         s = NAME(evaluate)(&w);
+        l->exact += w.exact;
+        l->coarse += w.count - w.exact;
         if (!s)
             cpu_parts(exec, w.count, NAME(step_row), &w);
         for (int64_t i = 0; i < w.count && !s; i++)
