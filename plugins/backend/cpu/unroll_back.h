@@ -194,8 +194,11 @@ static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, s
         memset(REALS(r) + e, 0, (size_t)u->ldm * sizeof(REAL));
         NAME(combine)(REALS(r) + e, REALS(r) + e, u->atoms, u->ldm, u->ldm, now.count, now.index, gv);
     }
-    if (p->residual < 0)
+    double extent = p->extent;
+    if (p->residual < 0) {
         NAME(combine)(REALS(r) + residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.z);
+        extent = (double)NAME(extent)(REALS(r) + residual, u->ldm);
+    }
     NAME(dots)(dots, REALS(r) + e, u->atoms, u->ldm, u->ldm, old.count, old.index);
     for (int64_t k = 0; k < old.count; k++)
         adjoint[old.index[k]] = 0;
@@ -203,7 +206,7 @@ static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, s
         adjoint[now.index[k]] = gv[k];
     for (int64_t k = 0; k < old.count; k++)
         adjoint[old.index[k]] -= step * dots[k];
-    s = NAME(contribute)(u, r, FROM_ARENA, residual, (double)NAME(extent)(REALS(r) + residual, u->ldm), now.count, now.index, gv, -step);
+    s = NAME(contribute)(u, r, FROM_ARENA, residual, extent, now.count, now.index, gv, -step);
     return s || !old.count ? s : NAME(contribute)(u, r, FROM_ARENA, e, (double)NAME(extent)(REALS(r) + e, u->ldm), old.count, old.index, old.z, -step);
 }
 

@@ -24,7 +24,7 @@ static void NAME(to_panel)(pudle_unroll *u, int64_t panel)
     for (int64_t a = 0; a < BYTES_PANEL; a++) {
         const int64_t j = panel * BYTES_PANEL + a;
         const REAL *row = (const REAL *)u->atoms + j * u->ldm;
-        const REAL unit = j < u->spec.atoms ? NAME(unit_for)(NAME(most)(row, u->ldm)) : 0;
+        const REAL unit = j < u->spec.atoms ? NAME(unit_for)(NAME(extent)(row, u->ldm)) : 0;
         double off = 0;
         memset(bytes, 0, sizeof bytes);
         for (int64_t c = 0; c < u->ldm; c += SOME) {
@@ -83,7 +83,7 @@ static void NAME(hand_in)(const pudle_unroll *u, sample *r)
         along = 0;
     REAL *const w = r->rest;
     NAME(beside_line)(w, r->residual, b->residual, a->residual, (REAL)along, u->ldm, sums);
-    const REAL unit = NAME(unit_for)(NAME(most)(w, u->ldm));
+    const REAL unit = NAME(unit_for)(NAME(extent)(w, u->ldm));
     const double hidden = (double)u->ldm * NAME(least), way = sqrt(sums[0] + hidden), size = sqrt(sums[1] + hidden), h = fabs(along);
     const double off = unit > 0 ? sqrt(NAME(round_all)(w, w, u->ldm, unit) + hidden) : way;
     /* Numbers that are rounded: products with residuals no longer than size, and with h (b - a), no longer than these and w; and what both were off. */

@@ -218,32 +218,21 @@ UNROLL_CLONES static double NAME(distance)(const REAL *b, const REAL *a, int64_t
     return (double)NAME(total)(&sum);
 }
 
-/* The largest |x|, of `width` entries; a NaN is passed over. */
-UNROLL_CLONES static REAL NAME(most)(const REAL *x, int64_t width)
-{
-    typedef __typeof__(VEC(x) > VEC(x)) bits;
-    NAME(vector) part[2] = { { 0 }, { 0 } }; /* of x, and of -x */
-    for (int64_t c = 0; c < width; c += L) {
-        const NAME(vector) v = VEC(x + c), w = -v;
-        const bits above = v > part[0], below = w > part[1];
-        part[0] = (NAME(vector))((above & (bits)v) | (~above & (bits)part[0]));
-        part[1] = (NAME(vector))((below & (bits)w) | (~below & (bits)part[1]));
-    }
-    REAL most = 0;
-    for (int j = 0; j < L; j++) {
-        most = part[0][j] > most ? part[0][j] : most;
-        most = part[1][j] > most ? part[1][j] : most;
-    }
-    return most;
-}
-
-/* The same, but a NaN where there is one, or an infinity. */
+/* The largest |x|, of `width` entries; no number where one of them is none. By their bits, which without the sign's are in the order of what they
+ * stand for, infinity and what is no number behind all others. */
 UNROLL_CLONES static REAL NAME(extent)(const REAL *x, int64_t width)
 {
-    NAME(vector) none = { 0 };
-    for (int64_t c = 0; c < width; c += L)
-        none += 0 * VEC(x + c);
-    return NAME(most)(x, width) + NAME(total)(&none);
+    typedef __typeof__((VEC(x) > VEC(x))[0]) whole;
+    typedef whole __attribute__((may_alias)) bits;
+    const whole all_but_sign = (whole)(~(uint64_t)0 >> (65 - 8 * sizeof(whole)));
+    whole most = 0;
+    for (int64_t c = 0; c < width; c++) {
+        const whole size = ((const bits *)(const void *)x)[c] & all_but_sign;
+        most = size > most ? size : most;
+    }
+    REAL extent;
+    memcpy(&extent, &most, sizeof extent);
+    return extent;
 }
 
 /* to = the whole numbers nearest to x / unit. Returns the sum of squares of x - unit to, as far as it does not underflow. */

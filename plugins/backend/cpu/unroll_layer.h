@@ -48,8 +48,10 @@ static pudle_status NAME(record)(pudle_unroll *u, sample *r, int64_t t, const RE
         s = take_reals(u, r, u->ldm, &p->residual);
     if (s)
         return s;
-    if (residual)
+    if (residual) {
         memcpy(REALS(r) + p->residual, residual, (size_t)u->ldm * sizeof(REAL));
+        p->extent = (double)NAME(extent)(residual, u->ldm); /* now that it is in cache */
+    }
     p->first = p->last = (int32_t)t;
     p->count = (int32_t)r->now;
     memcpy(INTS(r) + p->index, r->index, (size_t)r->now * sizeof(int32_t));

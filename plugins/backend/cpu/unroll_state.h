@@ -42,7 +42,8 @@ typedef struct piece {
     int64_t gram, work;    /* a stretch: (actives, width) of G */
     int64_t active, rank;  /* a stretch: the atoms that have been other than 0, and each atom's place among them */
     int32_t actives;
-    int64_t residual;      /* D z - x before the layer */
+    int64_t residual;      /* D z - x before the layer; -1: it is not kept */
+    double extent;         /* its largest entry, where it is */
     int64_t slots;         /* a stretch: codes it has room for */
 } piece;
 
