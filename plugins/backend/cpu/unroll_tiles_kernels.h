@@ -15,11 +15,12 @@ enum { NAME(LANES) = TILES_VECTOR / sizeof(REAL) };
 #define LOOSE_PUT(at) (*(NAME(loose) *)(void *)(at))
 
 /* How many panels the columns are done in: as few as registers allow for, 13 sums; or more, where their strips of G then stay in the
- * nearest cache, of which they have `room` bytes, and are not too narrow. */
+ * nearest cache, of which they have `room` bytes, and are not too narrow. One more is not worth it in wide vectors, for much of G is in that
+ * cache all the same, and each panel has its own ends of loops to mispredict (50 x 100 on a processor with 32 KiB of it: 3 to 7 % of a pass). */
 static inline int64_t NAME(panels_of)(int64_t p, int64_t vectors, int64_t room)
 {
     const int64_t least = (vectors + 12) / 13, near = (p * vectors * TILES_VECTOR + room - 1) / room;
-    return near > least && vectors * TILES_VECTOR >= 192 * near ? near : least;
+    return near > least + (TILES_VECTOR == 64) && vectors * TILES_VECTOR >= 192 * near ? near : least;
 }
 
 /* Columns [c, c + N vectors) of all rows; the sums stay in registers. Panels of few vectors have two sets, for a sum would else wait for its own
