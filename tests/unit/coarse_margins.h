@@ -74,7 +74,6 @@ static void NAME(move)(const pudle_unroll *u, sample *r, double along, double as
 static void NAME(walk)(pudle_unroll *u, sample *r, int kind, int32_t *products)
 {
     const bool sharp = between(0, 1); /* the first two are exact, and the third is as good as it can be */
-    r->patience = 100;
     for (int turn = 0; turn < 12; turn++) {
         const bool exact = turn == 0 || turn == 9 || (turn == 1 && sharp);
         const double along = turn == 7 ? 0 : draw(1), aside = turn == 7 ? 0 : pow(10, -(double)between(0, 5)), features = (double)u->spec.features;
@@ -99,7 +98,6 @@ static void NAME(vanish)(pudle_unroll *u, sample *r, int32_t *products)
     for (int64_t k = 0; k < u->spec.features; k++)
         from[k] = (REAL)draw(1);
     reset_row(u, r);
-    r->patience = 100;
     for (int turn = 0; turn < 5; turn++) {
         for (int64_t k = 0; k < u->spec.features; k++)
             to[k] = (REAL)(sizes[turn] * (double)from[k]);
@@ -113,33 +111,6 @@ static void NAME(vanish)(pudle_unroll *u, sample *r, int32_t *products)
             NAME(check)(u, r);
     }
     fake_free(NULL, from);
-}
-
-/* A row that gets nowhere with margins that it inherits has an exact evaluation tried: at once, and after twice as many poor ones each time,
- * until one is worth it. */
-static void NAME(stick)(pudle_unroll *u, sample *r, int32_t *products)
-{
-    reset_row(u, r);
-    for (int turn = 0; turn < 2; turn++) {
-        NAME(move)(u, r, 0, 1);
-        r->coarse = false;
-        NAME(evaluate_row)(u, r, products);
-    }
-    for (int64_t patience = 1; patience <= 8; patience *= 2) {
-        assert_int_equal(r->patience, patience);
-        for (int64_t turn = 0; turn <= patience; turn++) { /* a coarse one that moved, and then none that does */
-            NAME(move)(u, r, 0, turn == 0);
-            NAME(hand_in)(u, r);
-            assert_int_equal(r->coarse, turn < patience);
-            NAME(evaluate_row)(u, r, products);
-        }
-        NAME(move)(u, r, 0, 1);
-        if (patience == 8)
-            r->evaluated = r->t - COARSE_PRICE - 1; /* so many layers this one was good for */
-        NAME(hand_in)(u, r);
-        assert_true(r->coarse);
-        assert_int_equal(r->patience, patience == 8 ? 1 : 2 * patience);
-    }
 }
 
 /* Where no margin is good enough, or there is no number to be near to, there is no coarse evaluation. */
@@ -187,8 +158,6 @@ static void NAME(margins)(int64_t atoms, int64_t features, int kind)
     NAME(vanish)(&u, &r, products);
     reset_row(&u, &r);
     NAME(walk)(&u, &r, kind, products);
-    if (kind == USUAL && features > 60)
-        NAME(stick)(&u, &r, products);
     NAME(refuse)(&u, &r, &quiet);
     row_free(&u, &r);
     void *const all[] = { products, u.atoms, u.norms, u.off, u.bytes.at, u.unit.at };

@@ -169,6 +169,7 @@ static pudle_status sums_room(pudle_unroll *u, back_work *w)
 }
 
 #define REAL float
+#define WHOLE int32_t /* of as many bits */
 #define NAME(x) x##_f32
 static const double NAME(epsilon) = FLT_EPSILON, NAME(least) = FLT_MIN;
 #include "unroll_kernels.h"
@@ -179,8 +180,10 @@ static const double NAME(epsilon) = FLT_EPSILON, NAME(least) = FLT_MIN;
 #include "unroll_shares.h"
 #include "unroll_back.h"
 #undef REAL
+#undef WHOLE
 #undef NAME
 #define REAL double
+#define WHOLE int64_t /* of as many bits */
 #define NAME(x) x##_f64
 static const double NAME(epsilon) = DBL_EPSILON, NAME(least) = DBL_MIN;
 #include "unroll_kernels.h"
@@ -191,6 +194,7 @@ static const double NAME(epsilon) = DBL_EPSILON, NAME(least) = DBL_MIN;
 #include "unroll_shares.h"
 #include "unroll_back.h"
 #undef REAL
+#undef WHOLE
 #undef NAME
 
 /* ------------------------------------------------------------ life */
@@ -407,7 +411,7 @@ static double largest_of(const double *x, int64_t count)
 /* With coarse evaluations or without, and room for the atoms in bytes. */
 static pudle_status choose_coarse(pudle_unroll *u, int64_t samples)
 {
-    u->coarse = !u->gram && UNROLL_VECTOR == 64 && bytes_here() && u->ldm <= BYTES_LONGEST && samples >= COARSE_SAMPLES && u->spec.layers >= COARSE_LAYERS;
+    u->coarse = !u->gram && UNROLL_VECTOR == 64 && bytes_here() && u->ldm <= BYTES_LONGEST && samples >= COARSE_LEAST && u->spec.layers >= COARSE_LEAST;
     if (!u->coarse)
         return PUDLE_OK;
     const pudle_status s = want(u, &u->bytes, (size_t)(u->ld * u->ldm));

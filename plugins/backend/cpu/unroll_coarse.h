@@ -47,29 +47,12 @@ static void NAME(to_panel)(pudle_unroll *u, int64_t panel)
     }
 }
 
-/* Margins that are inherited from evaluation to evaluation may keep a row from stretches, one layer at a time: then an exact evaluation is tried,
- * and more seldom where those before were not worth their price. */
-static void NAME(count_poor)(sample *r)
-{
-    const int64_t brought = r->t - r->evaluated;
-    if (r->ref[0].margin > 0)
-        r->poor = brought <= 1 ? r->poor + 1 : 0;
-    else if (r->poor > 0) {
-        if (brought > COARSE_PRICE)
-            r->patience = 1;
-        else if (r->poor >= r->patience)
-            r->patience *= 2;
-        r->poor = 0;
-    }
-}
-
 /* What a row that needs its correlations hands in: w in bytes, where a coarse evaluation is good enough. */
 static void NAME(hand_in)(const pudle_unroll *u, sample *r)
 {
     r->coarse = false;
     if (!u->coarse || r->status || r->t == u->spec.layers || r->refs == 0 || r->now > u->spec.atoms / COARSE)
         return;
-    NAME(count_poor)(r);
     if (!r->at_hand)
         NAME(combine)(r->residual, r->target, u->atoms, u->ldm, u->ldm, r->now, r->index, r->z);
     r->at_hand = true;
@@ -91,8 +74,7 @@ static void NAME(hand_in)(const pudle_unroll *u, sample *r)
     const double margin = 1.001 * (u->coarse_off * way + (u->longest + u->coarse_off) * off) + 64 * NAME(epsilon) * rounded;
     r->hand = (handed){ .along = along, .unit = unit, .change = margin + h * r->change };
     r->hand.margin = b->margin + r->hand.change;
-    const bool stuck = r->poor >= r->patience && b->margin > COARSE_INHERITED * r->hand.margin;
-    r->coarse = !stuck && r->hand.margin <= COARSE_MARGIN * NAME(quiet_in)(u, r->t + 1) && isfinite(r->hand.margin);
+    r->coarse = r->hand.margin <= COARSE_MARGIN * NAME(quiet_in)(u, r->t + 1) && isfinite(r->hand.margin);
     if (!r->coarse)
         return;
     if (!(unit > 0))

@@ -218,16 +218,15 @@ UNROLL_CLONES static double NAME(distance)(const REAL *b, const REAL *a, int64_t
     return (double)NAME(total)(&sum);
 }
 
-/* The largest |x|, of `width` entries; no number where one of them is none. By their bits, which without the sign's are in the order of what they
- * stand for, infinity and what is no number behind all others. */
-UNROLL_CLONES static REAL NAME(extent)(const REAL *x, int64_t width)
+/* The largest |x|, of `width` entries; infinity where there is one, and no number where an entry is none. By their bits: without the sign's they are
+ * in the order of what they stand for, infinity behind all numbers, and what is no number behind that. */
+PUDLE_CLONES static REAL NAME(extent)(const REAL *x, int64_t width)
 {
-    typedef __typeof__((VEC(x) > VEC(x))[0]) whole;
-    typedef whole __attribute__((may_alias)) bits;
-    const whole all_but_sign = (whole)(~(uint64_t)0 >> (65 - 8 * sizeof(whole)));
-    whole most = 0;
+    typedef WHOLE __attribute__((may_alias)) bits;
+    const WHOLE all_but_sign = (WHOLE)(sizeof(WHOLE) == 4 ? INT32_MAX : INT64_MAX);
+    WHOLE most = 0;
     for (int64_t c = 0; c < width; c++) {
-        const whole size = ((const bits *)(const void *)x)[c] & all_but_sign;
+        const WHOLE size = ((const bits *)(const void *)x)[c] & all_but_sign;
         most = size > most ? size : most;
     }
     REAL extent;

@@ -12,9 +12,7 @@ enum {
     SHARE_GROUPS = 8,     /* of rows whose shares are sorted by atoms side by side */
     MANY_BANDS = 4,       /* of features, from which on these are enough parts; with fewer, they are an eighth as large */
     COARSE = 8,           /* an evaluation is coarse where codes have less than this part of all atoms, */
-    COARSE_SAMPLES = 24,  /* and a batch has so many samples that bytes of the atoms are worth making, */
-    COARSE_LAYERS = 8,    /* and the encoder so many layers */
-    COARSE_PRICE = 4,     /* coarse evaluations cost as much as an exact one */
+    COARSE_LEAST = 8,     /* and a batch has so many samples, and the encoder layers */
     FEW = 8,              /* a layer goes by the correlations of few atoms: less than this part of all, */
     FEW_SPENT = 6,        /* and than this part in all layers since the last evaluation, which costs about as much; */
     FEW_AHEAD = 5,        /* how much of the last layer's way, beside the line and along it, is expected to follow: a guess at a stretch's atoms */
@@ -25,7 +23,6 @@ enum {
     KEEP_BYTES = 64 << 20 /* what dense rows of a block may take on the tape and on the way back */
 };
 #define COARSE_MARGIN 0.5 /* of the dead zone: what a coarse evaluation may be off */
-#define COARSE_INHERITED 0.8 /* of a margin: what is inherited for the most part */
 #define DENSE 0.2      /* density of codes from which on a matrix product beats sums of rows, forwards */
 #define DENSE_BACK 0.3 /* and back */
 #define DENSE_ALONE 0.4 /* from which on no row goes on alone */
@@ -43,7 +40,7 @@ typedef struct piece {
     int64_t active, rank;  /* a stretch: the atoms that have been other than 0, and each atom's place among them */
     int32_t actives;
     int64_t residual;      /* D z - x before the layer; -1: it is not kept */
-    double extent;         /* its largest entry, where it is */
+    double extent;         /* its largest entry; infinite or no number where one of them is */
     int64_t slots;         /* a stretch: codes it has room for */
 } piece;
 
@@ -91,7 +88,6 @@ typedef struct sample {
     double change;               /* no difference of the last evaluation's correlations and those before is further off */
     int64_t spent;               /* correlations that layers of few atoms have had since the last evaluation */
     spot place, expect;          /* where the residual was before the last layer of few atoms, and where it may get to */
-    int64_t poor, patience;      /* coarse evaluations in a row that were good for a layer only, and how many are borne before an exact one is tried */
     int64_t refs, evaluated, between; /* how many; after which layer the last; layers between the two */
     double near, far, clear;     /* a stretch: between these places along the line, in units of r_b - r_a, the other atoms' correlations stay below `clear` */
     double caution;              /* grows when stretches end soon */
@@ -310,8 +306,8 @@ static void reset_row(const pudle_unroll *u, sample *r)
         for (int64_t j = 0; j < u->ld; j++)
             r->mark[j] = -1;
     r->failed = false;
-    r->t = r->now = r->poor = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
-    r->caution = r->patience = 1;
+    r->t = r->now = r->refs = r->evaluated = r->between = r->nints = r->nreals = r->npieces = r->nshares = 0;
+    r->caution = 1;
     r->open = r->at_hand = r->coarse = false;
     r->ref[0].margin = r->ref[1].margin = 0; /* and with them the difference's, at the first evaluation */
     r->status = PUDLE_OK;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Can the compiler make them, and products of bytes (wide_bytes.h), and ask the processor? Such a clang says that it is gcc 4. */
+/* Can the compiler make them, and products of bytes (wide_bytes.h), and ask the processor? clang says that it is gcc 4. */
 #if defined(__x86_64__) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 8))
 #define WIDE_POSSIBLE
 #endif
