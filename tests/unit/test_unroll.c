@@ -322,10 +322,6 @@ static void many_samples_match_primitives(void **state)
     if (about_another() || !backend_found("cpu"))
         skip();
     int single = 0;
-    FILE *log = tmpfile();
-    assert_non_null(log);
-    pd_log_file(ctx, log);
-    pd_log_level(ctx, PUDLE_LOG_DEBUG);
     for (int round = 0; round < 24 || (single < 3 && round < 96); round++) {
         setup s = near_setup("tiles");
         s.p = round % 3 ? between(1, 20) : between(40, 110);

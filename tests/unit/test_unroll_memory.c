@@ -44,10 +44,11 @@ typedef struct problem {
 } problem;
 
 typedef struct sizes {
-    const char *name;
+    const char *name, *way; /* the backend's option `unroll` */
     int64_t samples, features, atoms, layers;
     double lambda, step;
-    bool bytes; /* are to be evaluated in, where the processor can */
+    bool bytes;   /* are to be evaluated in, where the processor can */
+    bool filters; /* in place of a dense dictionary; features and atoms are those of make_filters */
 } sizes;
 
 static void fill(const pudle_view *v, double scale)
@@ -95,10 +96,10 @@ static void make(problem *p, const sizes *s)
     memset(p, 0, sizeof *p);
     for (int i = 0; i < GRADIENT; i++)
         p->view[i] = matrix(n, cols[i]);
-    if (strcmp(s->name, "filters"))
-        make_dense(p, s);
-    else
+    if (s->filters)
         make_filters(p, s);
+    else
+        make_dense(p, s);
     p->view[GRADIENT] = fake_view(PUDLE_F32, p->dictionary.rank, p->dictionary.shape);
     p->theta = matrix(s->layers, 1);
     p->view[LEVEL] = fake_view(PUDLE_F64, 2, p->theta.shape);
@@ -180,10 +181,23 @@ static bool all_allocated(problem *p, long failing, bool retry, const pudle_view
     return none;
 }
 
-static void scarce(const sizes *s)
+static void open_backend(const char *way)
 {
+    const pudle_desc *desc = fake_load("backend", "cpu");
+    void *params = fake_params(desc, SETTINGS("unroll", way, "threads", "1"));
+    ops = desc->ops;
+    assert_int_equal(ops->open(&host, params, &exec), PUDLE_OK);
+    unroll = ops->get_ext(exec, PUDLE_UNROLL);
+    assert_non_null(unroll);
+    free(params);
+}
+
+static void memory_runs_out(void **state)
+{
+    const sizes *s = *state;
     problem p;
     pudle_view clean[VIEWS];
+    open_backend(s->way);
     make(&p, s);
     exactly = in_bytes = 0;
     assert_true(all_allocated(&p, -1, false, NULL));
@@ -202,52 +216,7 @@ static void scarce(const sizes *s)
     for (int i = 0; i < VIEWS; i++)
         free(clean[i].data);
     unmake(&p);
-}
-
-static void open_with(const char *way)
-{
-    const pudle_desc *desc = fake_load("backend", "cpu");
-    void *params = fake_params(desc, SETTINGS("unroll", way, "threads", "1"));
-    ops = desc->ops;
-    assert_int_equal(ops->open(&host, params, &exec), PUDLE_OK);
-    unroll = ops->get_ext(exec, PUDLE_UNROLL);
-    assert_non_null(unroll);
-    free(params);
-}
-
-static void run_scarce(const char *way, const sizes *s)
-{
-    open_with(way);
-    scarce(s);
     ops->close(exec);
-}
-
-static void rows_without_gram(void **state)
-{
-    (void)state;
-    const sizes s = { "rows", 30, 250, 780, 40, 0.15, 0.2, true };
-    run_scarce("rows", &s);
-}
-
-static void rows_with_gram(void **state)
-{
-    (void)state;
-    const sizes s = { "rows with a Gram matrix", 40, 60, 90, 20, 0.15, 0.2, false };
-    run_scarce("rows", &s);
-}
-
-static void tiles(void **state)
-{
-    (void)state;
-    const sizes s = { "tiles", 70, 50, 90, 20, 0.15, 0.2, false };
-    run_scarce("tiles", &s);
-}
-
-static void filters(void **state)
-{
-    (void)state;
-    const sizes s = { "filters", 3, 31 * 33, 8 * 14 * 15, 12, 0.1, 0.1, false };
-    run_scarce("auto", &s);
 }
 
 static pudle_instance instance(const char *kind, const char *name)
@@ -275,11 +244,18 @@ static int end(void **state)
     return 0;
 }
 
+static sizes all[] = {
+    { "rows_without_gram", "rows", 30, 250, 780, 40, 0.15, 0.2, true, false },
+    { "rows_with_gram", "rows", 40, 60, 90, 20, 0.15, 0.2, false, false },
+    { "tiles", "tiles", 70, 50, 90, 20, 0.15, 0.2, false, false },
+    { "filters", "auto", 3, 31 * 33, 8 * 14 * 15, 12, 0.1, 0.1, false, true },
+};
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_without_gram), cmocka_unit_test(rows_with_gram), cmocka_unit_test(tiles), cmocka_unit_test(filters),
-    };
+    struct CMUnitTest tests[sizeof all / sizeof *all];
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        tests[i] = (struct CMUnitTest){ .name = all[i].name, .test_func = memory_runs_out, .initial_state = &all[i] };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("unroll_memory", tests, begin, end);
 }

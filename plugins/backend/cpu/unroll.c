@@ -236,7 +236,8 @@ static void cpu_unroll_destroy(pudle_unroll *u)
         lane_free(u, &u->lane[i]);
     }
     if (coarse)
-        u->root->host->log(u->root->host->ctx, PUDLE_LOG_DEBUG, "unroll: correlations of all atoms for %" PRId64 " rows exactly, for %" PRId64 " in bytes", exact, coarse);
+        u->root->host->log(u->root->host->ctx, PUDLE_LOG_DEBUG, "unroll: correlations of all atoms for %" PRId64 " rows exactly, for %" PRId64 " in bytes",
+                           exact, coarse);
     for (int64_t i = 0; u->gathered && i < u->spec.lanes; i++)
         host_free(u->root, u->gathered[i].memory.at);
     void *const plain[] = { u->lane, u->gathered, u->gram_memory.at, u->atoms, u->dead, u->quiet, u->norms, u->bytes.at, u->unit.at, u->off };

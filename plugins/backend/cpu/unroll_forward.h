@@ -224,8 +224,8 @@ static pudle_status NAME(evaluate)(round_work *w)
     return PUDLE_OK;
 }
 
-/* Rounds: every row that is not done has its correlations evaluated, by one product for the exact ones and one for the coarse; then it goes on by itself as far as
- * it can. */
+/* Rounds: every row that is not done has its correlations evaluated, by one product for the exact ones and one for the coarse; then it goes on by
+ * itself as far as it can. */
 static pudle_status NAME(forward)(pudle_unroll *u, pudle_exec *exec, lane *l, int64_t rows, bool tape)
 {
     round_work w = { .u = u, .exec = exec, .l = l, .tape = tape, .pending = l->pending };
