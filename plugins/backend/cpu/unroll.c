@@ -108,6 +108,27 @@ static void bytes_part(void *ctx, int64_t part)
                   (const uint8_t *)u->bytes.at + first * u->ldm, (int32_t *)w->l->products.at + first, u->ld);
 }
 
+/* The entries that have their bit set, 16 to a mask, `count` from `first` on: a list, which is written up to 16 entries at a time, within as many as
+ * were looked at. */
+static int64_t list_marked(const uint16_t *mask, int32_t first, int64_t count, int32_t *list)
+{
+    int64_t found = 0;
+    for (int64_t from = 0; from < count; from += 16) {
+        uint32_t left = mask[from / 16];
+        if (count - from < 16)
+            left &= (1u << (count - from)) - 1;
+#if UNROLL_VECTOR == 64
+        const __m512i number = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        PRESS_WHOLE_f32(left, _mm512_add_epi32(number, _mm512_set1_epi32(first + (int32_t)from)), list + found);
+        found += __builtin_popcount(left);
+#else
+        for (; left; left &= left - 1)
+            list[found++] = first + (int32_t)from + __builtin_ctz(left);
+#endif
+    }
+    return found;
+}
+
 /* ------------------------------------------------------------ gradients of levels */
 
 /* Where a prox sums the gradients of its levels over `count` entries: the level's own place, or, one an atom, a place for each

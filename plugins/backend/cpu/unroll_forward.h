@@ -26,11 +26,17 @@ static void NAME(close_stretch)(const round_work *w, sample *r)
 /* Into r->list: the atoms of the present code, and those whose correlation at a place on the line through a and b is not at most `level`. */
 static int64_t NAME(list_above)(const pudle_unroll *u, sample *r, const reference *b, const reference *a, double along, double level)
 {
-    REAL *score = r->v;
-    const REAL most = (REAL)level;
-    NAME(look_along)(score, b->corr, a->corr, (REAL)along, (REAL)along, u->ld);
-    NAME(set_at)(score, r->index, r->now, (REAL)NAN);
-    return NAME(collect)(score, u->spec.atoms, &most, false, r->list, r->coef);
+    enum { SOME = 2048 };
+    uint16_t mask[SOME / 16];
+    int64_t found = 0, own = 0;
+    for (int64_t from = 0; from < u->spec.atoms; from += SOME) {
+        const int64_t n = lesser(u->spec.atoms - from, SOME);
+        NAME(mark_outside)(mask, (const REAL *)b->corr + from, (const REAL *)a->corr + from, (REAL)along, (REAL)level, n);
+        for (; own < r->now && r->index[own] < from + n; own++)
+            mask[(r->index[own] - from) / 16] |= (uint16_t)(1 << (r->index[own] - from) % 16);
+        found += list_marked(mask, (int32_t)from, n, r->list + found);
+    }
+    return found;
 }
 
 /* Which atoms alone can be other than 0 after the next layer: those of the present code, and those whose correlations are not surely in the

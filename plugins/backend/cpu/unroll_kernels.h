@@ -176,6 +176,32 @@ PUDLE_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const RE
 }
 #endif
 
+/* A bit for each entry of b + along (b - a), 16 to a mask: is it other than at most `level` in magnitude (a NaN is)? For `count` entries in whole masks. */
+#if UNROLL_VECTOR == 64
+static void NAME(mark_outside)(uint16_t *mask, const REAL *b, const REAL *a, REAL along, REAL level, int64_t count)
+{
+    const NAME(vector) half = level - (NAME(vector)){ 0 };
+    for (int64_t from = 0; from < count; from += 16) {
+        uint32_t over = 0;
+        for (int i = 0; i < 16; i += L)
+            over |= (uint32_t)NAME(OVER)(VEC(b + from + i) + along * (VEC(b + from + i) - VEC(a + from + i)), half) << i;
+        mask[from / 16] = (uint16_t)over;
+    }
+}
+#else
+PUDLE_CLONES static void NAME(mark_outside)(uint16_t *mask, const REAL *b, const REAL *a, REAL along, REAL level, int64_t count)
+{
+    for (int64_t from = 0; from < count; from += 16) {
+        uint8_t out[16];
+        for (int i = 0; i < 16; i++) {
+            const REAL x = b[from + i] + along * (b[from + i] - a[from + i]);
+            out[i] = !((x < 0 ? -x : x) <= level);
+        }
+        mask[from / 16] = (uint16_t)parts_mask(out);
+    }
+}
+#endif
+
 /* Where x is other than 0, among `width` entries. */
 PUDLE_CLONES static int64_t NAME(nonzeros)(const REAL *x, int64_t width, int32_t *index)
 {
