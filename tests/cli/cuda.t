@@ -66,12 +66,14 @@ for plugin in soft_threshold tv1d poisson; do
     [ "$status" -eq 0 ] || diag "$work/out"
 done
 
-# same NAME CONFIG SETTING...: both backends learn the same dictionary
+# same NAME CONFIG SETTING...: both backends learn the same dictionary; WAY: how cuda goes through the layers of a dense one
+WAY=
 same() {
     name=$1 config=$2
     shift 2
     for backend in cuda ref; do
-        run "$PUDLE" train "$config" --out "$work/${name}_$backend" --quiet --set backend.name=$backend "$@"
+        [ $backend = cuda ] && way=${WAY:+--set backend.unroll=$WAY} || way=
+        run "$PUDLE" train "$config" --out "$work/${name}_$backend" --quiet --set backend.name=$backend $way "$@"
         [ "$status" -eq 0 ] || { ok 1 "$name trains on $backend"; diag "$work/err"; return; }
     done
     run "$PUDLE" compare "$work/${name}_cuda/dictionary.npy" "$work/${name}_ref/dictionary.npy" --rtol 1e-9
@@ -87,6 +89,27 @@ for f in "$work"/cache/pudle/cuda/*; do printf x | dd of="$f" bs=1 seek=200 conv
 same damaged "$work/run.cfg"
 sed 's/prox:.*/prox: { name = "jumprelu"; threshold = 0.1; learn = "atom"; };/' "$work/run.cfg" >"$work/levels.cfg"
 same levels "$work/levels.cfg" --set train.optimizer=adam
+# ---- layers by lists and by products: more atoms than a block has threads, and codes from empty to nearly full
+sed -e 's/samples = .*;/samples = 60; features = 70; atoms = 300; sparsity = 3; };/' -e 's/atoms = 30; init/atoms = 300; init/' -e 's/step = 0.2/step = 0.1/' \
+    -e 's/batch = 40/batch = 20/' "$work/run.cfg" >"$work/wide.cfg"
+for WAY in lists products; do
+    same ${WAY}_sparse "$work/wide.cfg"
+    same ${WAY}_full "$work/wide.cfg" --set prox.lambda=0.002 --set model.gradient=truncated --set model.truncate=5
+    same ${WAY}_empty "$work/wide.cfg" --set prox.lambda=100
+    same ${WAY}_odd "$work/wide.cfg" --set data.samples=53 --set train.batch=17 --set model.layers=1
+    same ${WAY}_levels "$work/levels.cfg" --set train.optimizer=adam
+    same ${WAY}_many "$work/wide.cfg" --set data.samples=520 --set train.batch=260 --set train.epochs=1
+done
+WAY=
+# which way is taken follows from the codes
+for lambda in 1 0.002; do
+    run "$PUDLE" train "$work/wide.cfg" --out "$work/way_$lambda" --verbose --set backend.name=cuda --set prox.lambda=$lambda --set data.samples=400 \
+        --set train.batch=200 --set model.layers=3
+    grep -c "layers go by lists" "$work/err" >"$work/lists_$lambda"
+    grep -c "layers go by products" "$work/err" >"$work/products_$lambda"
+done
+[ "$(cat "$work/lists_1" "$work/products_1" "$work/lists_0.002" "$work/products_0.002" | tr -d '\n')" = 1011 ]
+ok $? "layers go by lists where codes have few entries, and by products where they have many"
 cat >"$work/conv.cfg" <<EOF
 precision = "f64";
 backend: { name = "cuda"; };

@@ -9,14 +9,16 @@
 
 enum { CUDA_PLACE_ANY, CUDA_PLACE_STRICT };
 
+enum { CUDA_AUTO, CUDA_PRODUCTS, CUDA_LISTS };
+
 typedef struct cuda_params {
     int64_t threads, device;
     bool tf32, synchronous;
-    int32_t placement;
+    int32_t placement, unroll;
 } cuda_params;
 
 /** Kernels of kernels.h; each for both precisions. */
-enum { CUDA_FILL, CUDA_AXPBY, CUDA_SIGN, CUDA_DOT, CUDA_CENSUS, CUDA_NORMALIZE, CUDA_MOMENTUM, CUDA_ADAM, CUDA_KERNELS };
+enum { CUDA_FILL, CUDA_AXPBY, CUDA_SIGN, CUDA_DOT, CUDA_CENSUS, CUDA_NORMALIZE, CUDA_MOMENTUM, CUDA_ADAM, CUDA_OUTER, CUDA_SYMMETRIC, CUDA_KERNELS };
 
 /** Memory that grows and is kept. */
 typedef struct cuda_buffer {
@@ -29,7 +31,7 @@ typedef struct cuda_plugin {
     struct cuda_plugin *next;
     const pudle_desc *desc;
     cuda_module *module; /* NULL: staged */
-    cuda_kernel *kernel[2][6]; /* [f64][which], found when first used */
+    cuda_kernel *kernel[2][8]; /* [f64][which], found when first used */
     int64_t staged;      /* calls that ran on the host */
     bool told;
 } cuda_plugin;
@@ -74,6 +76,7 @@ typedef struct cuda_exec {
     double *device_result;
     cuda_sum awaited[CUDA_RESULTS]; /* sums on the device that are not delivered yet */
     int64_t awaited_count;
+    double unwanted;        /* where those go whose place is no more */
     bool deferring;         /* they may stay there until sync */
     cuda_stage stage[CUDA_STAGES]; /* used in turn */
     int next_stage;
@@ -112,6 +115,10 @@ int64_t cuda_reduction(int64_t n);
 pudle_status cuda_room(cuda_exec *e, const char *op, cuda_buffer *b, size_t bytes);
 /** The sums of the rows of partial (rows, cols) to their places: now, or, while they may be deferred, by the next sync. */
 pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, const cuda_sum to[]);
+/** The sum of partial (cols) to its place with the next sync, for whom it is early enough. */
+pudle_status cuda_collect_later(cuda_exec *e, const char *op, const double *partial, int64_t cols, double *to);
+/** A place for a sum is no more: if one is on its way, it is dropped. */
+void cuda_collect_not(cuda_exec *e, const double *to);
 /** Queue a copy of host memory, which the caller may change as soon as this returns. */
 pudle_status cuda_send(cuda_exec *e, const char *op, void *to, const void *host, size_t bytes);
 /** out[0 .. rows) += the same, on the device, without waiting. */
@@ -138,7 +145,7 @@ bool cuda_cache_put(const char *text, const char *arch, const char *compiler, co
 /** Where: $XDG_CACHE_HOME/pudle/cuda, or $HOME/.cache/pudle/cuda; false: neither is set. */
 bool cuda_cache_folder(char *path, size_t size);
 
-enum { CUDA_APPLY, CUDA_VJP, CUDA_LEVEL_SUMS, CUDA_LAYER, CUDA_BACK }; /* kernels of a prox, for cuda_plugin_kernel */
+enum { CUDA_APPLY, CUDA_VJP, CUDA_LEVEL_SUMS, CUDA_LAYER, CUDA_BACK, CUDA_LIST_LAYER, CUDA_LIST_BACK }; /* kernels of a prox, for cuda_plugin_kernel */
 enum { CUDA_OPTIONS_MOST = 2048, CUDA_OPTIONS_ROOM = CUDA_OPTIONS_MOST / sizeof(double) + 1 }; /* a params struct in bytes; in doubles */
 /** The params struct as a kernel takes it: rounded up to 8 bytes, with nothing beyond the plugin's own read. */
 void *cuda_options_of(const pudle_instance *plugin, double room[CUDA_OPTIONS_ROOM]);

@@ -1,7 +1,8 @@
 /* How a kernel is written once: for a device, or as plain C++ for the host, where the grid's blocks and threads are loops.
  * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
  *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
- * where nothing but shared memory goes from one PUDLE_THREADS to the next. PUDLE_CALLABLE(kernel) lets the host version be
+ * where nothing but shared memory goes from one PUDLE_THREADS to the next. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
+ * 32; all threads of a block come to it. PUDLE_CALLABLE(kernel) lets the host version be
  * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
  * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. */
 #define PUDLE_BLOCK 256 /* threads of a block, at most; a power of two */
@@ -17,6 +18,8 @@
 #define PUDLE_SYNC __syncthreads()
 #define PUDLE_OPTIONS pudle_options
 #define PUDLE_CALLABLE(name)
+#define PUDLE_MARK(word, t, flag) { const unsigned warp = __ballot_sync(0xffffffffu, flag); if ((t) % 32 == 0) (word)[(t) / 32] = warp; }
+#define PUDLE_COUNT(bits) __popc(bits)
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #endif
@@ -50,6 +53,8 @@ static int pudle_width = 1;
 #define PUDLE_SHARED
 #define PUDLE_SYNC (void)0
 #define PUDLE_OPTIONS const pudle_options &
+#define PUDLE_MARK(word, t, flag) { if ((t) % 32 == 0) (word)[(t) / 32] = 0; (word)[(t) / 32] |= (unsigned)((flag) != 0) << (t) % 32; }
+#define PUDLE_COUNT(bits) __builtin_popcount(bits)
 #ifdef PUDLE_DIRECT /* called as they are: less to compile */
 #define PUDLE_CALLABLE(name)
 #else

@@ -126,6 +126,71 @@ PUDLE_KERNEL K(normalize)(REAL *w, long long slices, long long entries, long lon
 }
 PUDLE_CALLABLE(K(normalize))
 
+/* outer (atoms, atoms) += z' u for few entries other than 0 in z and u (rows, atoms), which have their bits in words of 32 atoms (words, stride). A block
+ * has 32 by 32 entries of outer, a thread four of a column. It takes 256 rows at a time, and of these the ones that have something for it. */
+PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, const unsigned *u_bits, REAL *outer, long long rows, long long stride,
+                      long long atoms)
+{
+    const long long tiles = (atoms + 31) / 32;
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED unsigned on[PUDLE_BLOCK / 32];
+        PUDLE_SHARED unsigned bits[PUDLE_BLOCK];
+        PUDLE_SHARED int list[PUDLE_BLOCK];
+        const long long across = b / tiles, along = b % tiles; /* words of z, of u */
+        for (long long from = 0; from < rows; from += PUDLE_BLOCK) {
+            PUDLE_THREADS(t, width) {
+                const bool here = from + t < rows && width;
+                PUDLE_MARK(on, t, here && z_bits[across * stride + from + t] && u_bits[along * stride + from + t])
+            }
+            PUDLE_SYNC;
+            PUDLE_THREADS(t, width) {
+                const bool mine = width && (on[t / 32] >> t % 32 & 1);
+                int before = PUDLE_COUNT(on[t / 32] & ((1u << t % 32) - 1));
+                for (int k = 0; k < t / 32; k++)
+                    before += PUDLE_COUNT(on[k]);
+                if (mine) {
+                    list[before] = t;
+                    bits[before] = z_bits[across * stride + from + t];
+                }
+            }
+            PUDLE_SYNC;
+            int found = 0;
+            for (int k = 0; k < PUDLE_WIDTH / 32; k++)
+                found += PUDLE_COUNT(on[k]);
+            PUDLE_THREADS(t, width) {
+                const long long i = 32 * across + t / 32 * 4, j = 32 * along + t % 32;
+                REAL sum[4] = { 0, 0, 0, 0 };
+                for (int e = 0; e < found && j < atoms && width; e++) {
+                    const unsigned four = bits[e] >> t / 32 * 4 & 15;
+                    if (!four)
+                        continue;
+                    const long long at = (from + list[e]) * atoms;
+                    const REAL by = u[at + j];
+                    for (int k = 0; k < 4; k++)
+                        if (four >> k & 1)
+                            sum[k] += z[at + i + k] * by;
+                }
+                for (int k = 0; k < 4; k++)
+                    if (sum[k] != 0)
+                        outer[(i + k) * atoms + j] += sum[k];
+            }
+            PUDLE_SYNC;
+        }
+    }
+}
+PUDLE_CALLABLE(K(outer))
+
+/* w (n, n) <- w + w' */
+PUDLE_KERNEL K(symmetric)(REAL *w, long long n)
+{
+    PUDLE_ENTRIES(e, n * n) {
+        const long long i = e / n, j = e % n;
+        if (i <= j)
+            w[i * n + j] = w[j * n + i] = w[i * n + j] + w[j * n + i];
+    }
+}
+PUDLE_CALLABLE(K(symmetric))
+
 /* buf <- mu buf + g;  w <- w - rate buf */
 PUDLE_KERNEL K(momentum)(REAL rate, REAL mu, const REAL *g, REAL *buf, REAL *w, long long n, long long cols, long long sg, long long sb, long long sw)
 {

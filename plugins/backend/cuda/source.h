@@ -18,6 +18,14 @@
  *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, scaled, u, up, us, zs, w, shape)
  *                                                          up <- u - step[1] q (scaled: u - q), u <- J' up, us <- step u, w += us, zs <- prox(past) with the
  *                                                          levels and step before; q, past, up may be NULL
+ *    pudle_prox_list_layer_SUFFIX(options, step, levels, gram, c, in, out, z, v, tally, atoms)
+ *                                                          v <- z + step (c - G z), z <- prox(v), where G z is a sum over the entries of z that `in` lists, and
+ *                                                          `out` then lists those of the new z; in empty: z was 0, v NULL: it is not kept. tally (blocks):
+ *                                                          how many entries were listed since z was 0
+ *    pudle_prox_list_back_SUFFIX(options, step, levels, before, gram, v, past, in, out, u, up, us, zs, w, u_bits, z_bits, column, stride, atoms)
+ *                                                          as prox_back, with q = G u; in: the entries of u other than 0, empty: as q NULL; out: those of J' up; and a
+ *                                                          bit for each entry of us and zs that is other than 0, words of 32 atoms (words, stride), row i of
+ *                                                          this layer in column + i. Both are for dense codes, a block for each row and CUDA_BLOCK atoms
  *    pudle_loss_grad_SUFFIX(options, eta, x, g, n)
  *    pudle_loss_hvp_SUFFIX(options, eta, x, u, hu, n)
  *    pudle_loss_mean_SUFFIX(options, eta, mean, n)
@@ -30,6 +38,9 @@ typedef struct cuda_levels {
     const void *theta[CUDA_LEVELS]; /* on the device */
     int64_t step[CUDA_LEVELS];      /* 0: one value, 1: one per atom */
 } cuda_levels;
+/* The entries other than 0 of codes (rows, p), by rows and segments of CUDA_BLOCK atoms, ascending in each: segment s has count[row segments + s] of them,
+ * from row p + s CUDA_BLOCK on. */
+typedef struct cuda_list { void *index, *value, *count; } cuda_list; /* int32 (rows, p), the codes' type, int32 */
 typedef struct cuda_code { int64_t atoms, inner, count; } cuda_code; /* entry i belongs to atom i / inner % atoms */
 
 /** The text for a prox or a loss that has a source, from malloc.

@@ -7,17 +7,21 @@
  * taken out once a batch. Filters: G z is a convolution and its adjoint, the D z of the layers are on the tape, and the gradients of the
  * filters of many layers are one call. The tape keeps v_t; codes are had again from it.
  *
+ * Lists (unroll_lists.h). Where codes have few entries other than 0, a layer of a dense dictionary is one launch: its G z is a sum of those rows of G that the
+ * code uses. What that costs depends on the codes, so it is measured as it goes on.
+ *
  * The launches of a block are recorded once for its shape and then replayed, so that a batch of one sample does not wait for
  * the host. What changes between batches (D, levels, steps, x) is read from memory whose place is fixed. The first block of a shape is
  * run without recording: the libraries load their kernels then, which they cannot do while a recording lasts. */
 #include "cuda.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 512, GRAPHS = 12 };
+enum { CHUNK_ROWS = 512, GRAPHS = 16 };
 static const double chunk_bytes = 16777216; /* of a stack of codes, for filters: layers of small batches in one call, and no more memory than a large one needs */
-enum { FORWARD, FORWARD_TAPE, ADJOINT, ADJOINT_LEVELS };
+enum { FORWARD, FORWARD_TAPE, ADJOINT, ADJOINT_LEVELS, BY_LISTS = 4 };
 
 /* Launches of one kind on one number of rows. */
 typedef struct recording {
@@ -32,7 +36,7 @@ struct pudle_unroll {
     cuda_exec *e;
     pudle_unroll_spec spec;
     cuda_plugin *prox;
-    cuda_kernel *layer, *back, *level_sums;
+    cuda_kernel *layer, *back, *level_sums, *list_layer, *list_back;
     int64_t slots, chunk;   /* of the tape; layers whose outer products are one product */
     int64_t level_cols[CUDA_LEVELS];
     pudle_conv conv;        /* atoms 0: dense */
@@ -42,6 +46,12 @@ struct pudle_unroll {
     void *image, *images, *hs;              /* for filters: (rows, m); (depth, rows, m): D z_{t-1}, the last layer first; (chunk rows, m) */
     double *step, *level_sum[CUDA_LEVELS], *partial; /* (T); (T, cols); for sums of levels */
     double *host_step;      /* what `step` holds; NULL: nothing yet */
+    cuda_list list[2];      /* of the present code or adjoint, and the next; used in turn. NULL: there are none */
+    uint32_t *u_bits, *z_bits; /* of us and zs: (words of 32 atoms, chunk rows) */
+    double *tally;          /* (segments of all rows): how many entries were listed */
+    double listed;          /* the sum, when it has come from the device; a NaN: not yet */
+    int64_t watched, tried; /* rows that it is of, 0: not asked for since D changed; refreshes since lists were tried */
+    bool lists;             /* layers go by lists now */
     recording recording[GRAPHS];
     int recordings, next;
     bool gathered, direct;  /* outer holds something; recording has failed: launch one by one */
@@ -211,6 +221,8 @@ static pudle_status level_layer(pudle_unroll *u, int64_t t, int64_t rows, cuda_l
     return s ? s : cuda_end(u->e, "unroll");
 }
 
+#include "unroll_lists.h"
+
 /* Layer t of the adjoint; `place` is its own in the stacks of the chunk. For filters D'D u is had of step u, whose D u the
  * gradient wants as well, right after the layer; for dense ones of u, right before. */
 static pudle_status back_layer(pudle_unroll *u, int64_t t, int64_t rows, int64_t place, bool sums)
@@ -254,7 +266,7 @@ static pudle_status gather(pudle_unroll *u, int64_t t, int64_t n, int64_t rows)
     return s ? s : outer_product(u, -1, &ch, &cz, &gradient);
 }
 
-static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums)
+static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums, bool lists)
 {
     const int64_t T = u->spec.layers, first = T - u->spec.depth + 1;
     const pudle_view w = codes(u, u->w, rows), gradient = own_gradient(u), x = pictures(u, u->x, rows);
@@ -270,9 +282,9 @@ static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums)
         const int64_t last = t;
         int64_t n = 0;
         for (; n < u->chunk && t >= first && !s; n++, t--)
-            s = back_layer(u, t, rows, n, sums);
+            s = lists ? list_back(u, t, rows, n, sums) : back_layer(u, t, rows, n, sums);
         if (!s)
-            s = gather(u, last, n, rows);
+            s = lists ? gather_listed(u, n, rows) : gather(u, last, n, rows);
     }
     return s || dense(u) ? s : outer_product(u, 1, &cx, &cw, &gradient);
 }
@@ -281,7 +293,11 @@ static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums)
 
 static pudle_status launch(pudle_unroll *u, int kind, int64_t rows)
 {
-    return kind == FORWARD || kind == FORWARD_TAPE ? forward_layers(u, rows, kind == FORWARD_TAPE) : adjoint_layers(u, rows, kind == ADJOINT_LEVELS);
+    const bool lists = kind & BY_LISTS;
+    const int what = kind & ~BY_LISTS;
+    if (what == ADJOINT || what == ADJOINT_LEVELS)
+        return adjoint_layers(u, rows, what == ADJOINT_LEVELS, lists);
+    return lists ? forward_by_lists(u, rows, what == FORWARD_TAPE) : forward_layers(u, rows, what == FORWARD_TAPE);
 }
 
 static recording *recording_of(pudle_unroll *u, int kind, int64_t rows)
@@ -326,6 +342,8 @@ static pudle_status play(pudle_unroll *u, int kind, int64_t rows)
 {
     cuda_exec *e = u->e;
     cuda_fault why;
+    if (u->lists)
+        kind |= BY_LISTS;
     recording *r = u->direct || e->set.synchronous ? NULL : recording_of(u, kind, rows);
     pudle_status s = cuda_begin(e, "unroll");
     if (!s && r && r->ready && !r->graph)
@@ -347,10 +365,12 @@ static void unroll_destroy(pudle_unroll *u)
     if (!u)
         return;
     void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->us, u->zs, u->outer, u->step, u->partial,
-                          u->image, u->images, u->hs };
+                          u->image, u->images, u->hs, u->tally, u->list[0].index, u->list[0].value, u->list[0].count, u->list[1].index,
+                          u->list[1].value, u->list[1].count, u->u_bits, u->z_bits };
     const pudle_host *host = u->e->base.host;
     cuda_fault why;
     (void)cuda.bind(u->e->gpu, &why);
+    cuda_collect_not(u->e, &u->listed);
     for (int i = 0; i < u->recordings; i++)
         cuda.forget(u->e->gpu, u->recording[i].graph);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -382,6 +402,8 @@ static pudle_status take_all(pudle_unroll *u)
     const size_t w = width_of(u), back = n->depth ? w : 0, filters = dense(u) ? 0 : w;
     const int64_t code = n->rows * n->atoms, image = n->rows * n->features, square = n->atoms * n->atoms;
     const cuda_code shape = code_of(u, n->rows);
+    const int64_t blocks = n->rows * segments_of(u);
+    const size_t lists = may_list(u);
     const struct { void *to; int64_t count; size_t width; } wanted[] = { /* width 0: not wanted */
         { &u->gram, square, w - filters },
         { &u->x, image, w },
@@ -400,6 +422,15 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->partial, n->levels * u->atoms * cuda_chunks(&shape), back ? sizeof(double) : 0 },
         { &u->images, n->depth * image, back && filters ? w : 0 },
         { &u->hs, u->chunk * image, back && filters ? w : 0 },
+        { &u->list[0].index, code, lists * sizeof(int32_t) },
+        { &u->list[1].index, code, lists * sizeof(int32_t) },
+        { &u->list[0].value, code, lists * w },
+        { &u->list[1].value, code, lists * w },
+        { &u->list[0].count, blocks, lists * sizeof(int32_t) },
+        { &u->list[1].count, blocks, lists * sizeof(int32_t) },
+        { &u->tally, blocks, lists * sizeof(double) },
+        { &u->u_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
+        { &u->z_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
@@ -437,6 +468,7 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
     u->spec = *spec;
     u->prox = prox;
     u->held = sizeof *u;
+    u->listed = NAN;
     u->slots = spec->depth < spec->layers ? spec->depth + 1 : spec->depth; /* z_{T-K} is wanted as well, unless it is 0 */
     u->atoms = spec->conv ? spec->conv->atoms : spec->atoms;
     u->inner = spec->atoms / u->atoms;
@@ -456,6 +488,10 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_back", CUDA_BACK, spec->dtype, &u->back);
     if (!s)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_levels", CUDA_LEVEL_SUMS, spec->dtype, &u->level_sums);
+    if (!s)
+        s = cuda_plugin_kernel(e, "unroll", prox, "prox_list_layer", CUDA_LIST_LAYER, spec->dtype, &u->list_layer);
+    if (!s)
+        s = cuda_plugin_kernel(e, "unroll", prox, "prox_list_back", CUDA_LIST_BACK, spec->dtype, &u->list_back);
     if (s)
         unroll_destroy(u);
     else
@@ -489,6 +525,7 @@ static pudle_status unroll_refresh(pudle_unroll *u, int64_t samples)
     pudle_status s = cuda_begin(e, "unroll");
     (void)samples;
     u->gathered = false;
+    choose_lists(u);
     if (!s)
         s = send_steps(u);
     return s || !dense(u) ? s : product(u, true, false, 1, &d, &d, 0, &g);
@@ -503,6 +540,8 @@ static pudle_status unroll_forward(pudle_unroll *u, pudle_exec *lane, int64_t in
     pudle_status s = cuda_copy(lane, x, &own_x);
     if (!s && rows)
         s = play(u, tape ? FORWARD_TAPE : FORWARD, rows);
+    if (!s && rows)
+        s = watch_lists(u, rows);
     return s ? s : cuda_copy(lane, &cz, z);
 }
 
@@ -557,11 +596,14 @@ static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t in
 static pudle_status unroll_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
     const pudle_view outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms), d = dictionary(u);
-    pudle_status s = PUDLE_OK;
+    long long p = u->spec.atoms;
     if (!u->gathered || !dense(u))
-        return s;
-    s = product(u, false, false, -scale, &d, &outer, 1, gradient);
-    return s ? s : product(u, false, true, -scale, &d, &outer, 1, gradient);
+        return PUDLE_OK;
+    u->gathered = false; /* what is there now is not P */
+    pudle_status s = cuda_begin(u->e, "unroll");
+    if (!s)
+        s = start(u, u->e->kernel[u->spec.dtype == PUDLE_F64][CUDA_SYMMETRIC], cuda_blocks(p * p), (void *[]){ &u->outer, &p });
+    return s ? s : product(u, false, false, -scale, &d, &outer, 1, gradient);
 }
 
 static size_t unroll_bytes(const pudle_unroll *u)
