@@ -19,32 +19,30 @@ static void NAME(to_panel)(pudle_unroll *u, int64_t panel)
 {
     enum { SOME = 1024 };
     REAL whole[SOME] __attribute__((aligned(64)));
-    int8_t bytes[SOME];
-    uint8_t *const to = (uint8_t *)u->bytes.at + panel * BYTES_PANEL * u->ldm;
-    for (int64_t a = 0; a < BYTES_PANEL; a++) {
-        const int64_t j = panel * BYTES_PANEL + a;
-        const REAL *row = (const REAL *)u->atoms + j * u->ldm;
-        const REAL unit = j < u->spec.atoms ? NAME(unit_for)(NAME(extent)(row, u->ldm)) : 0;
-        double off = 0;
-        memset(bytes, 0, sizeof bytes);
-        for (int64_t c = 0; c < u->ldm; c += SOME) {
-            const int64_t n = lesser(u->ldm - c, SOME);
-            if (unit > 0) {
-                off += NAME(round_all)(whole, row + c, n, unit);
-                if (isfinite(off)) /* else no margin holds with it, and its bytes are any */
-                    NAME(to_bytes)(bytes, whole, n);
-            }
-            for (int64_t k = 0; k < n; k += BYTES_GROUP) { /* the highest bit the other way round: 128 more */
-                uint32_t four;
-                memcpy(&four, bytes + k, sizeof four);
-                four ^= 0x80808080u;
-                memcpy(to + (c + k) * BYTES_PANEL + a * BYTES_GROUP, &four, sizeof four);
-            }
+    float fours[BYTES_PANEL][SOME / BYTES_GROUP]; /* four bytes each, to be turned round as they are */
+    float *const to = (float *)(void *)u->bytes.at + panel * BYTES_PANEL * u->ldm / BYTES_GROUP;
+    const int64_t first = panel * BYTES_PANEL;
+    REAL *const unit = (REAL *)u->unit.at + first;
+    double off[BYTES_PANEL] = { 0 };
+    for (int64_t a = 0; a < BYTES_PANEL; a++)
+        unit[a] = first + a < u->spec.atoms ? NAME(unit_for)(NAME(extent)((const REAL *)u->atoms + (first + a) * u->ldm, u->ldm)) : 0;
+    for (int64_t c = 0; c < u->ldm; c += SOME) {
+        const int64_t n = lesser(u->ldm - c, SOME);
+        for (int64_t a = 0; a < BYTES_PANEL; a++) {
+            int8_t *const bytes = (int8_t *)fours[a];
+            if (unit[a] > 0)
+                off[a] += NAME(round_all)(whole, (const REAL *)u->atoms + (first + a) * u->ldm + c, n, unit[a]);
+            if (unit[a] > 0 && isfinite(off[a])) /* else no margin holds with it, and its bytes are any */
+                NAME(to_bytes)(bytes, whole, n);
+            else
+                memset(bytes, 0, (size_t)n);
+            for (int64_t k = 0; k < n; k++) /* the highest bit the other way round: 128 more */
+                bytes[k] = (int8_t)(bytes[k] ^ INT8_MIN);
         }
-        ((REAL *)u->unit.at)[j] = unit;
-        if (j < u->spec.atoms)
-            u->off[j] = unit > 0 ? sqrt(off + (double)u->ldm * NAME(least)) : u->norms[j];
+        cpu_transpose_f32(to + c / BYTES_GROUP * BYTES_PANEL, BYTES_PANEL, fours[0], SOME / BYTES_GROUP, BYTES_PANEL, n / BYTES_GROUP);
     }
+    for (int64_t a = 0; a < BYTES_PANEL && first + a < u->spec.atoms; a++)
+        u->off[first + a] = unit[a] > 0 ? sqrt(off[a] + (double)u->ldm * NAME(least)) : u->norms[first + a];
 }
 
 /* What a row that needs its correlations hands in: w in bytes, where a coarse evaluation is good enough. */
