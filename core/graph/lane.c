@@ -347,7 +347,7 @@ static pudle_status code_adjoint(const block *b, const pudle_view *code, const p
     pudle_status s = start_adjoint(b, code, u);
     if (!s)
         s = net->be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
-    return s || net->code_weight == 1.0 ? s : net->be->axpby(b->exec, net->code_weight, &cu, 0.0, u);
+    return s || net->code_weight * b->share == 1.0 ? s : net->be->axpby(b->exec, net->code_weight * b->share, &cu, 0.0, u);
 }
 
 /* Decoder and encoder by the backend's own operation. */
@@ -424,15 +424,15 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
     }
     if (!s)
         s = net->be->loss_grad(b->exec, &net->loss, &pred, &b->y, &shaped_r);
-    if (!s && net->data_weight != 1.0)
-        s = net->be->axpby(b->exec, net->data_weight, &cr, 0.0, &r);
+    if (!s && net->data_weight * b->share != 1.0)
+        s = net->be->axpby(b->exec, net->data_weight * b->share, &cr, 0.0, &r);
     return s ? s : differentiate(b, code, estimate, &truth, &r);
 }
 
 pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
                            int64_t first, int64_t rows, bool diagnose, pd_block_sums *sums)
 {
-    block b = { net, exec, space, space - net->space, first, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose };
+    block b = { net, exec, space, space - net->space, first, rows, shaped_rows(net, &batch->x, first, rows), { 0 }, diagnose, 1.0 / (double)batch->count };
     b.y = batch->y.data ? shaped_rows(net, &batch->y, first, rows) : b.x;
     pudle_status s = encode(&b, pass->gradient);
     if (s)

@@ -92,7 +92,7 @@ static pudle_status sum_theta(pd_network *net, int index, double *sum)
 }
 
 /* gtheta of the parameter: sums over lanes, samples and the layers that share it, times the decay of each layer. */
-static pudle_status level_gradient(pd_network *net, int index, double scale)
+static pudle_status level_gradient(pd_network *net, int index)
 {
     pd_level *level = &net->level[index];
     const int64_t own = level->rows * level->cols;
@@ -100,7 +100,7 @@ static pudle_status level_gradient(pd_network *net, int index, double scale)
     pudle_status s = sum && total ? sum_theta(net, index, sum) : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds' gradient");
     for (int64_t t = 0; t < net->layers && !s; t++, beta *= net->beta)
         for (int64_t k = 0; k < level->cols; k++)
-            total[(level->rows > 1 ? t : 0) * level->cols + k] += beta * scale * sum[t * level->cols + k];
+            total[(level->rows > 1 ? t : 0) * level->cols + k] += beta * sum[t * level->cols + k];
     if (!s)
         s = upload_gradient(net, &level->parameter, total, own);
     free(total);
@@ -109,7 +109,7 @@ static pudle_status level_gradient(pd_network *net, int index, double scale)
 }
 
 /* Sum of the lanes' sums in lane order, into a parameter's gradient; 0 where no lane has one, because nothing reaches it. */
-static pudle_status sum_lanes(pd_network *net, pd_parameter *p, size_t member, double scale)
+static pudle_status sum_lanes(pd_network *net, pd_parameter *p, size_t member)
 {
     pudle_status s = PUDLE_OK;
     for (int64_t l = 0; l < net->lanes && !s; l++) {
@@ -117,8 +117,8 @@ static pudle_status sum_lanes(pd_network *net, pd_parameter *p, size_t member, d
         if (!part->data)
             return net->be->fill(net->exec, 0.0, &p->grad);
         const pudle_cview c = pudle_const(part);
-        if (part->data != p->grad.data || scale != 1.0)
-            s = net->be->axpby(net->exec, scale, &c, l ? 1.0 : 0.0, &p->grad);
+        if (part->data != p->grad.data)
+            s = net->be->axpby(net->exec, 1.0, &c, l ? 1.0 : 0.0, &p->grad);
     }
     return s;
 }
@@ -136,7 +136,7 @@ static pudle_status add_level_part(pd_network *net, int index, double *sum)
     return s;
 }
 
-static pudle_status step_gradient(pd_network *net, double scale)
+static pudle_status step_gradient(pd_network *net)
 {
     double *sum = pd_alloc((size_t)net->layers, sizeof *sum), *own = pd_alloc((size_t)net->step_rows, sizeof *own);
     pudle_status s = sum && own ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of the steps");
@@ -147,7 +147,7 @@ static pudle_status step_gradient(pd_network *net, double scale)
         if (net->level[i].per_step && !net->level[i].learned)
             s = add_level_part(net, i, sum);
     for (int64_t t = 0; t < net->layers && !s; t++)
-        own[net->step_rows > 1 ? t : 0] += scale * sum[t];
+        own[net->step_rows > 1 ? t : 0] += sum[t];
     if (!s)
         s = upload_gradient(net, &net->steps, own, net->step_rows);
     free(own);
@@ -181,24 +181,23 @@ static pudle_status reduce_implicit(const pd_network *net, const pd_batch *batch
                    pass->worst_condition);
 }
 
-/* The gradients, from the lanes' parts. */
+/* The gradients, from the lanes' parts; these are of the batch's mean already (pd_block's share). */
 static pudle_status reduce_gradients(pd_network *net, const pd_batch *batch, pd_pass *pass)
 {
-    const double scale = 1.0 / (double)batch->count;
     pudle_status s = net->implicit ? reduce_implicit(net, batch, pass) : PUDLE_OK;
     if (!s)
-        s = sum_lanes(net, &net->dictionary, offsetof(pd_lane_space, gradient), scale);
+        s = sum_lanes(net, &net->dictionary, offsetof(pd_lane_space, gradient));
     if (!s && net->analysis.value.data)
-        s = sum_lanes(net, &net->analysis, offsetof(pd_lane_space, analysis), scale);
+        s = sum_lanes(net, &net->analysis, offsetof(pd_lane_space, analysis));
     if (!s && net->synthesis.value.data)
-        s = sum_lanes(net, &net->synthesis, offsetof(pd_lane_space, synthesis), scale);
+        s = sum_lanes(net, &net->synthesis, offsetof(pd_lane_space, synthesis));
     if (!s && net->step_rows)
-        s = step_gradient(net, scale);
+        s = step_gradient(net);
     if (!s && net->unroll && net->depth)
-        s = net->unroller->finish(net->unroll, scale, &net->dictionary.grad);
+        s = net->unroller->finish(net->unroll, 1.0, &net->dictionary.grad);
     for (int i = 0; i < net->levels && !s; i++)
         if (net->level[i].learned)
-            s = level_gradient(net, i, scale);
+            s = level_gradient(net, i);
     return s;
 }
 

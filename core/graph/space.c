@@ -68,7 +68,7 @@ static void lane_shape(const pd_network *net, pd_lane_space *space, int64_t rows
         shape(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
     if (net->baseline)
         shape(net, &space->baseline, 2, (const int64_t[]){ rows, m });
-    if (net->lanes == 1) /* a lane alone adds to the gradient itself, which is scaled where it stands */
+    if (net->lanes == 1) /* a lane alone adds to the gradient itself */
         space->gradient = net->dictionary.grad;
     else
         shape(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);

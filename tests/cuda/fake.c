@@ -3,8 +3,8 @@
  * conformance suite, the fixtures and whole trainings run the cuda backend's own code on any machine, and a pointer that
  * is followed on the wrong side is a crash.
  *
- * Environment: PUDLE_FAKE_KERNELS, kernels.cu as a shared object; CXX; PUDLE_FAKE_FAIL="gemm 3" makes the third gemm fail;
- * PUDLE_FAKE_REFUSE="2 3", algorithms of convolutions that are offered and then refused; PUDLE_FAKE_DEVICES, their number (1);
+ * Environment: PUDLE_FAKE_KERNELS, kernels.cu as a shared object; CXX; PUDLE_FAKE_FAIL="gemm 3" makes the third gemm fail, "recorded 3" the third launch
+ * in recordings; PUDLE_FAKE_REFUSE="2 3", algorithms of convolutions that are offered and then refused; PUDLE_FAKE_DEVICES, their number (1);
  * PUDLE_FAKE_WAITS=FILE, where to write how often the host had to wait for the device. */
 #include "device.h"
 
@@ -466,7 +466,7 @@ static bool fake_launch(cuda_gpu *gpu, cuda_kernel *kernel, int64_t grid, int th
     if (!kernel || grid < 1 || grid > 2147483647 || threads < 1 || threads > 1024)
         wrong("launch of %p on %lld blocks of %d threads", (void *)kernel, (long long)grid, threads);
     kernel->look(arguments, see, gpu);
-    if (!good("launch", why))
+    if (!good(gpu->recording ? "recorded" : "launch", why))
         return false;
     if (gpu->recording) {
         step *s = record(gpu, 0);
