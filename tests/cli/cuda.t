@@ -93,23 +93,21 @@ same levels "$work/levels.cfg" --set train.optimizer=adam
 sed -e 's/samples = .*;/samples = 60; features = 70; atoms = 300; sparsity = 3; };/' -e 's/atoms = 30; init/atoms = 300; init/' -e 's/step = 0.2/step = 0.1/' \
     -e 's/batch = 40/batch = 20/' "$work/run.cfg" >"$work/wide.cfg"
 for WAY in lists products; do
-    same ${WAY}_sparse "$work/wide.cfg"
-    same ${WAY}_full "$work/wide.cfg" --set prox.lambda=0.002 --set model.gradient=truncated --set model.truncate=5
+    same ${WAY}_sparse "$work/wide.cfg" --set prox.lambda=1
+    same ${WAY}_full "$work/wide.cfg" --set prox.lambda=0.002 --set model.gradient=truncated --set model.truncate=5 # rows go eight by eight, and four are left
+    same ${WAY}_mixed "$work/wide.cfg" --set prox.lambda=0.4 --set prox.decay=0.8
     same ${WAY}_empty "$work/wide.cfg" --set prox.lambda=100
     same ${WAY}_odd "$work/wide.cfg" --set data.samples=53 --set train.batch=17 --set model.layers=1
     same ${WAY}_levels "$work/levels.cfg" --set train.optimizer=adam
-    same ${WAY}_many "$work/wide.cfg" --set data.samples=520 --set train.batch=260 --set train.epochs=1
+    same ${WAY}_wide_levels "$work/wide.cfg" --set prox.learn=atom --set prox.lambda=0.3
+    same ${WAY}_many "$work/wide.cfg" --set data.samples=520 --set train.batch=260 --set train.epochs=1 --set model.gradient=truncated --set model.truncate=7
 done
 WAY=
-# which way is taken follows from the codes
-for lambda in 1 0.002; do
-    run "$PUDLE" train "$work/wide.cfg" --out "$work/way_$lambda" --verbose --set backend.name=cuda --set prox.lambda=$lambda --set data.samples=400 \
-        --set train.batch=200 --set model.layers=3
-    grep -c "layers go by lists" "$work/err" >"$work/lists_$lambda"
-    grep -c "layers go by products" "$work/err" >"$work/products_$lambda"
-done
-[ "$(cat "$work/lists_1" "$work/products_1" "$work/lists_0.002" "$work/products_0.002" | tr -d '\n')" = 1011 ]
-ok $? "layers go by lists where codes have few entries, and by products where they have many"
+run "$PUDLE" train "$work/wide.cfg" --out "$work/half" --quiet --set backend.name=cuda --set prox.lambda=0.4 --set train.epochs=1
+run "$PUDLE" train "$work/wide.cfg" --out "$work/half" --quiet --set backend.name=cuda --set prox.lambda=0.4 --set train.epochs=3 --resume
+run "$PUDLE" train "$work/wide.cfg" --out "$work/whole" --quiet --set backend.name=cuda --set prox.lambda=0.4
+cmp "$work/half/dictionary.npy" "$work/whole/dictionary.npy"
+ok $? "a training that is resumed ends with the same bits"
 cat >"$work/conv.cfg" <<EOF
 precision = "f64";
 backend: { name = "cuda"; };

@@ -129,22 +129,6 @@ pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, i
     return e->deferring && !e->set.synchronous ? PUDLE_OK : deliver(e, op);
 }
 
-pudle_status cuda_collect_later(cuda_exec *e, const char *op, const double *partial, int64_t cols, double *to)
-{
-    const bool deferring = e->deferring;
-    e->deferring = true;
-    const pudle_status s = cuda_collect(e, op, partial, 1, cols, &(cuda_sum){ .real = to });
-    e->deferring = deferring;
-    return s;
-}
-
-void cuda_collect_not(cuda_exec *e, const double *to)
-{
-    for (int64_t i = 0; i < e->awaited_count; i++)
-        if (e->awaited[i].real == to)
-            e->awaited[i].real = &e->unwanted;
-}
-
 static size_t peak(pudle_exec *exec)
 {
     return exec ? cuda.peak(cuda_of(exec)->gpu) : 0;
@@ -418,8 +402,8 @@ static const pudle_option options[] = {
     { "synchronous", PUDLE_BOOL, 0, offsetof(cuda_params, synchronous), "false", 0, 0, NULL, NULL,
       "Wait for every operation, so that an error names the one that failed. Slow." },
     { "unroll", PUDLE_ENUM, 0, offsetof(cuda_params, unroll), "auto", 0, 0, "auto|products|lists", NULL,
-      "How the layers of an encoder with a dense dictionary are computed, for comparisons; the result is the same. products: by matrix products with the "
-      "Gram matrix; lists: as sums of those of its rows that a code uses; auto: as the codes of the updates before make one or the other cheaper." },
+      "How the layers of an encoder with a dense dictionary are computed, for comparisons; the result is the same but for rounding. products: by matrix products "
+      "with the Gram matrix; lists: as sums of those of its rows that a code uses, up to 65280 atoms; auto: lists from 256 atoms on, for blocks of up to 512 samples." },
     { "threads", PUDLE_INT, 0, offsetof(cuda_params, threads), "0", 0, 1024, NULL, "threads",
       "Accepted so that a config may be run on any backend by its name alone; the host's part of the work takes one thread." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }

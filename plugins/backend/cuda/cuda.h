@@ -76,7 +76,6 @@ typedef struct cuda_exec {
     double *device_result;
     cuda_sum awaited[CUDA_RESULTS]; /* sums on the device that are not delivered yet */
     int64_t awaited_count;
-    double unwanted;        /* where those go whose place is no more */
     bool deferring;         /* they may stay there until sync */
     cuda_stage stage[CUDA_STAGES]; /* used in turn */
     int next_stage;
@@ -115,10 +114,6 @@ int64_t cuda_reduction(int64_t n);
 pudle_status cuda_room(cuda_exec *e, const char *op, cuda_buffer *b, size_t bytes);
 /** The sums of the rows of partial (rows, cols) to their places: now, or, while they may be deferred, by the next sync. */
 pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, const cuda_sum to[]);
-/** The sum of partial (cols) to its place with the next sync, for whom it is early enough. */
-pudle_status cuda_collect_later(cuda_exec *e, const char *op, const double *partial, int64_t cols, double *to);
-/** A place for a sum is no more: if one is on its way, it is dropped. */
-void cuda_collect_not(cuda_exec *e, const double *to);
 /** Queue a copy of host memory, which the caller may change as soon as this returns. */
 pudle_status cuda_send(cuda_exec *e, const char *op, void *to, const void *host, size_t bytes);
 /** out[0 .. rows) += the same, on the device, without waiting. */

@@ -2,7 +2,7 @@
  * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
  *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
  * where nothing but shared memory goes from one PUDLE_THREADS to the next. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
- * 32; all threads of a block come to it. PUDLE_CALLABLE(kernel) lets the host version be
+ * 32; all threads of a block come to it, and they are a multiple of 32. PUDLE_CALLABLE(kernel) lets the host version be
  * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
  * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. */
 #define PUDLE_BLOCK 256 /* threads of a block, at most; a power of two */

@@ -18,10 +18,9 @@
  *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, scaled, u, up, us, zs, w, shape)
  *                                                          up <- u - step[1] q (scaled: u - q), u <- J' up, us <- step u, w += us, zs <- prox(past) with the
  *                                                          levels and step before; q, past, up may be NULL
- *    pudle_prox_list_layer_SUFFIX(options, step, levels, gram, c, in, out, z, v, tally, atoms)
+ *    pudle_prox_list_layer_SUFFIX(options, step, levels, gram, c, in, out, z, v, atoms)
  *                                                          v <- z + step (c - G z), z <- prox(v), where G z is a sum over the entries of z that `in` lists, and
- *                                                          `out` then lists those of the new z; in empty: z was 0, v NULL: it is not kept. tally (blocks):
- *                                                          how many entries were listed since z was 0
+ *                                                          `out` then lists those of the new z; in empty: z was 0, v NULL: it is not kept
  *    pudle_prox_list_back_SUFFIX(options, step, levels, before, gram, v, past, in, out, u, up, us, zs, w, u_bits, z_bits, column, stride, atoms)
  *                                                          as prox_back, with q = G u; in: the entries of u other than 0, empty: as q NULL; out: those of J' up; and a
  *                                                          bit for each entry of us and zs that is other than 0, words of 32 atoms (words, stride), row i of

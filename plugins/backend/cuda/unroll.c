@@ -7,21 +7,19 @@
  * taken out once a batch. Filters: G z is a convolution and its adjoint, the D z of the layers are on the tape, and the gradients of the
  * filters of many layers are one call. The tape keeps v_t; codes are had again from it.
  *
- * Lists (unroll_lists.h). Where codes have few entries other than 0, a layer of a dense dictionary is one launch: its G z is a sum of those rows of G that the
- * code uses. What that costs depends on the codes, so it is measured as it goes on.
+ * Lists (unroll_lists.h). A layer of a dense dictionary with many atoms is one launch: its G z is a sum of those rows of G that the code uses.
  *
  * The launches of a block are recorded once for its shape and then replayed, so that a batch of one sample does not wait for
  * the host. What changes between batches (D, levels, steps, x) is read from memory whose place is fixed. The first block of a shape is
  * run without recording: the libraries load their kernels then, which they cannot do while a recording lasts. */
 #include "cuda.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 512, GRAPHS = 16 };
+enum { CHUNK_ROWS = 512, GRAPHS = 12 };
 static const double chunk_bytes = 16777216; /* of a stack of codes, for filters: layers of small batches in one call, and no more memory than a large one needs */
-enum { FORWARD, FORWARD_TAPE, ADJOINT, ADJOINT_LEVELS, BY_LISTS = 4 };
+enum { FORWARD, FORWARD_TAPE, ADJOINT, ADJOINT_LEVELS };
 
 /* Launches of one kind on one number of rows. */
 typedef struct recording {
@@ -48,10 +46,7 @@ struct pudle_unroll {
     double *host_step;      /* what `step` holds; NULL: nothing yet */
     cuda_list list[2];      /* of the present code or adjoint, and the next; used in turn. NULL: there are none */
     uint32_t *u_bits, *z_bits; /* of us and zs: (words of 32 atoms, chunk rows) */
-    double *tally;          /* (segments of all rows): how many entries were listed */
-    double listed;          /* the sum, when it has come from the device; a NaN: not yet */
-    int64_t watched, tried; /* rows that it is of, 0: not asked for since D changed; refreshes since lists were tried */
-    bool lists;             /* layers go by lists now */
+    bool lists;             /* layers go by lists */
     recording recording[GRAPHS];
     int recordings, next;
     bool gathered, direct;  /* outer holds something; recording has failed: launch one by one */
@@ -266,7 +261,7 @@ static pudle_status gather(pudle_unroll *u, int64_t t, int64_t n, int64_t rows)
     return s ? s : outer_product(u, -1, &ch, &cz, &gradient);
 }
 
-static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums, bool lists)
+static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums)
 {
     const int64_t T = u->spec.layers, first = T - u->spec.depth + 1;
     const pudle_view w = codes(u, u->w, rows), gradient = own_gradient(u), x = pictures(u, u->x, rows);
@@ -282,9 +277,9 @@ static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums, boo
         const int64_t last = t;
         int64_t n = 0;
         for (; n < u->chunk && t >= first && !s; n++, t--)
-            s = lists ? list_back(u, t, rows, n, sums) : back_layer(u, t, rows, n, sums);
+            s = u->lists ? list_back(u, t, rows, n, sums) : back_layer(u, t, rows, n, sums);
         if (!s)
-            s = lists ? gather_listed(u, n, rows) : gather(u, last, n, rows);
+            s = u->lists && u->spec.atoms >= LISTS_FROM ? gather_listed(u, n, rows) : gather(u, last, n, rows);
     }
     return s || dense(u) ? s : outer_product(u, 1, &cx, &cw, &gradient);
 }
@@ -293,11 +288,9 @@ static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums, boo
 
 static pudle_status launch(pudle_unroll *u, int kind, int64_t rows)
 {
-    const bool lists = kind & BY_LISTS;
-    const int what = kind & ~BY_LISTS;
-    if (what == ADJOINT || what == ADJOINT_LEVELS)
-        return adjoint_layers(u, rows, what == ADJOINT_LEVELS, lists);
-    return lists ? forward_by_lists(u, rows, what == FORWARD_TAPE) : forward_layers(u, rows, what == FORWARD_TAPE);
+    if (kind == ADJOINT || kind == ADJOINT_LEVELS)
+        return adjoint_layers(u, rows, kind == ADJOINT_LEVELS);
+    return u->lists ? forward_by_lists(u, rows, kind == FORWARD_TAPE) : forward_layers(u, rows, kind == FORWARD_TAPE);
 }
 
 static recording *recording_of(pudle_unroll *u, int kind, int64_t rows)
@@ -342,8 +335,6 @@ static pudle_status play(pudle_unroll *u, int kind, int64_t rows)
 {
     cuda_exec *e = u->e;
     cuda_fault why;
-    if (u->lists)
-        kind |= BY_LISTS;
     recording *r = u->direct || e->set.synchronous ? NULL : recording_of(u, kind, rows);
     pudle_status s = cuda_begin(e, "unroll");
     if (!s && r && r->ready && !r->graph)
@@ -365,12 +356,11 @@ static void unroll_destroy(pudle_unroll *u)
     if (!u)
         return;
     void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->us, u->zs, u->outer, u->step, u->partial,
-                          u->image, u->images, u->hs, u->tally, u->list[0].index, u->list[0].value, u->list[0].count, u->list[1].index,
+                          u->image, u->images, u->hs, u->list[0].index, u->list[0].value, u->list[0].count, u->list[1].index,
                           u->list[1].value, u->list[1].count, u->u_bits, u->z_bits };
     const pudle_host *host = u->e->base.host;
     cuda_fault why;
     (void)cuda.bind(u->e->gpu, &why);
-    cuda_collect_not(u->e, &u->listed);
     for (int i = 0; i < u->recordings; i++)
         cuda.forget(u->e->gpu, u->recording[i].graph);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -403,7 +393,7 @@ static pudle_status take_all(pudle_unroll *u)
     const int64_t code = n->rows * n->atoms, image = n->rows * n->features, square = n->atoms * n->atoms;
     const cuda_code shape = code_of(u, n->rows);
     const int64_t blocks = n->rows * segments_of(u);
-    const size_t lists = may_list(u);
+    const size_t lists = u->lists;
     const struct { void *to; int64_t count; size_t width; } wanted[] = { /* width 0: not wanted */
         { &u->gram, square, w - filters },
         { &u->x, image, w },
@@ -428,7 +418,6 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->list[1].value, code, lists * w },
         { &u->list[0].count, blocks, lists * sizeof(int32_t) },
         { &u->list[1].count, blocks, lists * sizeof(int32_t) },
-        { &u->tally, blocks, lists * sizeof(double) },
         { &u->u_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
         { &u->z_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
     };
@@ -468,7 +457,6 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
     u->spec = *spec;
     u->prox = prox;
     u->held = sizeof *u;
-    u->listed = NAN;
     u->slots = spec->depth < spec->layers ? spec->depth + 1 : spec->depth; /* z_{T-K} is wanted as well, unless it is 0 */
     u->atoms = spec->conv ? spec->conv->atoms : spec->atoms;
     u->inner = spec->atoms / u->atoms;
@@ -481,6 +469,7 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
         u->chunk = spec->depth;
     for (int k = 0; k < spec->levels; k++)
         u->level_cols[k] = spec->theta[k].shape[1];
+    u->lists = by_lists(u);
     s = take_all(u);
     if (!s)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_layer", CUDA_LAYER, spec->dtype, &u->layer);
@@ -525,7 +514,6 @@ static pudle_status unroll_refresh(pudle_unroll *u, int64_t samples)
     pudle_status s = cuda_begin(e, "unroll");
     (void)samples;
     u->gathered = false;
-    choose_lists(u);
     if (!s)
         s = send_steps(u);
     return s || !dense(u) ? s : product(u, true, false, 1, &d, &d, 0, &g);
@@ -540,8 +528,6 @@ static pudle_status unroll_forward(pudle_unroll *u, pudle_exec *lane, int64_t in
     pudle_status s = cuda_copy(lane, x, &own_x);
     if (!s && rows)
         s = play(u, tape ? FORWARD_TAPE : FORWARD, rows);
-    if (!s && rows)
-        s = watch_lists(u, rows);
     return s ? s : cuda_copy(lane, &cz, z);
 }
 

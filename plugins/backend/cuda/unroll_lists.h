@@ -1,10 +1,9 @@
-/* Layers by lists (unroll.c): for a dense dictionary and codes with few entries other than 0, a layer is one launch, a block for each row and
- * segment of CUDA_BLOCK atoms, which adds up the rows of G that the row's entries name (source.h). The list of a layer is made by the one before. */
+/* Layers by lists (unroll.c), for a dense dictionary: a layer is one launch, a block for each row and segment of CUDA_BLOCK atoms, which adds up the rows of G that
+ * the row's entries name (source.h). The list of a layer is made by the one before. Whether lists are used follows from the shape alone, and within a layer whether
+ * a row goes by its list from the codes alone: so results repeat, and are the same when a training is resumed. */
 
-enum { SEGMENTS_MOST = CUDA_BLOCK - 1, TRY_AGAIN = 64 };
-/* What a layer costs, in bytes of G that are read: by a product so many, for a launch more and for filling the card, and so many a multiply-add; by lists what
- * it reads, and so many a block. From what makers of present cards say of their rates; not measured. */
-static const double product_bytes = 32e6, multiply_bytes = 0.25, block_bytes = 6e3;
+/* With fewer atoms a product costs little more than its launch; with more rows it fills the card. Not measured. */
+enum { LISTS_FROM = 256, LISTS_ROWS = 512, SEGMENTS_MOST = CUDA_BLOCK - 1 };
 
 static int64_t segments_of(const pudle_unroll *u)
 {
@@ -16,39 +15,10 @@ static int64_t words_of(const pudle_unroll *u)
     return (u->spec.atoms + 31) / 32;
 }
 
-static bool may_list(const pudle_unroll *u)
+static bool by_lists(const pudle_unroll *u)
 {
-    return dense(u) && u->e->set.unroll != CUDA_PRODUCTS && segments_of(u) <= SEGMENTS_MOST;
-}
-
-/* A new D comes: by what its predecessors' codes had, how do layers go? Where they go by products nothing is counted, and lists are tried now and then. */
-static void choose_lists(pudle_unroll *u)
-{
-    const pudle_host *host = u->e->base.host;
-    const double p = (double)u->spec.atoms, rows = (double)u->watched, entries = u->listed / (double)u->spec.layers;
-    const double by_lists = entries * p * (double)width_of(u) + block_bytes * rows * (double)segments_of(u);
-    const bool before = u->lists;
-    if (!may_list(u) || u->e->set.unroll == CUDA_LISTS)
-        u->lists = may_list(u);
-    else if (!isnan(u->listed))
-        u->lists = by_lists <= product_bytes + multiply_bytes * rows * p * p;
-    else if (!u->lists)
-        u->lists = u->tried-- <= 0;
-    if (before && !u->lists)
-        u->tried = TRY_AGAIN;
-    if (before != u->lists)
-        host->log(host->ctx, PUDLE_LOG_DEBUG, "unroll: layers go by %s from now on", u->lists ? "lists of the codes' entries" : "products with G");
-    u->listed = NAN;
-    u->watched = 0;
-}
-
-/* Ask, once for every D, how many entries the layers had; the answer comes with a sync that somebody wants anyway. */
-static pudle_status watch_lists(pudle_unroll *u, int64_t rows)
-{
-    if (!u->lists || u->watched)
-        return PUDLE_OK;
-    u->watched = rows;
-    return cuda_collect_later(u->e, "unroll", u->tally, rows * segments_of(u), &u->listed);
+    const bool here = u->spec.atoms >= LISTS_FROM && u->spec.rows <= LISTS_ROWS, wanted = u->e->set.unroll == CUDA_LISTS || (u->e->set.unroll == CUDA_AUTO && here);
+    return dense(u) && wanted && segments_of(u) <= SEGMENTS_MOST;
 }
 
 static pudle_status forward_by_lists(pudle_unroll *u, int64_t rows, bool tape)
@@ -64,7 +34,7 @@ static pudle_status forward_by_lists(pudle_unroll *u, int64_t rows, bool tape)
         cuda_list in = t > 1 ? u->list[t % 2] : (cuda_list){ NULL, NULL, NULL };
         void *keep = tape ? slot(u, t, rows) : NULL;
         void *arguments[] = { cuda_options_of(&u->spec.prox, options), &step, &levels, &u->gram, &u->c, &in, &u->list[(t + 1) % 2], &u->z, &keep,
-                              &u->tally, &atoms };
+                              &atoms };
         s = start(u, u->list_layer, rows * segments_of(u), arguments);
     }
     return s;
