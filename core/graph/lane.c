@@ -338,6 +338,14 @@ static pudle_status start_adjoint(const block *b, const pudle_view *code, const 
     return s ? s : be->axpby(b->exec, b->net->code_l1, &cu, 0.0, u);
 }
 
+/* Does the training loss say anything of the code by itself? */
+static bool code_counts(const pd_network *net)
+{
+    const pudle_loss_ops *loss = net->loss.desc->ops;
+    const pudle_loss_kernel *kernel = loss->kernels[0];
+    return net->code_l1 != 0 || (PUDLE_HAS(kernel, pudle_loss_kernel, code_grad) && kernel->code_grad);
+}
+
 /* What the code adds to the loss by itself: u = d loss / d z_T at a given prediction. */
 static pudle_status code_adjoint(const block *b, const pudle_view *code, const pudle_view *u)
 {
@@ -345,8 +353,9 @@ static pudle_status code_adjoint(const block *b, const pudle_view *code, const p
     const pudle_view shaped_z = pd_map_code_view(&net->map, code), shaped_u = pd_map_code_view(&net->map, u);
     const pudle_cview sz = pudle_const(&shaped_z), cu = pudle_const(u);
     pudle_status s = start_adjoint(b, code, u);
-    if (!s)
-        s = net->be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
+    if (s || !code_counts(net))
+        return s;
+    s = net->be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
     return s || net->code_weight * b->share == 1.0 ? s : net->be->axpby(b->exec, net->code_weight * b->share, &cu, 0.0, u);
 }
 

@@ -41,7 +41,7 @@ typedef struct pd_block {
     int64_t lane, first, rows; /* samples [first, first + rows) of the batch */
     pudle_cview x, y;
     bool diagnose;
-    double share;              /* of a sample in the batch's mean, 1 / count: adjoints begin with it, so that gradients need no pass of their own for it */
+    double share;              /* of a sample in the batch's mean, 1 / count: adjoints begin with it, so that the gradient of a lane alone needs no pass for it */
 } pd_block;
 
 /** Make net->space for batches of `samples` within net->memory, or keep it where it fits. plain: for primitives, whatever the backend

@@ -97,7 +97,8 @@ for WAY in lists products; do
     same ${WAY}_full "$work/wide.cfg" --set prox.lambda=0.002 --set model.gradient=truncated --set model.truncate=5 # rows go eight by eight, and four are left
     same ${WAY}_mixed "$work/wide.cfg" --set prox.lambda=0.4 --set prox.decay=0.8
     same ${WAY}_empty "$work/wide.cfg" --set prox.lambda=100
-    same ${WAY}_odd "$work/wide.cfg" --set data.samples=53 --set train.batch=17 --set model.layers=1
+    same ${WAY}_odd "$work/wide.cfg" --set data.samples=53 --set train.batch=17 --set model.layers=3
+    same ${WAY}_one "$work/wide.cfg" --set model.layers=1
     same ${WAY}_levels "$work/levels.cfg" --set train.optimizer=adam
     same ${WAY}_wide_levels "$work/wide.cfg" --set prox.learn=atom --set prox.lambda=0.3
     same ${WAY}_many "$work/wide.cfg" --set data.samples=520 --set train.batch=260 --set train.epochs=1 --set model.gradient=truncated --set model.truncate=7

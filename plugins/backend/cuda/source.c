@@ -235,7 +235,8 @@ static const char layer_kernels[] =
 
 /* The same for codes with few entries other than 0, in one launch a layer: a block has a row and a segment of PUDLE_BLOCK atoms. It adds up those rows of G that
  * the row's lists name, and lists what comes out for the next layer. Rows that are not sparse, eight by eight, are left to the first one's blocks, which read
- * all of G once for them: so it costs no more than a few times a product, whatever the codes, and which way a row goes is a matter of the codes alone. */
+ * all of G once for them: so it costs a few times a product, not as many times as there are rows (reckoned, not measured). Which way a row goes is a matter of the
+ * codes alone. */
 static const char list_parts[] =
     "#define PUDLE_TOGETHER 8\n"
     "#define PUDLE_LIST_SHARED(TYPE) \\\n"
@@ -301,9 +302,14 @@ static const char list_sums[] =
     "    for (long long s = 0; s < segments; s++) { \\\n"
     "        PUDLE_THREADS(t, width) for (int r = 0; r < PUDLE_TOGETHER && width; r++) stage[t][r] = 0; \\\n"
     "        PUDLE_SYNC; \\\n"
-    "        PUDLE_THREADS(t, width) for (int r = 0; r < members && width; r++) if (t < in.count[(lead + r) * segments + s]) { \\\n"
-    "            const long long place = (lead + r) * atoms + s * PUDLE_BLOCK + t; \\\n"
-    "            stage[in.index[place] - s * PUDLE_BLOCK][r] = ((const TYPE *)in.value)[place]; \\\n"
+    "        PUDLE_THREADS(t, width) { \\\n"
+    "            int many[PUDLE_TOGETHER]; \\\n"
+    "            for (int r = 0; r < PUDLE_TOGETHER && width; r++) \\\n"
+    "                many[r] = r < members ? in.count[(lead + r) * segments + s] : 0; \\\n"
+    "            for (int r = 0; r < PUDLE_TOGETHER; r++) if (t < many[r]) { \\\n"
+    "                const long long place = (lead + r) * atoms + s * PUDLE_BLOCK + t; \\\n"
+    "                stage[in.index[place] - s * PUDLE_BLOCK][r] = ((const TYPE *)in.value)[place]; \\\n"
+    "            } \\\n"
     "        } \\\n"
     "        PUDLE_SYNC; \\\n"
     "        PUDLE_THREADS(t, width) if (first + t < atoms && width) { \\\n"
@@ -312,9 +318,14 @@ static const char list_sums[] =
     "            TYPE more[PUDLE_TOGETHER]; \\\n"
     "            for (int r = 0; r < PUDLE_TOGETHER; r++) \\\n"
     "                more[r] = sum[r][t]; \\\n"
-    "            for (int k = 0; k < n; k++) \\\n"
-    "                for (int r = 0; r < PUDLE_TOGETHER; r++) \\\n"
-    "                    more[r] += stage[k][r] * column[k * atoms]; \\\n"
+    "            for (int k = 0; k < n; k += 8) { /* so many are on their way at a time */ \\\n"
+    "                TYPE g[8]; \\\n"
+    "                for (int h = 0; h < 8; h++) \\\n"
+    "                    g[h] = k + h < n ? column[(k + h) * atoms] : 0; \\\n"
+    "                for (int h = 0; h < 8; h++) \\\n"
+    "                    for (int r = 0; r < PUDLE_TOGETHER; r++) \\\n"
+    "                        more[r] += stage[k + h][r] * g[h]; \\\n"
+    "            } \\\n"
     "            for (int r = 0; r < PUDLE_TOGETHER; r++) \\\n"
     "                sum[r][t] = more[r]; \\\n"
     "        } \\\n"
@@ -415,7 +426,10 @@ static const char list_back_kernel[] =
     "                    const TYPE g = in.count ? u[i] - (TYPE)step[1] * sum[r][t] : u[i];\n"
     "                    for (int k = 0; k < LEVELS; k++)\n"
     "                        l[k] = ((const TYPE *)levels.theta[k])[(first + t) * levels.step[k]];\n"
-    "                    pudle_prox_entry<TYPE>(&o, tau, v[i], l, &unused, &dv, dl);\n"
+    "                    if (own > 1)\n"
+    "                        pudle_prox_entry<TYPE>(&o, tau, v[i], l, &unused, &dv, dl);\n"
+    "                    else /* not anew: it has said whether the sum is there */\n"
+    "                        dv = slope[t];\n"
     "                    masked = dv != 0 ? dv * g : 0;\n"
     "                    if (past) {\n"
     "                        for (int k = 0; k < LEVELS; k++)\n"

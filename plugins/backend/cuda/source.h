@@ -20,9 +20,9 @@
  *                                                          levels and step before; q, past, up may be NULL
  *    pudle_prox_list_layer_SUFFIX(options, step, levels, gram, c, in, out, z, v, atoms)
  *                                                          v <- z + step (c - G z), z <- prox(v), where G z is a sum over the entries of z that `in` lists, and
- *                                                          `out` then lists those of the new z; in empty: z was 0, v NULL: it is not kept
+ *                                                          `out` then lists those of the new z; in.count NULL: z was 0, v NULL: it is not kept
  *    pudle_prox_list_back_SUFFIX(options, step, levels, before, gram, v, past, in, out, u, up, us, zs, w, u_bits, z_bits, column, stride, atoms)
- *                                                          as prox_back, with q = G u; in: the entries of u other than 0, empty: as q NULL; out: those of J' up; and a
+ *                                                          as prox_back, with q = G u; in: the entries of u other than 0, in.count NULL: as q NULL; out: those of J' up; and a
  *                                                          bit for each entry of us and zs that is other than 0, words of 32 atoms (words, stride), row i of
  *                                                          this layer in column + i. Both are for dense codes, a block for each row and CUDA_BLOCK atoms
  *    pudle_loss_grad_SUFFIX(options, eta, x, g, n)

@@ -7,7 +7,8 @@
  * taken out once a batch. Filters: G z is a convolution and its adjoint, the D z of the layers are on the tape, and the gradients of the
  * filters of many layers are one call. The tape keeps v_t; codes are had again from it.
  *
- * Lists (unroll_lists.h). A layer of a dense dictionary with many atoms is one launch: its G z is a sum of those rows of G that the code uses.
+ * Lists (unroll_lists.h). A layer of a dense dictionary with many atoms is one launch: its G z is a sum of those rows of G that the code uses, or,
+ * where codes are not sparse, of all.
  *
  * The launches of a block are recorded once for its shape and then replayed, so that a batch of one sample does not wait for
  * the host. What changes between batches (D, levels, steps, x) is read from memory whose place is fixed. The first block of a shape is
