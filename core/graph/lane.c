@@ -338,6 +338,13 @@ static pudle_status start_adjoint(const block *b, const pudle_view *code, const 
     return s ? s : be->axpby(b->exec, b->net->code_l1, &cu, 0.0, u);
 }
 
+/* What a sample's part of the loss leaves: in the training loss it has this weight, and its share of the batch's mean. */
+static pudle_status weigh(const block *b, double weight, const pudle_view *v)
+{
+    const pudle_cview c = pudle_const(v);
+    return weight * b->share == 1.0 ? PUDLE_OK : b->net->be->axpby(b->exec, weight * b->share, &c, 0.0, v);
+}
+
 /* Does the training loss say anything of the code by itself? */
 static bool code_counts(const pd_network *net)
 {
@@ -351,12 +358,12 @@ static pudle_status code_adjoint(const block *b, const pudle_view *code, const p
 {
     const pd_network *net = b->net;
     const pudle_view shaped_z = pd_map_code_view(&net->map, code), shaped_u = pd_map_code_view(&net->map, u);
-    const pudle_cview sz = pudle_const(&shaped_z), cu = pudle_const(u);
+    const pudle_cview sz = pudle_const(&shaped_z);
     pudle_status s = start_adjoint(b, code, u);
     if (s || !code_counts(net))
         return s;
     s = net->be->code_grad(b->exec, &net->loss, &sz, &shaped_u);
-    return s || net->code_weight * b->share == 1.0 ? s : net->be->axpby(b->exec, net->code_weight * b->share, &cu, 0.0, u);
+    return s ? s : weigh(b, net->code_weight, u);
 }
 
 /* Decoder and encoder by the backend's own operation. */
@@ -424,7 +431,7 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
     const pd_network *net = b->net;
     const pudle_view r = pd_rows(&b->space->residual, 0, b->rows), shaped_r = pd_map_data_view(&net->map, &r);
     const pudle_view shaped_estimate = pd_map_data_view(&net->map, estimate);
-    const pudle_cview pred = pudle_const(&shaped_estimate), cr = pudle_const(&r), w = pudle_const(&net->dictionary.value);
+    const pudle_cview pred = pudle_const(&shaped_estimate), w = pudle_const(&net->dictionary.value);
     pudle_cview truth = { 0 };
     pudle_status s = PUDLE_OK;
     if (net->decoder_code == PD_CODE_TRUE) {
@@ -433,8 +440,8 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
     }
     if (!s)
         s = net->be->loss_grad(b->exec, &net->loss, &pred, &b->y, &shaped_r);
-    if (!s && net->data_weight * b->share != 1.0)
-        s = net->be->axpby(b->exec, net->data_weight * b->share, &cr, 0.0, &r);
+    if (!s)
+        s = weigh(b, net->data_weight, &r);
     return s ? s : differentiate(b, code, estimate, &truth, &r);
 }
 

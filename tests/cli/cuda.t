@@ -89,6 +89,7 @@ for f in "$work"/cache/pudle/cuda/*; do printf x | dd of="$f" bs=1 seek=200 conv
 same damaged "$work/run.cfg"
 sed 's/prox:.*/prox: { name = "jumprelu"; threshold = 0.1; learn = "atom"; };/' "$work/run.cfg" >"$work/levels.cfg"
 same levels "$work/levels.cfg" --set train.optimizer=adam
+
 # ---- layers by lists and by products: more atoms than a block has threads, and codes from empty to nearly full
 sed -e 's/samples = .*;/samples = 60; features = 70; atoms = 300; sparsity = 3; };/' -e 's/atoms = 30; init/atoms = 300; init/' -e 's/step = 0.2/step = 0.1/' \
     -e 's/batch = 40/batch = 20/' "$work/run.cfg" >"$work/wide.cfg"
@@ -109,6 +110,8 @@ run "$PUDLE" train "$work/wide.cfg" --out "$work/half" --quiet --set backend.nam
 run "$PUDLE" train "$work/wide.cfg" --out "$work/whole" --quiet --set backend.name=cuda --set prox.lambda=0.4
 cmp "$work/half/dictionary.npy" "$work/whole/dictionary.npy"
 ok $? "a training that is resumed ends with the same bits"
+
+# ---- filters
 cat >"$work/conv.cfg" <<EOF
 precision = "f64";
 backend: { name = "cuda"; };

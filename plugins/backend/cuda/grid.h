@@ -92,3 +92,11 @@ template <typename... A> static inline void pudle_look(void (*f)(A...), void **a
         PUDLE_TREE(part) \
         PUDLE_THREADS(t, width) if (t < 1 && width) (partial)[b] = part[0]; \
     }
+/* How many of the first t bits are set. */
+PUDLE_DEVICE int pudle_before(const unsigned *word, int t)
+{
+    int before = PUDLE_COUNT(word[t / 32] & ((1u << t % 32) - 1));
+    for (int k = 0; k < t / 32; k++)
+        before += PUDLE_COUNT(word[k]);
+    return before;
+}

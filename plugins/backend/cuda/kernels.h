@@ -144,13 +144,10 @@ PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, cons
             }
             PUDLE_SYNC;
             PUDLE_THREADS(t, width) {
-                const bool mine = width && (on[t / 32] >> t % 32 & 1);
-                int before = PUDLE_COUNT(on[t / 32] & ((1u << t % 32) - 1));
-                for (int k = 0; k < t / 32; k++)
-                    before += PUDLE_COUNT(on[k]);
-                if (mine) {
-                    list[before] = t;
-                    bits[before] = z_bits[across * stride + from + t];
+                if (width && (on[t / 32] >> t % 32 & 1)) {
+                    const int place = pudle_before(on, t);
+                    list[place] = t;
+                    bits[place] = z_bits[across * stride + from + t];
                 }
             }
             PUDLE_SYNC;

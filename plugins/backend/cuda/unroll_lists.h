@@ -17,8 +17,9 @@ static int64_t words_of(const pudle_unroll *u)
 
 static bool by_lists(const pudle_unroll *u)
 {
-    const bool here = u->spec.atoms >= LISTS_FROM && u->spec.rows <= LISTS_ROWS, wanted = u->e->set.unroll == CUDA_LISTS || (u->e->set.unroll == CUDA_AUTO && here);
-    return dense(u) && wanted && segments_of(u) <= SEGMENTS_MOST;
+    if (!dense(u) || segments_of(u) > SEGMENTS_MOST || u->e->set.unroll == CUDA_PRODUCTS)
+        return false;
+    return u->e->set.unroll == CUDA_LISTS || (u->spec.atoms >= LISTS_FROM && u->spec.rows <= LISTS_ROWS);
 }
 
 static pudle_status forward_by_lists(pudle_unroll *u, int64_t rows, bool tape)
