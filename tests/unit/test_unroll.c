@@ -385,6 +385,41 @@ static void words_match_primitives(void **state)
     assert_true(single >= 18);
 }
 
+/* Windows whose rows have more atoms than a word has bits, wherever the words of all atoms end: codes with 66 to 94 nonzeros that have
+ * settled. */
+static void wide_windows_match_primitives(void **state)
+{
+    (void)state;
+    if (about_another() || !backend_found("cpu"))
+        skip();
+    int wide = 0;
+    double lambda = 0.05;
+    for (int round = 0; round < 40 && wide < 8; round++) {
+        setup s = near_setup("tiles");
+        s.p = between(200, 330);
+        s.m = s.p;
+        s.n = between(1, 40);
+        s.layers = between(60, 120);
+        s.truncate = s.layers;
+        s.gradient = "ae";
+        s.step = 0.3;
+        s.hard = false;
+        s.lambda = lambda;
+        s.decay = round % 2 ? 1 : 0.999;
+        outcome fast;
+        compare_ways(&s, round, 1e-11, &fast);
+        assert_true(fast.unrolled);
+        int64_t nonzero = 0;
+        for (int64_t i = 0; i < fast.codes; i++)
+            nonzero += fast.code[i] != 0;
+        wide += nonzero > 66 * s.n && nonzero < 94 * s.n;
+        lambda *= nonzero > 90 * s.n ? 1.15 : nonzero < 70 * s.n ? 0.85 : 1;
+        outcome_free(&fast);
+    }
+    print_message("# %d problems with such rows\n", wide);
+    assert_true(wide >= 8);
+}
+
 /* A large dictionary and few samples: the threads share the tiles of one lane. */
 static void threads_share_tiles(void **state)
 {
@@ -477,7 +512,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unrolled_matches_primitives), cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(few_atoms_match_primitives),
         cmocka_unit_test(many_samples_match_primitives), cmocka_unit_test(words_match_primitives),
-        cmocka_unit_test(threads_share_tiles), cmocka_unit_test(every_prox_unrolls_the_same),
+        cmocka_unit_test(wide_windows_match_primitives), cmocka_unit_test(threads_share_tiles), cmocka_unit_test(every_prox_unrolls_the_same),
     };
     return cmocka_run_group_tests_name("unroll", tests, set_up, tear_down);
 }

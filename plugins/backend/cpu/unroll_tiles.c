@@ -33,7 +33,10 @@ enum {
     TILE_PAD = 16,      /* entries behind a tile that are written and never looked at */
     NEAR_LEAST = 24576, NEAR_ELSE = 4096, /* bytes of the nearest cache that a strip of G has where it is small; that it leaves */
     WINDOW_MOST = 128,  /* layers */
-    WINDOW_VECTORS = 12 /* that a row of a window may be wide */
+    WINDOW_VECTORS = 12, /* that a row of a window may be wide */
+    WINDOW_COST = TILES_VECTOR == 64 ? 1 : 2,   /* see window_pays; and the part of the atoms that its last layers use by which a window */
+    WINDOW_GROWTH = TILES_VECTOR == 64 ? 3 : 4, /* may have more of them: measured */
+    TOGETHER = 8        /* rows of a window that the operator is asked about at once for all layers: they and what it says are to stay in the second-level cache */
 };
 
 #include "unroll_tiles_lists.h"
@@ -59,6 +62,7 @@ struct pudle_unroll {
     int64_t ld, words;    /* p padded; of 64 bits, a bit an atom */
     int64_t near;         /* bytes that a strip of G has in the nearest cache */
     parts_buffer gram, strips; /* (p, ld); the same by strips */
+    parts_buffer alike;   /* (T) of bool: has the layer step and levels of the one before it? Where levels are the same for all atoms */
     tiles_lane *lane;     /* one a thread, and one for the root */
     gram_outer *outer;    /* P, one a lane */
     eight places[256];    /* for every byte, the places of its bits that are set, lowest first */
@@ -140,11 +144,12 @@ static pudle_status differentiate(pudle_unroll *u, pudle_exec *exec, int64_t t, 
 /* ------------------------------------------------------------ windows */
 
 /* Does a window pay? For a row, with a atoms in n vectors of `lanes` entries, of `all` vectors in p: a layer by all atoms costs about
- * a * all cycles, by few a n; and to get the atoms' Gram matrix and to put their outer products where they belong 2 a^2. */
+ * a * all cycles, by few a n; and to get the atoms' Gram matrix and to put their outer products where they belong a^2, or twice as much
+ * where vectors cannot be permuted. */
 static bool window_pays(double layers, double a, int64_t all, int64_t lanes)
 {
     const double n = (a + 0.5 * (double)lanes) / (double)lanes;
-    return layers * a * ((double)all - n) > 2 * a * a + 20;
+    return layers * a * ((double)all - n) > WINDOW_COST * a * a + 20;
 }
 
 /* How many layers, from the code in slot k of the tape back, had better be gone through by few atoms of each row: those that it uses
@@ -167,7 +172,7 @@ PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int
             widest = found > widest ? found : widest;
         }
         first = layers ? first : total;
-        if (widest > most || total > first + first / 4 + rows)
+        if (widest > most || total > first + first / WINDOW_GROWTH + rows)
             break;
         if (!layers && !window_pays((double)(k < WINDOW_MOST ? k : WINDOW_MOST), (double)total / (double)rows, all, lanes))
             return 0; /* it cannot, however long */
@@ -180,12 +185,14 @@ PUDLE_CLONES static int64_t choose_window(const tiles_work *w, int64_t tile, int
 #define REAL float
 #define NAME(x) x##_f32
 #include "unroll_tiles_kernels.h"
+#include "unroll_tiles_few_kernels.h"
 #include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
 #define REAL double
 #define NAME(x) x##_f64
 #include "unroll_tiles_kernels.h"
+#include "unroll_tiles_few_kernels.h"
 #include "unroll_tiles_layers.h"
 #undef REAL
 #undef NAME
@@ -208,6 +215,7 @@ static void tiles_destroy(pudle_unroll *u)
         parts_release(&u->memory, &u->outer[i].memory);
     parts_release(&u->memory, &u->gram);
     parts_release(&u->memory, &u->strips);
+    parts_release(&u->memory, &u->alike);
     host_free(root, u->lane);
     host_free(root, u->outer);
     host_free(root, u);
@@ -254,6 +262,8 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
     if (!s)
         s = parts_want(&u->memory, &u->strips, spec->atoms * u->ld, width_of(u));
     if (!s)
+        s = parts_want(&u->memory, &u->alike, spec->layers, sizeof(bool));
+    if (!s)
         fill_places(u->places);
     if (s)
         tiles_destroy(u);
@@ -262,11 +272,24 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
     return s;
 }
 
+static void compare_layers(pudle_unroll *u)
+{
+    const pudle_unroll_spec *spec = &u->spec;
+    bool *alike = u->alike.at;
+    for (int64_t t = 2; t <= spec->layers; t++) {
+        alike[t - 1] = spec->step[t - 1] == spec->step[t - 2];
+        for (int i = 0; i < spec->levels; i++)
+            alike[t - 1] = alike[t - 1] && pudle_entry(&spec->theta[i], t - 1) == pudle_entry(&spec->theta[i], t - 2);
+    }
+}
+
 static pudle_status tiles_refresh(pudle_unroll *u, int64_t samples)
 {
     (void)samples;
     for (int64_t i = 0; i < u->spec.lanes; i++)
         u->outer[i].used = false;
+    if (u->windows)
+        compare_layers(u);
     const pudle_status s = gram_matrix(u->memory.root, &u->spec.dictionary, u->ld, u->gram.at);
     if (!s && u->spec.dtype == PUDLE_F64)
         cut_f64(u->strips.at, u->gram.at, u->spec.atoms, u->ld, u->near);

@@ -65,59 +65,82 @@ static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t r
     return PUDLE_OK;
 }
 
-/* The same for any number of layers, by those atoms of each row that `any` names: all that its codes use in them and before them. */
+/* The operator's derivatives in the `layers` layers from t back, the last first, for some rows of a window: `jacobian` (layers, all), all being the sum of these
+ * rows' widths. As it acts on every entry alone, what it makes of 1 is its derivative; and so it may be asked about several layers of the same step and levels at
+ * once. v and z: room for TILE ld entries, as many as there are ones. */
+static pudle_status NAME(derive)(const tiles_work *w, int64_t tile, int64_t t, int64_t layers, int64_t row, int64_t rows, int64_t all, const NAME(few) *few,
+                                 REAL *v, REAL *z, REAL *jacobian)
+{
+    pudle_unroll *u = w->u;
+    const int64_t p = u->spec.atoms, most = all > 0 ? TILE * u->ld / all : 0, apart = 2 * (TILE * p + TILE_PAD);
+    pudle_status s = PUDLE_OK;
+    for (int64_t h = 0, n; all > 0 && h < layers && !s; h += n) {
+        const slot at = slot_of(u, w->l, tile, t - h - (u->spec.layers - u->spec.depth));
+        for (n = 1; h + n < layers && n < most && ((const bool *)u->alike.at)[t - h - n]; n++)
+            ;
+        for (int64_t i = 0, column = 0; i < rows; column += few[i++].width) {
+            if (u->needs & PUDLE_VJP_INPUT)
+                NAME(pick_rows)(v + column, all, (const REAL *)at.v + (row + i) * p, -apart, n, &few[i]);
+            if (u->needs & PUDLE_VJP_OUTPUT)
+                NAME(pick_rows)(z + column, all, (const REAL *)at.z + (row + i) * p, -apart, n, &few[i]);
+        }
+        s = differentiate(u, w->exec, t - h, 1, n * all, (slot){ .z = z, .v = v }, w->l->ones.at, jacobian + h * all, NULL);
+    }
+    return s;
+}
+
+/* The same for any number of layers, by those atoms of each row that `any` names: all that its codes use in them and before them. Where all layers have the same
+ * levels some rows take their derivatives at a time; else all do, as the operator has to be asked about one layer after the other. */
 static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, const uint64_t *any, REAL *adjoint)
 {
     pudle_unroll *u = w->u;
     tiles_lane *l = w->l;
-    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, size = TILE * p + TILE_PAD, stride = 64 * u->words;
-    uint16_t count[TILE], list[TILE * UNROLL_FEW_ATOMS];
-    int64_t start[TILE + 1] = { 0 }, widest = 0;
+    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, apart = 2 * (TILE * p + TILE_PAD), stride = 64 * u->words;
+    uint16_t count[TILE], list[TILE * UNROLL_FEW_ATOMS + TILE_PAD];
+    NAME(few) few[TILE];
+    int64_t total = 0, widest = 0;
+    bool same = true;
+    uint64_t set[(WINDOW_MOST + 1) * ((WINDOW_VECTORS * NAME(LANES) + 63) / 64)];
     list_bits(u->places, count, list, stride, any, rows, p);
     for (int64_t i = 0; i < rows; i++) {
         const int64_t width = (count[i] + NAME(LANES) - 1) / NAME(LANES) * NAME(LANES);
-        start[i + 1] = start[i] + width;
+        NAME(find_few)(&few[i], list + i * stride, any + i * u->words, count[i], width);
+        total += width;
         widest = width > widest ? width : widest;
     }
-    const int64_t all = start[rows];
-    const pudle_status s = parts_want(&u->memory, &l->window, (6 + 2 * widest) * widest + (layers + 2) * all + 4 * NAME(LANES), sizeof(REAL));
+    for (int64_t h = 1; h < layers; h++)
+        same = same && ((const bool *)u->alike.at)[t - h];
+    const int64_t together = same ? TOGETHER : rows, most = same ? together * widest : total, asked = TILE * u->ld;
+    const pudle_status s = parts_want(&u->memory, &l->window, (6 + 2 * widest) * widest + 2 * asked + layers * most + NAME(LANES), sizeof(REAL));
     if (s)
         return s;
-    /* behind what is picked there is a vector's room */
-    REAL *const here = l->window.at, *const masked = here + widest + NAME(LANES), *const sum = masked + 4 * widest, *const gram = sum + widest;
-    REAL *const outer = gram + widest * widest + NAME(LANES), *const v = outer + widest * widest, *const z = v + all + NAME(LANES);
-    REAL *const jacobian = z + all + NAME(LANES);
-    /* the operator acts on every entry alone: what it makes of 1 is its derivative */
-    for (int64_t h = 0; h < layers; h++) {
-        const slot at = slot_of(u, l, tile, t - h - end);
-        for (int64_t i = 0; i < rows; i++) {
-            const uint16_t *atom = list + i * stride;
-            if (u->needs & PUDLE_VJP_INPUT)
-                NAME(pick)(v + start[i], (const REAL *)at.v + i * p, any + i * u->words, atom, count[i], start[i + 1] - start[i], p);
-            if (u->needs & PUDLE_VJP_OUTPUT)
-                NAME(pick)(z + start[i], (const REAL *)at.z + i * p, any + i * u->words, atom, count[i], start[i + 1] - start[i], p);
+    REAL *const here = l->window.at, *const masked = here + widest, *const sum = masked + 4 * widest, *const gram = sum + widest;
+    REAL *const outer = gram + widest * widest, *const v = outer + widest * widest + NAME(LANES), *const z = v + asked, *const jacobian = z + asked;
+    int64_t column = 0, all = 0; /* where the row begins among those that go together; the sum of their widths */
+    for (int64_t i = 0; i < rows; column += few[i++].width) {
+        const NAME(few) *f = &few[i];
+        if (i % together == 0) {
+            const int64_t past = i + together < rows ? i + together : rows;
+            column = all = 0;
+            for (int64_t k = i; k < past; k++)
+                all += few[k].width;
+            const pudle_status failed = NAME(derive)(w, tile, t, layers, i, past - i, all, f, v, z, jacobian);
+            if (failed)
+                return failed;
         }
-        const pudle_status failed = differentiate(u, w->exec, t - h, 1, all, (slot){ .z = z, .v = v }, l->ones.at, jacobian + (layers - 1 - h) * all, NULL);
-        if (failed)
-            return failed;
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        const uint16_t *atom = list + i * stride;
-        const uint64_t *bits = any + i * u->words;
-        const int64_t width = start[i + 1] - start[i];
-        const REAL *before = (const REAL *)slot_of(u, l, tile, t - 1 - end).z + i * p;
+        const slot last = slot_of(u, l, tile, t - end);
+        NAME(compact_bits)(set, last.bits + i * u->words, -TILE * u->words, layers + 1, f, u->words);
         REAL *row = adjoint + i * p, *sums = (REAL *)l->sums.at + (tile * TILE + i) * p;
-        NAME(pick)(here, row, bits, atom, count[i], width, p);
-        NAME(pick_gram)(gram, u->gram.at, u->ld, bits, atom, count[i], width, p);
-        memset(sum, 0, (size_t)width * sizeof(REAL));
-        memset(outer, 0, (size_t)(count[i] * width) * sizeof(REAL));
-        NAME(back_row)(here, outer, sum, masked, jacobian + (layers - 1) * all + start[i], all, before, 2 * size, gram, atom, count[i], width,
-                       u->spec.step + t - 1, layers);
-        NAME(put_outer)(w->outer, u->ld, outer, bits, atom, count[i], width, p);
+        NAME(pick_rows)(here, 0, row, 0, 1, f);
+        NAME(pick_gram)(gram, u->gram.at, u->ld, f);
+        memset(sum, 0, (size_t)f->width * sizeof(REAL));
+        memset(outer, 0, (size_t)(f->count * f->width) * sizeof(REAL));
+        NAME(back_row)(here, outer, sum, masked, jacobian + column, all, set, (const REAL *)last.z + i * p - apart, apart, gram, f, u->spec.step + t - 1, layers);
+        NAME(put_outer)(w->outer, u->ld, outer, f, p);
         memset(row, 0, (size_t)p * sizeof(REAL));
-        for (int64_t k = 0; k < count[i]; k++) {
-            row[atom[k]] = here[k];
-            sums[atom[k]] += sum[k];
+        for (int64_t k = 0; k < f->count; k++) {
+            row[f->atom[k]] = here[k];
+            sums[f->atom[k]] += sum[k];
         }
     }
     return PUDLE_OK;

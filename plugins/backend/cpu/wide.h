@@ -17,7 +17,7 @@
 #define UNROLL_ALL _Pragma("GCC unroll 8")
 #endif
 
-/** Does this processor have them: AVX-512 F, BW, VL and DQ, with FMA, POPCNT and BMI? */
+/** Does this processor have them: AVX-512 F, BW, VL and DQ, with FMA, POPCNT, BMI and BMI2? */
 bool wide_here(void);
 
 /** C (rows, cols) <- a A B + b C; b = 0 ignores old C, even NaN. Entry (i, k) of A is at A[i row_step + k inner_step]; B (inner, cols)

@@ -30,3 +30,13 @@
 /* The entries from `at` on that a mask names, the others being 0 and not read. */
 #define SOME_f32(mask, at) ((vector_f32)_mm512_maskz_loadu_ps((__mmask16)(mask), at))
 #define SOME_f64(mask, at) ((vector_f64)_mm512_maskz_loadu_pd((__mmask8)(mask), at))
+/* Of a vector of reals: the entries that `places` names, modulo lanes, where a mask says so, and else those of `old`. Whole numbers of 16 bits as such places;
+ * a mask of those that lie in vector s of an array; the places 0, 1, ... for the set bits of a mask. */
+#define PERMUTE_f32(old, mask, places, v) ((vector_f32)_mm512_mask_permutexvar_ps((__m512)(old), (__mmask16)(mask), places, (__m512)(v)))
+#define PERMUTE_f64(old, mask, places, v) ((vector_f64)_mm512_mask_permutexvar_pd((__m512d)(old), (__mmask8)(mask), places, (__m512d)(v)))
+#define NUMBERS_f32(at) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(at)))
+#define NUMBERS_f64(at) _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)(const void *)(at)))
+#define IN_VECTOR_f32(numbers, s) _mm512_cmpeq_epi32_mask(_mm512_srli_epi32(numbers, 4), _mm512_set1_epi32((int32_t)(s)))
+#define IN_VECTOR_f64(numbers, s) _mm512_cmpeq_epi64_mask(_mm512_srli_epi64(numbers, 3), _mm512_set1_epi64(s))
+#define RANKS_f32(mask) _mm512_maskz_expand_epi32((__mmask16)(mask), _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0))
+#define RANKS_f64(mask) _mm512_maskz_expand_epi64((__mmask8)(mask), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0))
