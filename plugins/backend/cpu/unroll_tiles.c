@@ -49,7 +49,8 @@ typedef struct tiles_lane {
     parts_buffer room;               /* a tile's u, and J' u of four layers */
     parts_buffer part;               /* (p, ld): what four layers of a tile add to P */
     parts_buffer window, ones;       /* what the layers of a window need; (TILE, ld) of 1, the most that they ask the prox for */
-    bool filled;                     /* these have been written */
+    parts_buffer few;                /* the atoms of a window's rows */
+    bool filled;                     /* `ones` has been written */
     int64_t rows, slots;             /* of the block on the tape; layers that the tape has room for */
 } tiles_lane;
 
@@ -207,7 +208,7 @@ static void tiles_destroy(pudle_unroll *u)
     for (int64_t i = 0; u->lane && i <= root->threads; i++) {
         tiles_lane *l = &u->lane[i];
         parts_buffer *const buffers[] = { &l->target, &l->base, &l->code, &l->adjoint, &l->sums, &l->tape, &l->bits, &l->room,
-                                          &l->window, &l->ones, &l->part };
+                                          &l->window, &l->ones, &l->few, &l->part };
         for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
             parts_release(&u->memory, buffers[k]);
     }
@@ -272,6 +273,7 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
     return s;
 }
 
+/* Which layers have the step and the levels of the one before. */
 static void compare_layers(pudle_unroll *u)
 {
     const pudle_unroll_spec *spec = &u->spec;
@@ -372,6 +374,7 @@ static pudle_status make_room_back(pudle_unroll *u, pudle_exec *exec, tiles_lane
     const size_t w = width_of(u);
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
         { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, TILE * u->ld, w },
+        { &l->few, TILE, u->spec.dtype == PUDLE_F64 ? sizeof(few_f64) : sizeof(few_f32) },
         { &l->part, p * u->ld, w }, { &outer->memory, p * u->ld, w },
     };
     pudle_status s = PUDLE_OK;

@@ -4,8 +4,8 @@
 
 /* The atoms of a row. */
 typedef struct NAME(few) {
-    const uint16_t *atom; /* `count` of them; as many as a vector behind them may be read */
-    const uint64_t *bits; /* the same, of p */
+    const uint16_t *atom; /* `count` of them; up to `width` may be read */
+    const uint64_t *bits; /* the same, as bits of all atoms */
     int64_t count, width;
 #if TILES_VECTOR == 64
     /* Vector c of a compact row has entries from the vectors first[c] .. past[c] - 1 of the whole row: those of mask[c][s] from vector s, at the places that
@@ -86,13 +86,10 @@ UNROLL_CLONES static void NAME(put_outer)(REAL *outer, int64_t ld, const REAL *f
 #endif
 }
 
-/* Which of a row's few atoms it uses, in `count` codes whose bits, `words` of 64 each, are `apart` from each other: as bits of the compact row, whole words each. */
 #if TILES_VECTOR == 64
-__attribute__((target("bmi2")))
-#endif
+/* Which of a row's few atoms it uses, in `count` codes whose bits, `words` of 64 each, are `apart` from each other: as bits of the compact row, whole words each. */
 static void NAME(compact_bits)(uint64_t *to, const uint64_t *bits, int64_t apart, int64_t count, const NAME(few) *f, int64_t words)
 {
-#if TILES_VECTOR == 64
     const int64_t own = (f->width + 63) / 64;
     memset(to, 0, (size_t)(count * own) * sizeof *to);
     int at = 0;
@@ -108,14 +105,12 @@ static void NAME(compact_bits)(uint64_t *to, const uint64_t *bits, int64_t apart
         }
         at += n;
     }
-#else
-    (void)to, (void)bits, (void)apart, (void)count, (void)f, (void)words;
-#endif
 }
+#endif
 
-/* masked = jacobian * adjoint; adjoint = masked - step gram masked, N vectors, where `set` says which entries of masked may be other than 0. Four sets of
- * sums where there are registers for them: one of few vectors would wait for the multiply-add before. Processors with shorter vectors have no
- * quick way from the bits of p to those of few atoms, and take all of these. */
+/* masked = jacobian * adjoint; adjoint = masked - step gram masked, N vectors. In vectors of 512 bits only by those rows of gram that `set` names: where a
+ * code is 0 the operator's derivative is 0 as well, by the contract of dead_zone, and so is masked. Others have no quick way from the bits of all atoms to those of few, and
+ * take all rows. Several sets of sums, where there are registers for them: one of few vectors would wait for the multiply-add before. */
 #define WORDS(N) (((N) * L + 63) / 64)
 #if TILES_VECTOR == 64
 #define SUM_ROWS(N)                                                                  \
@@ -229,7 +224,7 @@ static void NAME(compact_bits)(uint64_t *to, const uint64_t *bits, int64_t apart
         break;
 
 /* A row back through `layers` layers by few atoms. adjoint (width) is d loss / d z after the last of them, and then before the first. jacobian, apart_of entries from
- * layer to layer, and set, of layers + 1, the bits of the codes, begin with the last; z is the code before it, and those of the layers before lie z_apart entries below. outer
+ * layer to layer, and set, the bits of layers + 1 codes, begin with the last, and so does steps, which goes down; gram is (count, width); z is the code before it, and those of the layers before lie z_apart entries below. outer
  * (count, width) and total (width), the sum of step masked, gather. masked: room for four rows. */
 UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total, REAL *masked, const REAL *jacobian, int64_t apart_of,
                                          const uint64_t *set, const REAL *z, int64_t z_apart, const REAL *gram, const NAME(few) *f, const double *steps, int64_t layers)
@@ -264,3 +259,8 @@ UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total
 #undef WORDS
 #undef ADD_FOUR
 #undef TAKE
+#undef L
+#undef VEC
+#undef PUT
+#undef LOOSE
+#undef LOOSE_PUT

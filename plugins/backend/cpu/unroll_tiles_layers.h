@@ -90,14 +90,14 @@ static pudle_status NAME(derive)(const tiles_work *w, int64_t tile, int64_t t, i
 }
 
 /* The same for any number of layers, by those atoms of each row that `any` names: all that its codes use in them and before them. Where all layers have the same
- * levels some rows take their derivatives at a time; else all do, as the operator has to be asked about one layer after the other. */
+ * step and levels some rows take their derivatives at a time; else all do, as the operator has to be asked about one layer after the other. */
 static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, const uint64_t *any, REAL *adjoint)
 {
     pudle_unroll *u = w->u;
     tiles_lane *l = w->l;
     const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, apart = 2 * (TILE * p + TILE_PAD), stride = 64 * u->words;
-    uint16_t count[TILE], list[TILE * UNROLL_FEW_ATOMS + TILE_PAD];
-    NAME(few) few[TILE];
+    uint16_t count[TILE], list[TILE * UNROLL_FEW_ATOMS];
+    NAME(few) *const few = l->few.at;
     int64_t total = 0, widest = 0;
     bool same = true;
     uint64_t set[(WINDOW_MOST + 1) * ((WINDOW_VECTORS * NAME(LANES) + 63) / 64)];
@@ -129,7 +129,9 @@ static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t
                 return failed;
         }
         const slot last = slot_of(u, l, tile, t - end);
+#if TILES_VECTOR == 64
         NAME(compact_bits)(set, last.bits + i * u->words, -TILE * u->words, layers + 1, f, u->words);
+#endif
         REAL *row = adjoint + i * p, *sums = (REAL *)l->sums.at + (tile * TILE + i) * p;
         NAME(pick_rows)(here, 0, row, 0, 1, f);
         NAME(pick_gram)(gram, u->gram.at, u->ld, f);

@@ -3,10 +3,10 @@
 #undef PUDLE_CLONES
 #define PUDLE_CLONES
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma,popcnt,bmi"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma,popcnt,bmi,bmi2"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,popcnt,bmi")
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,popcnt,bmi,bmi2")
 #endif
 
 /* The entries of a vector that a mask names, side by side, the others being 0; and back. vector_f32 and vector_f64 are the file's own. */
