@@ -133,7 +133,7 @@ UNROLL_CLONES static void NAME(dots)(REAL *out, const REAL *x, const REAL *row, 
 #if UNROLL_VECTOR == 64
 static int64_t NAME(collect)(const REAL *v, int64_t count, const REAL *dead, bool along, int32_t *index, REAL *value)
 {
-    const __m512i first = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i first = FROM_0_f32;
     const NAME(vector) same = dead[0] - (NAME(vector)){ 0 };
     int64_t found = 0;
     for (int64_t from = 0; from < count; from += L) {

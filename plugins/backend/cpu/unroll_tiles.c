@@ -34,9 +34,9 @@ enum {
     NEAR_LEAST = 24576, NEAR_ELSE = 4096, /* bytes of the nearest cache that a strip of G has where it is small; that it leaves */
     WINDOW_MOST = 128,  /* layers */
     WINDOW_VECTORS = 12, /* that a row of a window may be wide */
-    WINDOW_COST = TILES_VECTOR == 64 ? 1 : 2,   /* see window_pays; and the part of the atoms that its last layers use by which a window */
-    WINDOW_GROWTH = TILES_VECTOR == 64 ? 3 : 4, /* may have more of them: measured */
-    TOGETHER = 8        /* rows of a window that the operator is asked about at once for all layers: they and what it says are to stay in the second-level cache */
+    WINDOW_COST = TILES_VECTOR == 64 ? 1 : 2,   /* of getting its atoms together, times their number squared: see window_pays */
+    WINDOW_GROWTH = TILES_VECTOR == 64 ? 3 : 4, /* one may use more atoms than its last layer does, by this part of them; both as measured */
+    TOGETHER = 8        /* rows whose derivatives in all layers of a window are taken at a time: they are to stay in the second-level cache */
 };
 
 #include "unroll_tiles_lists.h"
@@ -63,7 +63,7 @@ struct pudle_unroll {
     int64_t ld, words;    /* p padded; of 64 bits, a bit an atom */
     int64_t near;         /* bytes that a strip of G has in the nearest cache */
     parts_buffer gram, strips; /* (p, ld); the same by strips */
-    parts_buffer alike;   /* (T) of bool: has the layer step and levels of the one before it? Where levels are the same for all atoms */
+    parts_buffer alike;   /* (T) of bool, see alike(); only where windows may be chosen */
     tiles_lane *lane;     /* one a thread, and one for the root */
     gram_outer *outer;    /* P, one a lane */
     eight places[256];    /* for every byte, the places of its bits that are set, lowest first */
@@ -151,6 +151,12 @@ static bool window_pays(double layers, double a, int64_t all, int64_t lanes)
 {
     const double n = (a + 0.5 * (double)lanes) / (double)lanes;
     return layers * a * ((double)all - n) > WINDOW_COST * a * a + 20;
+}
+
+/* Has layer t the step and the levels of the one before it? */
+static bool alike(const pudle_unroll *u, int64_t t)
+{
+    return ((const bool *)u->alike.at)[t - 1];
 }
 
 /* How many layers, from the code in slot k of the tape back, had better be gone through by few atoms of each row: those that it uses
@@ -277,11 +283,11 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
 static void compare_layers(pudle_unroll *u)
 {
     const pudle_unroll_spec *spec = &u->spec;
-    bool *alike = u->alike.at;
+    bool *same = u->alike.at;
     for (int64_t t = 2; t <= spec->layers; t++) {
-        alike[t - 1] = spec->step[t - 1] == spec->step[t - 2];
+        same[t - 1] = spec->step[t - 1] == spec->step[t - 2];
         for (int i = 0; i < spec->levels; i++)
-            alike[t - 1] = alike[t - 1] && pudle_entry(&spec->theta[i], t - 1) == pudle_entry(&spec->theta[i], t - 2);
+            same[t - 1] = same[t - 1] && pudle_entry(&spec->theta[i], t - 1) == pudle_entry(&spec->theta[i], t - 2);
     }
 }
 

@@ -76,7 +76,7 @@ static pudle_status NAME(derive)(const tiles_work *w, int64_t tile, int64_t t, i
     pudle_status s = PUDLE_OK;
     for (int64_t h = 0, n; all > 0 && h < layers && !s; h += n) {
         const slot at = slot_of(u, w->l, tile, t - h - (u->spec.layers - u->spec.depth));
-        for (n = 1; h + n < layers && n < most && ((const bool *)u->alike.at)[t - h - n]; n++)
+        for (n = 1; h + n < layers && n < most && alike(u, t - h - n + 1); n++)
             ;
         for (int64_t i = 0, column = 0; i < rows; column += few[i++].width) {
             if (u->needs & PUDLE_VJP_INPUT)
@@ -109,7 +109,7 @@ static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t
         widest = width > widest ? width : widest;
     }
     for (int64_t h = 1; h < layers; h++)
-        same = same && ((const bool *)u->alike.at)[t - h];
+        same = same && alike(u, t - h + 1);
     const int64_t together = same ? TOGETHER : rows, most = same ? together * widest : total, asked = TILE * u->ld;
     const pudle_status s = parts_want(&u->memory, &l->window, (6 + 2 * widest) * widest + 2 * asked + layers * most + NAME(LANES), sizeof(REAL));
     if (s)
