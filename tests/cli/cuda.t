@@ -121,22 +121,37 @@ prox:    { name = "soft_threshold"; lambda = 0.02; };
 loss:    { name = "least_squares"; };
 train:   { epochs = 2; batch = 4; learning_rate = 1e-3; optimizer = "momentum"; normalize = true; };
 EOF
-same conv "$work/conv.cfg"
-same maps "$work/conv.cfg" --set prox.learn=atom --set model.gradient=truncated --set model.truncate=2 --set train.optimizer=adam
+# Tiles of both kinds, and more of them than one along each side: many positions of many channels; more filters than a tile has columns; a filter as large as
+# the picture; cells of several strides; layers in more than one chunk of the stacks.
+sed -e 's/name = "npy".*/name = "synthetic"; samples = 2; features = 266256; shape = [16, 129, 129]; atoms = 3; sparsity = 2; };/' -e 's/atoms = 3; size = .*; init/atoms = 4; size = [2, 2]; init/' \
+    -e 's/layers = 4/layers = 3/' -e 's/batch = 4/batch = 2/' "$work/conv.cfg" >"$work/large.cfg"
+sed -e 's/name = "npy".*/name = "synthetic"; samples = 3; features = 1221; shape = [1, 33, 37]; atoms = 5; sparsity = 2; };/' -e 's/atoms = 3; size = .*; init/atoms = 70; size = [9, 9]; stride = 4; init/' \
+    -e 's/batch = 4/batch = 2/' "$work/conv.cfg" >"$work/filters.cfg"
+for WAY in auto products; do
+    same ${WAY}_conv "$work/conv.cfg"
+    same ${WAY}_maps "$work/conv.cfg" --set prox.learn=atom --set model.gradient=truncated --set model.truncate=2 --set train.optimizer=adam
+    same ${WAY}_large "$work/large.cfg" --set train.epochs=1
+    same ${WAY}_filters "$work/filters.cfg" --set train.epochs=1 --set prox.learn=layer
+    same ${WAY}_whole "$work/filters.cfg" --set train.epochs=1 --set model.dictionary.size=[33,37] --set model.dictionary.stride=1 --set model.dictionary.atoms=3
+    same ${WAY}_cells "$work/filters.cfg" --set train.epochs=1 --set model.dictionary.size=[3,7] --set model.dictionary.stride=1 --set model.dictionary.atoms=2
+    same ${WAY}_single "$work/filters.cfg" --set train.epochs=1 --set model.layers=1
+done
 
 # ---- algorithms that are offered and then refused
 PUDLE_FAKE_REFUSE=2
+WAY=products
 export PUDLE_FAKE_REFUSE
 same refused "$work/conv.cfg"
-run "$PUDLE" train "$work/conv.cfg" --out "$work/again"
+run "$PUDLE" train "$work/conv.cfg" --set backend.unroll=products --out "$work/again"
 [ "$status" -eq 0 ] && grep -q "cuDNN refuses algorithm 2, which it offered for this shape; it is not tried again: conv: not with this one" "$work/err"
 ok $? "a refused algorithm is named and another taken"
 [ "$(grep -c "refuses algorithm 2" "$work/err")" -le 4 ]
 ok $? "and is tried once for each shape"
 PUDLE_FAKE_REFUSE="2 3 0"
-run "$PUDLE" train "$work/conv.cfg" --out "$work/none_left"
+run "$PUDLE" train "$work/conv.cfg" --set backend.unroll=products --out "$work/none_left"
 refuses 1 "it refused, when run: algorithm 2 (conv: not with this one (fakeRefusal)), algorithm 3" "where all are refused, all are named"
 unset PUDLE_FAKE_REFUSE
+WAY=
 
 # ---- plugins without device source
 sed 's/prox:.*/prox: { name = "tv1d"; lambda = 0.1; };/' "$work/run.cfg" >"$work/tv.cfg"

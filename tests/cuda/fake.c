@@ -510,6 +510,7 @@ static bool fake_compile(cuda_gpu *gpu, const char *text, const char *name, cons
     const bool written = f && fputs(text, f) >= 0;
     if (f)
         fclose(f);
+    unsetenv("LD_PRELOAD"); /* a sanitizer's runtime is for this process, not for compilers */
     *image = written && !system(command) ? read_file(object, bytes) : NULL;
     unlink(source);
     unlink(object);

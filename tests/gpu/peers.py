@@ -16,6 +16,7 @@ CASES = {  # name: kind, batch, features or side, atoms, layers, step, level, ke
     "theory50-T100": ("dense", 10000, 50, 100, 100, 0.2, 0.04, 0, 0),
     "conv": ("conv", 1, 129, 64, 15, 0.1, 0.016, 9, 4),
     "conv-b8": ("conv", 8, 129, 64, 15, 0.1, 0.016, 9, 4),
+    "conv-b64": ("conv", 64, 129, 64, 15, 0.1, 0.016, 9, 4),
 }
 
 
@@ -49,7 +50,7 @@ def make(case, variant):
     x = torch.randn(batch, size, device="cuda") if kind == "dense" else torch.randn(batch, 1, size, size, device="cuda")
     d = torch.randn(shape, device="cuda")
     axis = 0 if kind == "dense" else (1, 2, 3)
-    d = torch.nn.Parameter(d / d.norm(dim=axis, keepdim=True))
+    d = torch.nn.Parameter(d / torch.linalg.vector_norm(d, dim=axis, keepdim=True))
     if kind == "dense":
         loss = lambda: dense_loss(d, x, layers, step, level, variant.startswith("gram"))  # noqa: E731
     else:
@@ -63,7 +64,7 @@ def make(case, variant):
         loss().backward()
         optimizer.step()
         with torch.no_grad():
-            d.div_(d.norm(dim=axis, keepdim=True))
+            d.div_(torch.linalg.vector_norm(d, dim=axis, keepdim=True))
 
     return update
 

@@ -147,6 +147,7 @@ static void cut(void **state)
     assert_true(rows < 100000 && (double)rows * 4 * 104 * 4000 <= 2147483648.0 * 1.001);
     const int64_t blocks = (100000 + rows - 1) / rows;
     assert_true((blocks - 1) * rows < 100000 && blocks * rows - 100000 < blocks); /* equal ones */
+    assert_true((double)rows * 1500 >= 0.98 * 1048576); /* and so many that the card is filled */
     w.memory = 1 << 30;
     int64_t fewer = 0;
     cuda_cut(&w, &fewer, &lanes);
@@ -164,6 +165,68 @@ static void cut(void **state)
     w.samples = 0;
     cuda_cut(&w, &rows, &lanes);
     assert_true(rows >= 1 && lanes >= 1);
+}
+
+/* A quotient as a kernel has it (pudle_divide of tiles.h). */
+static int64_t divided(int64_t e, const cuda_divisor *d)
+{
+    return d->d == 1 ? e : (int64_t)((uint64_t)e * d->by >> 32);
+}
+
+/* Filters as matrices: every weight stands where it is looked for, and nothing else does. */
+static void filters(void **state)
+{
+    static const int64_t shapes[][8] = { /* atoms, channels, kernel, stride, code */
+        { 64, 1, 9, 9, 4, 4, 31, 31 }, { 1, 1, 1, 1, 1, 1, 1, 1 }, { 3, 2, 1, 13, 1, 5, 1, 46 }, { 7, 3, 5, 4, 1, 2, 9, 6 }, { 70, 1, 3, 7, 1, 1, 8, 31 }, { 5, 16, 2, 2, 1, 3, 4, 5 },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int64_t *s = shapes[i];
+        pudle_conv c = { .atoms = s[0], .channels = s[1], .kernel = { s[2], s[3] }, .stride = { s[4], s[5] }, .code = { s[6], s[7] },
+                         .data = { (s[6] - 1) * s[4] + s[2], (s[7] - 1) * s[5] + s[3] } };
+        cuda_filters f;
+        assert_true(cuda_filters_of(&c, &f));
+        const int64_t weights = (int64_t)f.k * f.terms, entries = (int64_t)f.taps * f.k * f.pixels;
+        int *analysis = malloc((size_t)(f.terms * f.filters) * sizeof *analysis), *synthesis = malloc((size_t)entries * sizeof *synthesis);
+        int64_t *seen = calloc((size_t)weights, sizeof *seen);
+        assert_true(analysis && synthesis && seen);
+        cuda_filters_arrange(&f, analysis, synthesis);
+        for (int64_t e = 0; e < (int64_t)f.terms * f.filters; e++)
+            assert_int_equal(analysis[e], e % f.filters < f.k ? e % f.filters * f.terms + e / f.filters : -1);
+        for (int64_t e = 0; e < entries; e++)
+            if (synthesis[e] >= 0)
+                seen[synthesis[e]]++;
+        for (int64_t e = 0; e < weights; e++) /* once for each of a cell's positions */
+            assert_int_equal(seen[e], f.jump[0] * f.jump[1]);
+        for (int64_t e = 0; e < (int64_t)f.taps * f.k; e++)
+            assert_int_equal(divided(e, &f.of_k), e / f.k);
+        for (int64_t e = 0; e < f.terms; e++)
+            assert_true(divided(e, &f.of_rs) == e / (f.r * f.s) && divided(e, &f.of_s) == e / f.s);
+        free(analysis);
+        free(synthesis);
+        free(seen);
+    }
+    pudle_conv c = { .atoms = 1000, .channels = 1, .kernel = { 9, 9 }, .stride = { 1, 1 }, .code = { 4000, 4000 }, .data = { 4008, 4008 } };
+    cuda_filters f;
+    assert_false(cuda_filters_of(&c, &f)); /* a code has more entries than an int counts */
+    c = (pudle_conv){ .atoms = 60000, .channels = 16, .kernel = { 9, 9 }, .stride = { 1, 1 }, .code = { 2, 2 }, .data = { 10, 10 } };
+    assert_false(cuda_filters_of(&c, &f)); /* and here D by taps */
+}
+
+/* A tile is made by all threads of a block, and where there is little work it is small. */
+static void tiles(void **state)
+{
+    (void)state;
+    for (int64_t count = 1; count < 2000000; count += count / 2 + 1)
+        for (int64_t results = 1; results < 3000; results += results / 2 + 1) {
+            const cuda_tile tile = cuda_tile_of(count, results);
+            assert_true(tile.row_bits >= 3 && tile.row_bits <= 5 && tile.col_bits >= 0 && tile.row_bits + tile.col_bits <= 8);
+            const int64_t high = tile.each << tile.row_bits, wide = 4 << tile.col_bits;
+            assert_true(tile.each == 1 || (tile.each == 4 && (count + high - 1) / high * ((results + wide - 1) / wide) >= 128));
+        }
+    const cuda_tile few = cuda_tile_of(31 * 31, 64), many = cuda_tile_of(16 * 31 * 31, 64);
+    assert_true(few.each == 1 && few.row_bits == 3 && few.col_bits == 4);
+    assert_true(many.each == 4 && many.row_bits == 4 && many.col_bits == 4);
 }
 
 static void grids(void **state)
@@ -283,7 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets), cmocka_unit_test(cache),      cmocka_unit_test(cut),       cmocka_unit_test(grids),
         cmocka_unit_test(products), cmocka_unit_test(algorithms), cmocka_unit_test(libraries),
-        cmocka_unit_test(descriptors),
+        cmocka_unit_test(descriptors), cmocka_unit_test(filters), cmocka_unit_test(tiles),
     };
     return cmocka_run_group_tests_name("cuda", tests, NULL, NULL);
 }

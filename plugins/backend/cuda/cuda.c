@@ -164,7 +164,8 @@ pudle_status cuda_add_sums(cuda_exec *e, const char *op, const double *partial, 
 
 static bool load_kernels(cuda_exec *e, cuda_fault *why)
 {
-    static const char *const names[CUDA_KERNELS] = { "fill", "axpby", "sign", "dot", "census", "normalize", "momentum", "adam", "outer", "symmetric" };
+    static const char *const names[CUDA_KERNELS] = { "fill", "axpby", "sign", "dot", "census", "normalize", "momentum", "adam", "outer", "symmetric",
+                                                     "arrange", "image", "codes", "filters", "parts" };
     const void *image = NULL;
     size_t bytes = 0;
     char name[64];
@@ -281,13 +282,15 @@ static void describe(pudle_exec *exec, char *text, size_t size)
              e->facts.tf32 ? "TF32" : "f32", kept ? folder : "not kept, neither XDG_CACHE_HOME nor HOME is set");
 }
 
-/* A block takes as many samples as 2 GiB hold with all their layers, or as a wish for less memory allows; equal blocks, one lane. */
+/* A block takes as many samples as fill a card: 2^20 entries of codes, or what 128 MiB hold with all layers if that is more; and no more than 2 GiB hold, or
+ * a wish for less memory allows. Equal blocks, one lane. */
 void cuda_cut(const pudle_work *work, int64_t *rows, int64_t *lanes)
 {
     const int64_t n = work->samples > 0 ? work->samples : 1;
     const double width = (double)pudle_dtype_size(work->dtype), layers = (double)work->layers + 4;
     const double row = width * layers * ((double)work->features + 2 * (double)work->code) + 1;
-    const double wish = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0 ? (double)work->memory : INFINITY, most = fmin(wish, 2147483648.0) / row;
+    const double wish = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0 ? (double)work->memory : INFINITY;
+    const double fills = fmax(134217728.0 / row, 1048576.0 / (double)(work->code > 0 ? work->code : 1)), most = fmin(fmin(wish, 2147483648.0) / row, fills);
     *rows = n;
     *lanes = 1;
     if (work->whole || (double)n <= most)
@@ -402,8 +405,9 @@ static const pudle_option options[] = {
     { "synchronous", PUDLE_BOOL, 0, offsetof(cuda_params, synchronous), "false", 0, 0, NULL, NULL,
       "Wait for every operation, so that an error names the one that failed. Slow." },
     { "unroll", PUDLE_ENUM, 0, offsetof(cuda_params, unroll), "auto", 0, 0, "auto|products|lists", NULL,
-      "How the layers of an encoder with a dense dictionary are computed, for comparisons; the result is the same but for rounding. products: by matrix products "
-      "with the Gram matrix; lists: as sums of those of its rows that a code uses, up to 65280 atoms; auto: lists from 256 atoms on, for blocks of up to 512 samples." },
+      "How the layers of an encoder are computed, for comparisons; the result is the same but for rounding. products: by matrix products with the Gram matrix, or "
+      "cuDNN's convolutions; lists: with a dense dictionary as sums of those rows of that matrix that a code uses, up to 65280 atoms; auto: lists from 256 atoms on, "
+      "for blocks of up to 512 samples, and kernels of this backend for filters, unless tf32 is set." },
     { "threads", PUDLE_INT, 0, offsetof(cuda_params, threads), "0", 0, 1024, NULL, "threads",
       "Accepted so that a config may be run on any backend by its name alone; the host's part of the work takes one thread." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }

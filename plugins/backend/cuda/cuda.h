@@ -18,7 +18,10 @@ typedef struct cuda_params {
 } cuda_params;
 
 /** Kernels of kernels.h; each for both precisions. */
-enum { CUDA_FILL, CUDA_AXPBY, CUDA_SIGN, CUDA_DOT, CUDA_CENSUS, CUDA_NORMALIZE, CUDA_MOMENTUM, CUDA_ADAM, CUDA_OUTER, CUDA_SYMMETRIC, CUDA_KERNELS };
+enum { CUDA_FILL, CUDA_AXPBY, CUDA_SIGN, CUDA_DOT, CUDA_CENSUS, CUDA_NORMALIZE, CUDA_MOMENTUM, CUDA_ADAM, CUDA_OUTER, CUDA_SYMMETRIC,
+       CUDA_ARRANGE, CUDA_IMAGE, CUDA_CODES, CUDA_FILTERS, CUDA_PARTS, CUDA_KERNELS };
+/** Kernels of a prox, for cuda_plugin_kernel. */
+enum { CUDA_APPLY, CUDA_VJP, CUDA_LEVEL_SUMS, CUDA_LAYER, CUDA_BACK, CUDA_LIST_LAYER, CUDA_LIST_BACK, CUDA_FILTER_LAYER, CUDA_FILTER_BACK, CUDA_OF_PLUGIN };
 
 /** Memory that grows and is kept. */
 typedef struct cuda_buffer {
@@ -31,7 +34,7 @@ typedef struct cuda_plugin {
     struct cuda_plugin *next;
     const pudle_desc *desc;
     cuda_module *module; /* NULL: staged */
-    cuda_kernel *kernel[2][8]; /* [f64][which], found when first used */
+    cuda_kernel *kernel[2][CUDA_OF_PLUGIN]; /* [f64][which], found when first used */
     int64_t staged;      /* calls that ran on the host */
     bool told;
 } cuda_plugin;
@@ -140,7 +143,6 @@ bool cuda_cache_put(const char *text, const char *arch, const char *compiler, co
 /** Where: $XDG_CACHE_HOME/pudle/cuda, or $HOME/.cache/pudle/cuda; false: neither is set. */
 bool cuda_cache_folder(char *path, size_t size);
 
-enum { CUDA_APPLY, CUDA_VJP, CUDA_LEVEL_SUMS, CUDA_LAYER, CUDA_BACK, CUDA_LIST_LAYER, CUDA_LIST_BACK }; /* kernels of a prox, for cuda_plugin_kernel */
 enum { CUDA_OPTIONS_MOST = 2048, CUDA_OPTIONS_ROOM = CUDA_OPTIONS_MOST / sizeof(double) + 1 }; /* a params struct in bytes; in doubles */
 /** The params struct as a kernel takes it: rounded up to 8 bytes, with nothing beyond the plugin's own read. */
 void *cuda_options_of(const pudle_instance *plugin, double room[CUDA_OPTIONS_ROOM]);
@@ -153,6 +155,12 @@ void cuda_gemm_of(const host_gemm *sizes, bool trans_a, bool trans_b, cuda_gemm 
 const cuda_algorithm *cuda_choose(const cuda_algorithm *list, int count, size_t most);
 /** Cut of the work by shape alone. */
 void cuda_cut(const pudle_work *work, int64_t *rows, int64_t *lanes);
+/** The tile of a product of tiles.h with `count` rows and `results` columns. */
+cuda_tile cuda_tile_of(int64_t count, int64_t results);
+/** The shape of a convolution as tiles.h has it, but for pointers; false: its places do not fit an int. */
+bool cuda_filters_of(const pudle_conv *conv, cuda_filters *f);
+/** Its two matrices, (terms, filters) and (taps k, pixels): for each entry its place in D, or -1. */
+void cuda_filters_arrange(const cuda_filters *f, int *analysis, int *synthesis);
 /** In how many chunks the entries of an atom are summed for the gradient of levels. */
 int64_t cuda_chunks(const cuda_code *code);
 

@@ -1,12 +1,13 @@
 /* How a kernel is written once: for a device, or as plain C++ for the host, where the grid's blocks and threads are loops.
  * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
  *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
- * where nothing but shared memory goes from one PUDLE_THREADS to the next. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
+ * where nothing but shared memory goes from one PUDLE_THREADS to the next, and what PUDLE_OWN(type, name, count) declares: numbers of each thread's own,
+ * name[PUDLE_ME(t)][...], which are registers where all indices are known to the compiler, as behind PUDLE_UNROLL. PUDLE_MEMBER begins a member function. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
  * 32; all threads of a block come to it, and they are a multiple of 32. PUDLE_CALLABLE(kernel) lets the host version be
  * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
  * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. */
 #define PUDLE_BLOCK 256 /* threads of a block, at most, and as many where lists of codes are made or read; a power of two */
-#ifdef __CUDACC__
+#if defined(__CUDACC__) || defined(PUDLE_AS_THREADS) /* the latter: tests/cuda/threads.h */
 #define PUDLE_DEVICE static __device__ __forceinline__
 #define PUDLE_KERNEL extern "C" __global__ void
 #define PUDLE_ENTRIES(i, n) for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += (long long)gridDim.x * blockDim.x)
@@ -17,9 +18,13 @@
 #define PUDLE_SHARED __shared__
 #define PUDLE_SYNC __syncthreads()
 #define PUDLE_OPTIONS pudle_options
-#define PUDLE_CALLABLE(name)
 #define PUDLE_MARK(word, t, flag) { const unsigned warp = __ballot_sync(0xffffffffu, flag); if ((t) % 32 == 0) (word)[(t) / 32] = warp; }
 #define PUDLE_COUNT(bits) __popc(bits)
+#define PUDLE_MEMBER __device__ __forceinline__
+#define PUDLE_OWN(type, name, count) type name[1][count]
+#define PUDLE_ME(t) 0
+#define PUDLE_UNROLL _Pragma("unroll")
+#define PUDLE_UNROLL_4 _Pragma("unroll 4")
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #endif
@@ -36,11 +41,6 @@ typedef long long int64_t;
 #else
 #include <math.h>
 #include <stdint.h>
-#ifndef PUDLE_DIRECT
-#include <stdlib.h>
-#include <new>
-#include <tuple>
-#endif
 static long long pudle_grid = 1;
 static int pudle_width = 1;
 #define PUDLE_DEVICE static inline
@@ -55,9 +55,19 @@ static int pudle_width = 1;
 #define PUDLE_OPTIONS const pudle_options &
 #define PUDLE_MARK(word, t, flag) { if ((t) % 32 == 0) (word)[(t) / 32] = 0; (word)[(t) / 32] |= (unsigned)((flag) != 0) << (t) % 32; }
 #define PUDLE_COUNT(bits) __builtin_popcount(bits)
-#ifdef PUDLE_DIRECT /* called as they are: less to compile */
+#define PUDLE_MEMBER inline
+#define PUDLE_OWN(type, name, count) type name[PUDLE_BLOCK][count]
+#define PUDLE_ME(t) (t)
+#define PUDLE_UNROLL
+#define PUDLE_UNROLL_4
+#define PUDLE_RUN(grid, width, ...) { pudle_grid = grid; pudle_width = width; __VA_ARGS__; }
+#endif
+#if defined(__CUDACC__) || defined(PUDLE_DIRECT) /* the latter: called as they are, which is less to compile */
 #define PUDLE_CALLABLE(name)
 #else
+#include <stdlib.h>
+#include <new>
+#include <tuple>
 template <typename... A> struct pudle_bound {
     void (*f)(A...);
     std::tuple<typename std::decay<A>::type...> a;
@@ -73,9 +83,8 @@ template <typename... A> static inline void pudle_look(void (*f)(A...), void **a
 #define PUDLE_CALLABLE_OF(name) \
     extern "C" void name##_look(void **a, pudle_see *see, void *ctx) { pudle_look(name, a, see, ctx); } \
     extern "C" void *name##_bind(void **a) { return pudle_bind(name, a); } \
-    extern "C" void name##_again(long long grid, int width, void *bound) { pudle_grid = grid; pudle_width = width; pudle_again(name, bound); } \
+    extern "C" void name##_again(long long grid, int width, void *bound) PUDLE_RUN(grid, width, pudle_again(name, bound)) \
     extern "C" void name##_call(long long grid, int width, void **a) { void *b = name##_bind(a); name##_again(grid, width, b); free(b); }
-#endif
 #endif
 /* The sum over the block of part[0 .. width), left in part[0]. In a fixed order, whatever runs first. */
 #define PUDLE_TREE(part) for (int half = PUDLE_WIDTH / 2; half > 0; half /= 2) { PUDLE_THREADS(t, n) { if (t < half && n) part[t] += part[t + half]; } PUDLE_SYNC; }

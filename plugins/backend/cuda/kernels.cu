@@ -1,5 +1,6 @@
 /* The kernels that do not depend on a plugin, for nvcc. A C++ compiler takes the same text as host code (grid.h). */
 #include "grid.h"
+#include "tiles.h"
 
 /* Place of entry i of rows of `cols` entries, `stride` apart; cols 0: no gaps. */
 PUDLE_DEVICE long long pudle_at(long long i, long long cols, long long stride)

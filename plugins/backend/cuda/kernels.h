@@ -188,6 +188,122 @@ PUDLE_KERNEL K(symmetric)(REAL *w, long long n)
 }
 PUDLE_CALLABLE(K(symmetric))
 
+/* The filters in the order of a product: matrix[e] <- d[place[e]], or 0 where place is -1 */
+PUDLE_KERNEL K(arrange)(const REAL *d, const int *place, REAL *matrix, long long n)
+{
+    PUDLE_ENTRIES(i, n)
+        matrix[i] = place[i] < 0 ? 0 : d[place[i]];
+}
+PUDLE_CALLABLE(K(arrange))
+
+/* image <- sign D codes, and x where there is one */
+struct K(image_result) {
+    struct cell { int n, row, col; };
+    const pudle_filters &f;
+    const REAL *codes, *x;
+    const REAL sign;
+    REAL *image;
+    PUDLE_MEMBER cell begin(int m) const
+    {
+        const int cells = f.cells[0] * f.cells[1], row = m % cells / f.cells[1] * f.group[0], col = m % cells % f.cells[1] * f.group[1];
+        return { m / cells, row, col };
+    }
+    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const
+    {
+        const int group = f.group[0] * f.group[1], c = n / group, row = to.row + n % group / f.group[1], col = to.col + n % f.group[1];
+        const long long i = (((long long)to.n * f.c + c) * f.h + row) * f.w + col;
+        if (row >= f.h || col >= f.w)
+            return;
+        const REAL own = sum - sum == 0 ? sum : pudle_pixel(f, codes, to.n, c, row, col);
+        image[i] = x ? x[i] + sign * own : sign * own;
+    }
+};
+PUDLE_KERNEL K(image)(pudle_filters f, pudle_tile tile, int count, const REAL *codes, const REAL *x, int sign, REAL *image)
+{
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
+        pudle_tile_of(room->at, b, tile, count, pudle_synthesis<REAL>(f, codes), K(image_result){ f, codes, x, (REAL)sign, image });
+    }
+}
+PUDLE_CALLABLE(K(image))
+
+/* codes += D' image */
+struct K(codes_result) {
+    typedef pudle_code_cell cell;
+    const pudle_filters &f;
+    REAL *codes;
+    PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }
+    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const { codes[to.at + (long long)n * f.p * f.q] += sum; }
+};
+PUDLE_KERNEL K(codes)(pudle_filters f, pudle_tile tile, int count, const REAL *images, REAL *codes)
+{
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
+        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(codes_result){ f, codes });
+    }
+}
+PUDLE_CALLABLE(K(codes))
+
+/* The gradient of the filters: partial[split] (k, terms) <- its part of the sum over pairs, samples and positions of code times pixel. Splits have equal shares of
+ * all positions, PUDLE_DEPTH at a time; a split is as many blocks as tiles. */
+PUDLE_KERNEL K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int splits, REAL *partial)
+{
+    const int depth = PUDLE_DEPTH(REAL), high = 4 << tile.row_bits, wide_bits = 2 + tile.col_bits, wide = 1 << wide_bits, pitch = high + 1, plane = f.p * f.q;
+    const int across = (f.terms + wide - 1) >> wide_bits, tiles = across * ((f.k + high - 1) / high);
+    const int one = pairs.samples[0] * plane, all = one + pairs.samples[1] * plane, steps = (all + depth - 1) / depth;
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED pudle_four<REAL> shared[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED const REAL *code[PUDLE_DEPTH(REAL)];
+        PUDLE_SHARED const REAL *image[PUDLE_DEPTH(REAL)];
+        REAL *const room = shared->at, *const right = room + depth * pitch;
+        const int split = (int)(b / tiles), above = (int)(b % tiles / across) * high, before = (int)(b % tiles % across) << wide_bits;
+        const int last = (int)((long long)steps * (split + 1) / splits);
+        PUDLE_OWN(REAL, sum, 16);
+        PUDLE_THREADS(t, width) for (int i = 0; i < 16 && t < width; i++) sum[PUDLE_ME(t)][i] = 0;
+        for (int step = (int)((long long)steps * split / splits); step < last; step++) {
+            PUDLE_THREADS(t, width) if (t < depth && width) {
+                const int e = step * depth + t, own = e < one ? e : e < all ? e - one : 0, n = own / plane, i = own % plane / f.q, j = own % plane % f.q;
+                code[t] = (const REAL *)(e >= one && e < all ? pairs.codes[1] : pairs.codes[0]) + (long long)n * f.k * plane + own % plane;
+                image[t] = (const REAL *)(e >= one && e < all ? pairs.images[1] : pairs.images[0]) + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
+            }
+            PUDLE_SYNC;
+            PUDLE_THREADS(t, width) {
+                const int e = t & (depth - 1), n = t & (wide - 1), term = pudle_under(f, before + n < f.terms ? before + n : 0), some = all - step * depth;
+                for (int m = t / depth; m < high; m += width / depth)
+                    pudle_bring(room + e * pitch + m, code[e] + (long long)(above + m < f.k ? above + m : 0) * plane, above + m < f.k && e < some);
+                for (int k = t >> wide_bits; k < depth; k += width >> wide_bits)
+                    pudle_bring(right + (k << wide_bits) + n, image[k] + term, before + n < f.terms && k < some);
+                PUDLE_ARRIVED;
+            }
+            PUDLE_SYNC;
+            PUDLE_THREADS(t, width) if (width) pudle_multiply<4>(room, pitch, right, depth, tile, t, sum[PUDLE_ME(t)]);
+            PUDLE_SYNC;
+        }
+        PUDLE_JOIN(4, room, tile, sum)
+        PUDLE_THREADS(t, width) if (t < 1 << (tile.row_bits + tile.col_bits) && width) {
+            PUDLE_UNROLL
+            for (int i = 0; i < 16; i++) {
+                const int m = above + ((i / 4) << tile.row_bits) + (t & ((1 << tile.row_bits) - 1)), n = before + 4 * (t >> tile.row_bits) + i % 4;
+                if (m < f.k && n < f.terms)
+                    partial[((long long)split * f.k + m) * f.terms + n] = sum[PUDLE_ME(t)][i];
+            }
+        }
+    }
+}
+PUDLE_CALLABLE(K(filters))
+
+/* out += the parts (parts, n), one after the other, in double */
+PUDLE_KERNEL K(parts)(const REAL *partial, int parts, REAL *out, long long n)
+{
+    PUDLE_ENTRIES(i, n) {
+        double sum = 0;
+        for (int p = 0; p < parts; p++)
+            sum += (double)partial[p * n + i];
+        out[i] = (REAL)((double)out[i] + sum);
+    }
+}
+PUDLE_CALLABLE(K(parts))
+
 /* buf <- mu buf + g;  w <- w - rate buf */
 PUDLE_KERNEL K(momentum)(REAL rate, REAL mu, const REAL *g, REAL *buf, REAL *w, long long n, long long cols, long long sg, long long sb, long long sw)
 {

@@ -45,6 +45,11 @@ static const char *const prelude[] = {
 #include "grid_text.h"
 };
 
+/* What kernels of filters share (tiles.h). */
+static const char *const tiles[] = {
+#include "tiles_text.h"
+};
+
 /* name, float function, double function; the same vocabulary as pudle/elementwise.h. */
 static const char *const unary[][3] = {
     { "abs", "fabsf", "fabs" },       { "sqrt", "sqrtf", "sqrt" },    { "cbrt", "cbrtf", "cbrt" }, { "exp", "expf", "exp" },
@@ -228,7 +233,8 @@ static const char layer_kernels[] =
     "            up[i] = g;\n"
     "        u[i] = dv * g;\n"
     "        us[i] = tau * (dv * g);\n"
-    "        w[i] += tau * (dv * g);\n"
+    "        if (w)\n"
+    "            w[i] += tau * (dv * g);\n"
     "    }\n"
     "}\n"
     "PUDLE_CALLABLE(pudle_prox_back_SUFFIX)\n";
@@ -445,6 +451,73 @@ static const char list_back_kernel[] =
     "}\n"
     "PUDLE_CALLABLE(pudle_prox_list_back_SUFFIX)\n";
 
+/* Layers of filters: D' image, with what the layer does to each entry of it. */
+static const char filter_layer_kernel[] =
+    "struct pudle_layer_SUFFIX {\n"
+    "    typedef pudle_code_cell cell;\n"
+    "    const pudle_options *o;\n"
+    "    const TYPE tau;\n"
+    "    const pudle_levels &levels;\n"
+    "    const pudle_filters &f;\n"
+    "    TYPE *z, *v;\n"
+    "    int first;\n"
+    "    PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }\n"
+    "    PUDLE_MEMBER void put(const cell &to, int n, TYPE sum) const\n"
+    "    {\n"
+    "        const long long i = to.at + (long long)n * f.p * f.q;\n"
+    "        const TYPE at = first ? tau * sum : z[i] + tau * sum;\n"
+    "        TYPE x, dv;\n"
+    "        pudle_prox_at<TYPE>(o, tau, levels, n, at, &x, &dv);\n"
+    "        z[i] = x;\n"
+    "        if (v)\n"
+    "            v[i] = at;\n"
+    "    }\n"
+    "};\n"
+    "PUDLE_KERNEL pudle_prox_filter_layer_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_filters f, pudle_tile tile, int count,\n"
+    "                                            const TYPE *images, TYPE *z, TYPE *v, int first)\n"
+    "{\n"
+    "    PUDLE_BLOCKS(b) {\n"
+    "        PUDLE_SHARED pudle_four<TYPE> room[PUDLE_ROOM(TYPE) / 4];\n"
+    "        pudle_tile_of(room->at, b, tile, count, pudle_analysis<TYPE>(f, images), pudle_layer_SUFFIX{ &o, (TYPE)*step, levels, f, z, v, first });\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_prox_filter_layer_SUFFIX)\n";
+static const char filter_back_kernel[] =
+    "struct pudle_back_SUFFIX {\n"
+    "    typedef pudle_code_cell cell;\n"
+    "    const pudle_options *o;\n"
+    "    const TYPE tau, tau_before;\n"
+    "    const pudle_levels &levels, &before;\n"
+    "    const pudle_filters &f;\n"
+    "    const TYPE *v, *past;\n"
+    "    TYPE *u, *up, *us, *zs;\n"
+    "    PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }\n"
+    "    PUDLE_MEMBER void put(const cell &to, int n, TYPE sum) const\n"
+    "    {\n"
+    "        const long long i = to.at + (long long)n * f.p * f.q;\n"
+    "        const TYPE g = u[i] + sum;\n"
+    "        TYPE x = 0, dv, unused;\n"
+    "        if (past)\n"
+    "            pudle_prox_at<TYPE>(o, tau_before, before, n, past[i], &x, &unused);\n"
+    "        zs[i] = x;\n"
+    "        pudle_prox_at<TYPE>(o, tau, levels, n, v[i], &x, &dv);\n"
+    "        if (up)\n"
+    "            up[i] = g;\n"
+    "        u[i] = dv * g;\n"
+    "        us[i] = tau * (dv * g);\n"
+    "    }\n"
+    "};\n"
+    "PUDLE_KERNEL pudle_prox_filter_back_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_levels before, pudle_filters f, pudle_tile tile,\n"
+    "                                           int count, const TYPE *images, const TYPE *v, const TYPE *past, TYPE *u, TYPE *up, TYPE *us, TYPE *zs)\n"
+    "{\n"
+    "    PUDLE_BLOCKS(b) {\n"
+    "        PUDLE_SHARED pudle_four<TYPE> room[PUDLE_ROOM(TYPE) / 4];\n"
+    "        pudle_tile_of(room->at, b, tile, count, pudle_analysis<TYPE>(f, images),\n"
+    "                      pudle_back_SUFFIX{ &o, (TYPE)*step, past ? (TYPE)step[-1] : (TYPE)0, levels, before, f, v, past, u, up, us, zs });\n"
+    "    }\n"
+    "}\n"
+    "PUDLE_CALLABLE(pudle_prox_filter_back_SUFFIX)\n";
+
 static const char loss_kernels[] =
     "PUDLE_KERNEL pudle_loss_value_SUFFIX(PUDLE_OPTIONS o, const TYPE *eta, const TYPE *x, double *partial, long long n)\n"
     "{\n"
@@ -542,6 +615,12 @@ static void put_both(text *t, const char *kernels, int levels)
     put_kernels(t, kernels, "double", "f64", levels);
 }
 
+static void put_lines(text *t, const char *const *lines, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        put(t, "%s", lines[i]);
+}
+
 static void put_prox(text *t, const pudle_desc *desc, const pudle_source *source)
 {
     put(t, "%s", prox_types);
@@ -553,6 +632,9 @@ static void put_prox(text *t, const pudle_desc *desc, const pudle_source *source
     put(t, "%s%s", list_parts, list_sums);
     put_both(t, list_layer_kernel, source->levels);
     put_both(t, list_back_kernel, source->levels);
+    put_lines(t, tiles, sizeof tiles / sizeof *tiles);
+    put_both(t, filter_layer_kernel, source->levels);
+    put_both(t, filter_back_kernel, source->levels);
 }
 
 static void put_loss(text *t, const pudle_desc *desc, const pudle_source *source)
@@ -593,8 +675,7 @@ pudle_status cuda_source(const pudle_desc *desc, char **out)
         return PUDLE_ERR_UNSUPPORTED;
     if (source->levels < 0 || source->levels > CUDA_LEVELS)
         return PUDLE_ERR_ARG;
-    for (size_t i = 0; i < sizeof prelude / sizeof *prelude; i++)
-        put(&t, "%s", prelude[i]);
+    put_lines(&t, prelude, sizeof prelude / sizeof *prelude);
     put_functions(&t, "float", 1);
     put_functions(&t, "double", 2);
     put_options(&t, desc);

@@ -17,7 +17,7 @@
  *                                                          it is not kept
  *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, scaled, u, up, us, zs, w, shape)
  *                                                          up <- u - step[1] q (scaled: u - q), u <- J' up, us <- step u, w += us, zs <- prox(past) with the
- *                                                          levels and step before; q, past, up may be NULL
+ *                                                          levels and step before; q, past, up, w may be NULL
  *    pudle_prox_list_layer_SUFFIX(options, step, levels, gram, c, in, out, z, v, atoms)
  *                                                          v <- z + step (c - G z), z <- prox(v), where G z is a sum over the entries of z that `in` lists, and
  *                                                          `out` then lists those of the new z; in.count NULL: z was 0, v NULL: it is not kept
@@ -25,6 +25,11 @@
  *                                                          as prox_back, with q = G u; in: the entries of u other than 0, in.count NULL: as q NULL; out: those of J' up; and a
  *                                                          bit for each entry of us and zs that is other than 0, words of 32 atoms (words, stride), row i of
  *                                                          this layer in column + i. Both are for dense codes, a block for each row and CUDA_BLOCK atoms
+ *    pudle_prox_filter_layer_SUFFIX(options, step, levels, filters, tile, count, images, z, v, first)
+ *                                                          v <- z + step D' image, z <- prox(v), for codes of filters with `count` positions in all; first: z was
+ *                                                          0, v NULL: it is not kept. A block for each tile (tiles.h)
+ *    pudle_prox_filter_back_SUFFIX(options, step, levels, before, filters, tile, count, images, v, past, u, up, us, zs)
+ *                                                          as prox_back, with q = -D' image, which is scaled
  *    pudle_loss_grad_SUFFIX(options, eta, x, g, n)
  *    pudle_loss_hvp_SUFFIX(options, eta, x, u, hu, n)
  *    pudle_loss_mean_SUFFIX(options, eta, mean, n)
@@ -40,6 +45,17 @@ typedef struct cuda_levels {
 /* The entries other than 0 of codes (rows, p), by rows and segments of CUDA_BLOCK atoms, ascending in each: segment s has count[row segments + s] of them,
  * from row p + s CUDA_BLOCK on. */
 typedef struct cuda_list { void *index, *value, *count; } cuda_list; /* int32 (rows, p), the codes' type, int32 */
+/* What tiles.h has, which says what the members are. */
+typedef struct cuda_tile { int each, row_bits, col_bits; } cuda_tile;
+typedef struct cuda_divisor { int d; unsigned by; } cuda_divisor;
+typedef struct cuda_filters {
+    const void *analysis, *synthesis;
+    int filters, pixels;
+    int k, c, h, w, r, s, p, q, terms, taps, slots;
+    int stride[2], jump[2], group[2], cells[2];
+    cuda_divisor of_k, of_across, of_s, of_rs;
+} cuda_filters;
+typedef struct cuda_pairs { const void *codes[2], *images[2]; int samples[2]; } cuda_pairs;
 typedef struct cuda_code { int64_t atoms, inner, count; } cuda_code; /* entry i belongs to atom i / inner % atoms */
 
 /** The text for a prox or a loss that has a source, from malloc.

@@ -10,11 +10,16 @@
  * Lists (unroll_lists.h). A layer of a dense dictionary with many atoms is one launch: its G z is a sum of those rows of G that the code uses, or,
  * where codes are not sparse, of all.
  *
+ * Filters (unroll_filters.h). Convolutions are kernels of this backend, joined with what comes before and after; the tape then has x - D z. By cuDNN, as above,
+ * under TF32 and when asked for.
+ *
  * The launches of a block are recorded once for its shape and then replayed, so that a batch of one sample does not wait for
  * the host. What changes between batches (D, levels, steps, x) is read from memory whose place is fixed. The first block of a shape is
  * run without recording: the libraries load their kernels then, which they cannot do while a recording lasts. */
 #include "cuda.h"
 
+#include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +40,7 @@ struct pudle_unroll {
     cuda_exec *e;
     pudle_unroll_spec spec;
     cuda_plugin *prox;
-    cuda_kernel *layer, *back, *level_sums, *list_layer, *list_back;
+    cuda_kernel *layer, *back, *level_sums, *list_layer, *list_back, *filter_layer, *filter_back;
     int64_t slots, chunk;   /* of the tape; layers whose outer products are one product */
     int64_t level_cols[CUDA_LEVELS];
     pudle_conv conv;        /* atoms 0: dense */
@@ -47,7 +52,10 @@ struct pudle_unroll {
     double *host_step;      /* what `step` holds; NULL: nothing yet */
     cuda_list list[2];      /* of the present code or adjoint, and the next; used in turn. NULL: there are none */
     uint32_t *u_bits, *z_bits; /* of us and zs: (words of 32 atoms, chunk rows) */
-    bool lists;             /* layers go by lists */
+    bool lists, own;        /* layers go by lists; by kernels of unroll_filters.h */
+    cuda_filters filters;   /* for these, as the next ones are */
+    int *place[2];          /* which entry of D stands where in arranged: D for analysis, D for synthesis */
+    void *arranged[2], *residual, *parts; /* (rows, m); (splits, like D) */
     recording recording[GRAPHS];
     int recordings, next;
     bool gathered, direct;  /* outer holds something; recording has failed: launch one by one */
@@ -218,6 +226,7 @@ static pudle_status level_layer(pudle_unroll *u, int64_t t, int64_t rows, cuda_l
 }
 
 #include "unroll_lists.h"
+#include "unroll_filters.h"
 
 /* Layer t of the adjoint; `place` is its own in the stacks of the chunk. For filters D'D u is had of step u, whose D u the
  * gradient wants as well, right after the layer; for dense ones of u, right before. */
@@ -267,13 +276,15 @@ static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums)
     const int64_t T = u->spec.layers, first = T - u->spec.depth + 1;
     const pudle_view w = codes(u, u->w, rows), gradient = own_gradient(u), x = pictures(u, u->x, rows);
     const pudle_cview cw = pudle_const(&w), cx = pudle_const(&x);
-    pudle_status s = cuda_fill(&u->e->base, 0, &w);
+    pudle_status s = u->own ? PUDLE_OK : cuda_fill(&u->e->base, 0, &w);
     if (!s && !dense(u))
         s = cuda_fill(&u->e->base, 0, &gradient);
     for (int k = 0; k < u->spec.levels && sums && !s; k++) {
         const pudle_view all = matrix(u->level_sum[k], PUDLE_F64, T, u->level_cols[k]);
         s = cuda_fill(&u->e->base, 0, &all);
     }
+    if (u->own)
+        return s ? s : adjoint_by_filters(u, rows, sums);
     for (int64_t t = T; t >= first && !s;) {
         const int64_t last = t;
         int64_t n = 0;
@@ -291,6 +302,8 @@ static pudle_status launch(pudle_unroll *u, int kind, int64_t rows)
 {
     if (kind == ADJOINT || kind == ADJOINT_LEVELS)
         return adjoint_layers(u, rows, kind == ADJOINT_LEVELS);
+    if (u->own)
+        return forward_by_filters(u, rows, kind == FORWARD_TAPE);
     return u->lists ? forward_by_lists(u, rows, kind == FORWARD_TAPE) : forward_layers(u, rows, kind == FORWARD_TAPE);
 }
 
@@ -358,7 +371,8 @@ static void unroll_destroy(pudle_unroll *u)
         return;
     void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->us, u->zs, u->outer, u->step, u->partial,
                           u->image, u->images, u->hs, u->list[0].index, u->list[0].value, u->list[0].count, u->list[1].index,
-                          u->list[1].value, u->list[1].count, u->u_bits, u->z_bits };
+                          u->list[1].value, u->list[1].count, u->u_bits, u->z_bits, u->place[0], u->place[1], u->arranged[0], u->arranged[1],
+                          u->residual, u->parts };
     const pudle_host *host = u->e->base.host;
     cuda_fault why;
     (void)cuda.bind(u->e->gpu, &why);
@@ -390,26 +404,27 @@ static pudle_status take(pudle_unroll *u, void *to, int64_t count, size_t width)
 static pudle_status take_all(pudle_unroll *u)
 {
     const pudle_unroll_spec *n = &u->spec;
-    const size_t w = width_of(u), back = n->depth ? w : 0, filters = dense(u) ? 0 : w;
+    const size_t w = width_of(u), back = n->depth ? w : 0, filters = dense(u) ? 0 : w, own = u->own ? w : 0, others = w - own;
     const int64_t code = n->rows * n->atoms, image = n->rows * n->features, square = n->atoms * n->atoms;
     const cuda_code shape = code_of(u, n->rows);
     const int64_t blocks = n->rows * segments_of(u);
     const size_t lists = u->lists;
+    const int64_t under = analysis_entries(&u->filters), reach = synthesis_entries(&u->filters);
     const struct { void *to; int64_t count; size_t width; } wanted[] = { /* width 0: not wanted */
         { &u->gram, square, w - filters },
         { &u->x, image, w },
-        { &u->c, code, w },
-        { &u->q, code, w },
+        { &u->c, code, others },
+        { &u->q, code, u->lists ? 0 : others },
         { &u->z, code, w },
         { &u->step, n->layers, sizeof(double) },
         { &u->image, image, filters },
         { &u->tape, u->slots * code, back },
         { &u->u, code, back },
-        { &u->w, code, back },
+        { &u->w, code, u->own ? 0 : back },
         { &u->us, u->chunk * code, back },
         { &u->zs, u->chunk * code, back },
         { &u->outer, dense(u) ? square : u->weights, back },
-        { &u->up, code, back },
+        { &u->up, code, n->levels ? back : 0 },
         { &u->partial, n->levels * u->atoms * cuda_chunks(&shape), back ? sizeof(double) : 0 },
         { &u->images, n->depth * image, back && filters ? w : 0 },
         { &u->hs, u->chunk * image, back && filters ? w : 0 },
@@ -421,6 +436,12 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->list[1].count, blocks, lists * sizeof(int32_t) },
         { &u->u_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
         { &u->z_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
+        { &u->place[0], under, u->own ? sizeof(int) : 0 },
+        { &u->place[1], reach, u->own ? sizeof(int) : 0 },
+        { &u->arranged[0], under, own },
+        { &u->arranged[1], reach, own },
+        { &u->residual, image, back && u->own ? w : 0 },
+        { &u->parts, u->own ? most_splits(&u->filters) * u->weights : 0, back && u->own ? w : 0 },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
@@ -428,7 +449,9 @@ static pudle_status take_all(pudle_unroll *u)
             s = take(u, wanted[i].to, wanted[i].count, wanted[i].width);
     for (int k = 0; k < n->levels && n->depth && !s; k++)
         s = take(u, &u->level_sum[k], n->layers * u->level_cols[k], sizeof(double));
-    return s;
+    u->filters.analysis = u->arranged[0];
+    u->filters.synthesis = u->arranged[1];
+    return s || !u->own ? s : send_places(u);
 }
 
 /* A product with G costs p^2, two with D cost 2 m p; but up to a few thousand atoms launches cost more than either. */
@@ -471,6 +494,7 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
     for (int k = 0; k < spec->levels; k++)
         u->level_cols[k] = spec->theta[k].shape[1];
     u->lists = by_lists(u);
+    u->own = by_filters(u);
     s = take_all(u);
     if (!s)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_layer", CUDA_LAYER, spec->dtype, &u->layer);
@@ -482,6 +506,10 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_list_layer", CUDA_LIST_LAYER, spec->dtype, &u->list_layer);
     if (!s)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_list_back", CUDA_LIST_BACK, spec->dtype, &u->list_back);
+    if (!s)
+        s = cuda_plugin_kernel(e, "unroll", prox, "prox_filter_layer", CUDA_FILTER_LAYER, spec->dtype, &u->filter_layer);
+    if (!s)
+        s = cuda_plugin_kernel(e, "unroll", prox, "prox_filter_back", CUDA_FILTER_BACK, spec->dtype, &u->filter_back);
     if (s)
         unroll_destroy(u);
     else
@@ -535,10 +563,14 @@ static pudle_status unroll_forward(pudle_unroll *u, pudle_exec *lane, int64_t in
 /* The decoder's product stays a product: codes are not sparse here. */
 static pudle_status unroll_decode(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *estimate)
 {
-    const pudle_view z = codes(u, u->z, estimate->shape[0]);
-    const pudle_cview cz = pudle_const(&z);
-    (void)lane, (void)index;
-    return synthesis(u, &cz, estimate);
+    const int64_t rows = estimate->shape[0];
+    const pudle_view z = codes(u, u->z, rows), image = pictures(u, u->image, rows);
+    const pudle_cview cz = pudle_const(&z), ci = pudle_const(&image);
+    (void)index;
+    if (!u->own || !rows)
+        return synthesis(u, &cz, estimate);
+    const pudle_status s = image_of(u, rows, u->z, NULL, 1, u->image);
+    return s ? s : cuda_copy(lane, &ci, estimate);
 }
 
 /* What replayed launches have left, to its places: x w' and the gradient of the filters, and the sums for the levels. */
@@ -561,14 +593,16 @@ static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t in
                                    const pudle_view *gradient, const pudle_view *gtheta)
 {
     const int64_t rows = direct->shape[0];
-    const pudle_view own = codes(u, u->u, rows), z = codes(u, u->z, rows), outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms);
+    const pudle_view own = codes(u, u->u, rows), z = codes(u, u->z, rows), image = pictures(u, u->residual, rows), outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms);
     const pudle_cview given = pudle_const(direct), cz = pudle_const(&z);
     const bool sums = gtheta && u->spec.levels;
     (void)index;
     pudle_status s = cuda_copy(lane, &given, &own);
-    if (!s)
+    if (!s && u->own)
+        s = cuda_copy(lane, residual, &image);
+    if (!s && !u->own)
         s = analysis(u, residual, 1, &own);
-    if (!s)
+    if (!s && !u->own)
         s = outer_product(u, 1, residual, &cz, gradient);
     if (!s && dense(u) && !u->gathered)
         s = cuda_fill(lane, 0, &outer);

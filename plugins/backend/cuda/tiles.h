@@ -1,0 +1,207 @@
+/* Convolutions as products of matrices, one factor of which is gathered: a block of PUDLE_BLOCK threads works out a tile of
+ *   out(m, n) = sum over k of left(m, k) right(k, n),
+ * with factors brought to shared memory some terms k at a time. unroll_filters.h says what is a convolution in this form; kernels.h and the kernels of a prox
+ * say what becomes of out(m, n). Included after grid.h. */
+#define PUDLE_ROOM(real) (45056 / (int)sizeof(real)) /* numbers of both factors in shared memory, of the 48 KiB that can be had without asking */
+#define PUDLE_DEPTH(real) (256 / (int)sizeof(real))  /* terms at a time of a sum over positions */
+/* How the threads share a tile: 1 << row_bits of them along m, each with `each` (1 or 4) numbers, and 1 << col_bits along n, each with 4. Those that are left
+ * over take their share of the terms of the same numbers. */
+struct pudle_tile { int each, row_bits, col_bits; };
+/* A division by d of what is less than 2^32 / d. */
+struct pudle_divisor { int d; unsigned by; };
+/* Filters (k, c, r, s) at a stride on images (n, c, h, w) and codes (n, k, p, q), and D once more as matrices (unroll_filters.h). */
+struct pudle_filters {
+    const void *analysis, *synthesis; /* (terms, filters); (taps k, pixels): rows of k and `slots` numbers, and then zeros up to the width of a tile */
+    int filters, pixels;
+    int k, c, h, w, r, s, p, q, terms, taps, slots;
+    int stride[2], jump[2], group[2], cells[2]; /* a cell is group[0] by group[1] pixels, and the next one's positions are jump on; cells of an image */
+    pudle_divisor of_k, of_across, of_s, of_rs; /* filters; taps of a row of them; pixels of a filter's row, and of a channel */
+};
+/* What the gradient of the filters is a sum over: codes (samples, k, p, q) beside images (samples, c, h, w); none: samples 0. */
+struct pudle_pairs { const void *codes[2], *images[2]; int samples[2]; };
+template <typename real> struct __attribute__((aligned(16))) pudle_four { real at[4]; };
+
+PUDLE_DEVICE int pudle_divide(int e, pudle_divisor of)
+{
+    return of.d == 1 ? e : (int)((unsigned long long)e * of.by >> 32);
+}
+
+/* Of term e of a filter: where its pixel is from the first one under the filter. */
+PUDLE_DEVICE int pudle_under(const pudle_filters &f, int e)
+{
+    const int c = pudle_divide(e, f.of_rs), rest = e - c * f.of_rs.d, row = pudle_divide(rest, f.of_s);
+    return (c * f.h + row) * f.w + rest - row * f.of_s.d;
+}
+
+/* A number from the device's memory to shared memory, or 0; there once PUDLE_ARRIVED has been passed by who brought it, and a barrier by all. Many are on their
+ * way at a time. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+template <typename real> PUDLE_DEVICE void pudle_bring(real *to, const real *from, bool here)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "n"((int)sizeof(real)),
+                 "r"(here ? (int)sizeof(real) : 0) : "memory");
+}
+PUDLE_DEVICE void pudle_bring_bytes(void *to, const void *from) /* 16 */
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from) : "memory");
+}
+template <typename real> PUDLE_DEVICE void pudle_bring_four(real *to, const real *from)
+{
+    for (int i = 0; i < 4; i += 16 / (int)sizeof(real))
+        pudle_bring_bytes(to + i, from + i);
+}
+#define PUDLE_ARRIVED asm volatile("cp.async.wait_all;" ::: "memory")
+#else
+template <typename real> PUDLE_DEVICE void pudle_bring(real *to, const real *from, bool here)
+{
+    *to = here ? *from : (real)0;
+}
+template <typename real> PUDLE_DEVICE void pudle_bring_four(real *to, const real *from)
+{
+    *(pudle_four<real> *)to = *(const pudle_four<real> *)from;
+}
+#define PUDLE_ARRIVED (void)0
+#endif
+
+/* One thread's share of `terms` terms: left (terms, pitch), right (terms, 4 << col_bits). */
+template <int EACH, typename real>
+PUDLE_DEVICE void pudle_multiply(const real *left, int pitch, const real *right, int terms, const pudle_tile &tile, int t, real *sum)
+{
+    const int row = t & ((1 << tile.row_bits) - 1), col = t >> tile.row_bits & ((1 << tile.col_bits) - 1), wide = 4 << tile.col_bits;
+    const int parts = PUDLE_BLOCK >> (tile.row_bits + tile.col_bits);
+    PUDLE_UNROLL_4
+    for (int k = t >> (tile.row_bits + tile.col_bits); k < terms; k += parts) {
+        const pudle_four<real> b = *(const pudle_four<real> *)(right + k * wide + 4 * col);
+        PUDLE_UNROLL
+        for (int i = 0; i < EACH; i++) {
+            const real a = left[k * pitch + (i << tile.row_bits) + row];
+            for (int j = 0; j < 4; j++)
+                sum[4 * i + j] += a * b.at[j];
+        }
+    }
+}
+
+/* Before: numbers of all threads. After: those of the first part are the sums over all parts, in order. A macro, for it has a barrier inside. */
+#define PUDLE_JOIN(EACH, room, tile, sum) \
+    if (tile.row_bits + tile.col_bits < 8) { \
+        PUDLE_THREADS(t, width) for (int i = 0; i < 4 * EACH && width; i++) room[i * PUDLE_BLOCK + t] = sum[PUDLE_ME(t)][i]; \
+        PUDLE_SYNC; \
+        PUDLE_THREADS(t, width) if (t < 1 << (tile.row_bits + tile.col_bits) && width) \
+            for (int i = 0; i < 4 * EACH; i++) \
+                for (int e = t + (1 << (tile.row_bits + tile.col_bits)); e < PUDLE_BLOCK; e += 1 << (tile.row_bits + tile.col_bits)) \
+                    sum[PUDLE_ME(t)][i] += room[i * PUDLE_BLOCK + e]; \
+    }
+
+/* D' image: m is a position of any sample, n a filter, and terms are the pixels under it. */
+template <typename real> struct pudle_analysis {
+    typedef const real *place;
+    const pudle_filters &f;
+    const real *images;
+    int terms, results;
+    PUDLE_MEMBER pudle_analysis(const pudle_filters &filters, const real *from) : f(filters), images(from), terms(filters.terms), results(filters.k) {}
+    PUDLE_MEMBER place at(int m) const
+    {
+        const int n = m / (f.p * f.q), i = m % (f.p * f.q) / f.q, j = m % f.q;
+        return images + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
+    }
+    PUDLE_MEMBER void left(real *to, place from, int k) const { pudle_bring(to, from + pudle_under(f, k), true); }
+    PUDLE_MEMBER const real *right(int k, int n) const { return (const real *)f.analysis + (long long)k * f.filters + n; }
+};
+
+/* D codes: m is a cell of any sample, n one of its pixels in a channel, and terms are the codes that reach it: k of each tap. Tap a, of dimension d, is
+ * jump[d] - 1 - a positions from the first one of a cell. */
+template <typename real> struct pudle_synthesis {
+    struct place { const real *from; int row, col; };
+    const pudle_filters &f;
+    const real *codes;
+    int terms, results;
+    PUDLE_MEMBER pudle_synthesis(const pudle_filters &filters, const real *from) : f(filters), codes(from), terms(filters.taps * filters.k), results(filters.slots) {}
+    PUDLE_MEMBER place at(int m) const
+    {
+        const int cells = f.cells[0] * f.cells[1], n = m / cells, i = m % cells / f.cells[1] * f.jump[0], j = m % cells % f.cells[1] * f.jump[1];
+        return { codes + (long long)n * f.k * f.p * f.q, i + f.jump[0] - 1, j + f.jump[1] - 1 };
+    }
+    PUDLE_MEMBER void left(real *to, const place &cell, int k) const
+    {
+        const int tap = pudle_divide(k, f.of_k), above = pudle_divide(tap, f.of_across), i = cell.row - above, j = cell.col - (tap - above * f.of_across.d);
+        const bool inside = (unsigned)i < (unsigned)f.p && (unsigned)j < (unsigned)f.q;
+        pudle_bring(to, inside ? cell.from + ((long long)(k - tap * f.k) * f.p + i) * f.q + j : cell.from, inside);
+    }
+    PUDLE_MEMBER const real *right(int k, int n) const { return (const real *)f.synthesis + (long long)k * f.pixels + n; }
+};
+
+/* D codes at one pixel, by the definition: where the zeros in the matrix have met a code that is no finite number. */
+template <typename real> PUDLE_DEVICE real pudle_pixel(const pudle_filters &f, const real *codes, int n, int c, int y, int x)
+{
+    const int above = y - f.r + 1, before = x - f.s + 1;
+    real sum = 0;
+    for (int i = above > 0 ? (above + f.stride[0] - 1) / f.stride[0] : 0; i < f.p && i * f.stride[0] <= y; i++)
+        for (int j = before > 0 ? (before + f.stride[1] - 1) / f.stride[1] : 0; j < f.q && j * f.stride[1] <= x; j++)
+            for (int k = 0; k < f.k; k++)
+                sum += codes[(((long long)n * f.k + k) * f.p + i) * f.q + j] *
+                       ((const real *)f.analysis)[(long long)((c * f.r + y - i * f.stride[0]) * f.s + x - j * f.stride[1]) * f.filters + k];
+    return sum;
+}
+
+/* Tile b of a product with `count` rows. result: begin(m), then put(what that gave, n, sum). */
+template <int EACH, typename real, typename factors, typename result>
+PUDLE_DEVICE void pudle_product(real *room, long long b, const pudle_tile &tile, int count, const factors &f, const result &out)
+{
+    const int high_bits = (EACH > 1 ? 2 : 0) + tile.row_bits, wide_bits = 2 + tile.col_bits, high = 1 << high_bits, wide = 1 << wide_bits;
+    const int depth = PUDLE_ROOM(real) / (high + wide), across = (f.results + wide - 1) >> wide_bits;
+    const int above = (int)(b / across) << high_bits, before = (int)(b % across) << wide_bits;
+    real *const right = room + depth * high;
+    PUDLE_OWN(real, sum, 4 * EACH);
+    PUDLE_OWN(typename factors::place, place, 1);
+    PUDLE_THREADS(t, width) {
+        const int m = above + (t & (high - 1));
+        place[PUDLE_ME(t)][0] = f.at(m < count && width ? m : 0);
+        for (int i = 0; i < 4 * EACH; i++)
+            sum[PUDLE_ME(t)][i] = 0;
+    }
+    for (int first = 0; first < f.terms; first += depth) {
+        const int some = f.terms - first < depth ? f.terms - first : depth;
+        PUDLE_THREADS(t, width) {
+            const int m = t & (high - 1), n = 4 * t & (wide - 1);
+            for (int k = t >> high_bits; k < some; k += width >> high_bits)
+                f.left(room + (k << high_bits) + m, place[PUDLE_ME(t)][0], first + k);
+            for (int k = 4 * t >> wide_bits; k < some; k += 4 * width >> wide_bits)
+                pudle_bring_four(right + (k << wide_bits) + n, f.right(first + k, before + n));
+            PUDLE_ARRIVED;
+        }
+        PUDLE_SYNC;
+        PUDLE_THREADS(t, width) if (width) pudle_multiply<EACH>(room, high, right, some, tile, t, sum[PUDLE_ME(t)]);
+        PUDLE_SYNC;
+    }
+    PUDLE_JOIN(EACH, room, tile, sum)
+    PUDLE_THREADS(t, width) if (t < 1 << (tile.row_bits + tile.col_bits) && width) {
+        const int row = t & ((1 << tile.row_bits) - 1), n = before + 4 * (t >> tile.row_bits);
+        PUDLE_UNROLL
+        for (int i = 0; i < EACH; i++) {
+            const int m = above + (i << tile.row_bits) + row;
+            const typename result::cell to = out.begin(m < count ? m : 0);
+            PUDLE_UNROLL
+            for (int j = 0; j < 4; j++)
+                if (m < count && n + j < f.results)
+                    out.put(to, n + j, sum[PUDLE_ME(t)][4 * i + j]);
+        }
+    }
+}
+
+/* A tile of whichever kind. */
+template <typename real, typename factors, typename result>
+PUDLE_DEVICE void pudle_tile_of(real *room, long long b, const pudle_tile &tile, int count, const factors &f, const result &out)
+{
+    if (tile.each == 1)
+        pudle_product<1>(room, b, tile, count, f, out);
+    else
+        pudle_product<4>(room, b, tile, count, f, out);
+}
+
+/* Where results of D' image go: codes (n, k, p, q). */
+struct pudle_code_cell { long long at; };
+PUDLE_DEVICE pudle_code_cell pudle_code_at(const pudle_filters &f, int m)
+{
+    const int plane = f.p * f.q;
+    return { (long long)(m / plane) * f.k * plane + m % plane };
+}
