@@ -23,7 +23,7 @@ static const size_t arena_bytes = (size_t)1 << 32; /* of addresses; pages are ta
 typedef struct block {
     struct block *next;
     char *at;
-    size_t bytes;
+    size_t bytes, counted;
 } block;
 
 typedef struct step { /* of a recording */
@@ -129,7 +129,7 @@ static void must_be_inside(const cuda_gpu *gpu, const char *what, const void *at
         wrong("%s: %zu bytes at %p are not memory of the device", what, bytes, at);
 }
 
-static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+static bool get(cuda_gpu *gpu, size_t bytes, bool counted, void **memory, cuda_fault *why)
 {
     if (gpu->recording)
         wrong("alloc in a recording");
@@ -141,11 +141,11 @@ static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *w
         free(b);
         return fails(why, PUDLE_ERR_NOMEM, "the arena is full");
     }
-    *b = (block){ gpu->blocks, arena + used, bytes };
+    *b = (block){ gpu->blocks, arena + used, bytes, counted ? bytes : 0 };
     gpu->blocks = b;
     used += (whole + 4095) / 4096 * 4096; /* memory is not given out twice while any is held: what is used after it is freed is seen */
     live++;
-    gpu->held += bytes;
+    gpu->held += b->counted;
     gpu->most = gpu->held > gpu->most ? gpu->held : gpu->most;
     touch(true);
     memset(b->at, 0xff, bytes);
@@ -153,6 +153,16 @@ static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *w
     touch(false);
     *memory = b->at;
     return true;
+}
+
+static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+{
+    return get(gpu, bytes, true, memory, why);
+}
+
+static bool fake_reserve(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+{
+    return get(gpu, bytes, false, memory, why);
 }
 
 static void settle(cuda_gpu *gpu);
@@ -176,7 +186,7 @@ static void fake_free(cuda_gpu *gpu, void *memory)
     madvise(b->at, (b->bytes + GUARD + 4095) / 4096 * 4096, MADV_DONTNEED);
     touch(false);
     *link = b->next;
-    gpu->held -= b->bytes;
+    gpu->held -= b->counted;
     free(b);
     if (--live == 0)
         used = 0;
@@ -741,7 +751,7 @@ static void fake_forget(cuda_gpu *gpu, cuda_graph *graph)
 
 const cuda_api cuda = {
     .open = fake_open, .close = fake_close, .libraries = fake_libraries, .bind = fake_bind, .sync = fake_sync,
-    .alloc = fake_alloc, .free = fake_free, .peak = fake_peak, .pin = fake_pin, .unpin = fake_unpin, .upload = fake_upload, .download = fake_download,
+    .alloc = fake_alloc, .reserve = fake_reserve, .free = fake_free, .peak = fake_peak, .pin = fake_pin, .unpin = fake_unpin, .upload = fake_upload, .download = fake_download,
     .mark = fake_mark, .await = fake_await, .unmark = fake_unmark, .copy = fake_copy, .load = fake_load, .unload = fake_unload, .find = fake_find, .launch = fake_launch, .image = fake_image,
     .targets = fake_targets, .compile = fake_compile,
     .gemm = fake_gemm, .conv_algorithms = fake_conv_algorithms, .conv = fake_conv,

@@ -22,6 +22,7 @@ static pthread_barrier_t pudle_barrier;
 static unsigned pudle_ballots[32];
 
 static inline void __syncthreads() { pthread_barrier_wait(&pudle_barrier); }
+static inline unsigned atomicAdd(unsigned *at, unsigned more) { return __atomic_fetch_add(at, more, __ATOMIC_SEQ_CST); }
 static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 
 /* All threads of the block come here, not a warp alone. */

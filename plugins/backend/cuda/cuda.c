@@ -129,9 +129,24 @@ pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, i
     return e->deferring && !e->set.synchronous ? PUDLE_OK : deliver(e, op);
 }
 
+size_t cuda_reserved_use(cuda_exec *e, const cuda_reserved *r)
+{
+    uint32_t used[2] = { 0, 0 };
+    cuda_fault why;
+    if (!r->used || !cuda.bind(e->gpu, &why) || !cuda.download(e->gpu, used, r->used, sizeof used, &why))
+        return 0;
+    return (used[0] > used[1] ? used[0] : used[1]) * r->width;
+}
+
 static size_t peak(pudle_exec *exec)
 {
-    return exec ? cuda.peak(cuda_of(exec)->gpu) : 0;
+    if (!exec)
+        return 0;
+    cuda_exec *e = cuda_of(exec);
+    size_t now = 0;
+    for (const cuda_reserved *r = e->reserved; r; r = r->next)
+        now += cuda_reserved_use(e, r);
+    return cuda.peak(e->gpu) + (now > e->reserved_peak ? now : e->reserved_peak);
 }
 
 static void defer(pudle_exec *exec, bool on)
@@ -170,7 +185,7 @@ static bool load_kernels(cuda_exec *e, cuda_fault *why)
     size_t bytes = 0;
     char name[64];
     if (!cuda.image(&image, &bytes, why) || !cuda.load(e->gpu, image, bytes, &e->module, why) ||
-        !cuda.find(e->gpu, e->module, "pudle_sum_rows", &e->sum_rows, why))
+        !cuda.find(e->gpu, e->module, "pudle_sum_rows", &e->sum_rows, why) || !cuda.find(e->gpu, e->module, "pudle_tape_begin", &e->tape_begin, why))
         return false;
     for (int wide = 0; wide < 2; wide++)
         for (int i = 0; i < CUDA_KERNELS; i++) {

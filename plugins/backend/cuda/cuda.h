@@ -65,6 +65,13 @@ typedef struct cuda_stage {
     cuda_mark *mark; /* behind the last copy from it */
 } cuda_stage;
 
+/** Memory that is there as far as it is used. */
+typedef struct cuda_reserved {
+    struct cuda_reserved *next;
+    uint32_t *used; /* on the device: numbers in use, and the most that ever were */
+    size_t width;
+} cuda_reserved;
+
 /** The exec of this backend. `base` comes first, so that the checks of host.c take it. */
 typedef struct cuda_exec {
     pudle_exec base;
@@ -72,7 +79,9 @@ typedef struct cuda_exec {
     cuda_gpu *gpu;
     cuda_facts facts;
     cuda_module *module;
-    cuda_kernel *kernel[2][CUDA_KERNELS], *sum_rows;
+    cuda_kernel *kernel[2][CUDA_KERNELS], *sum_rows, *tape_begin;
+    cuda_reserved *reserved;
+    size_t reserved_peak; /* of those that are gone */
     cuda_buffer partial, packed[2], workspace;
     int64_t workspace_moved; /* how often: what was recorded with the old one is void */
     double *result;         /* pinned: what reductions leave */
@@ -115,6 +124,8 @@ int64_t cuda_blocks(int64_t n);
 int64_t cuda_reduction(int64_t n);
 /** At least `bytes` on the device; what was there is lost. */
 pudle_status cuda_room(cuda_exec *e, const char *op, cuda_buffer *b, size_t bytes);
+/** The most bytes of it that were ever in use; waits for the device. 0 if that cannot be found out. */
+size_t cuda_reserved_use(cuda_exec *e, const cuda_reserved *r);
 /** The sums of the rows of partial (rows, cols) to their places: now, or, while they may be deferred, by the next sync. */
 pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, const cuda_sum to[]);
 /** Queue a copy of host memory, which the caller may change as soon as this returns. */

@@ -283,22 +283,33 @@ static bool gpu_sync(cuda_gpu *gpu, cuda_fault *why)
 
 /* ------------------------------------------------------------------ memory */
 
-static bool gpu_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+/* Takes note of memory; counted: of these bytes. */
+static bool note_piece(cuda_gpu *gpu, void *at, size_t counted, cuda_fault *why)
 {
     piece *p = calloc(1, sizeof *p);
-    if (!p)
+    if (!p) {
+        (void)cudaFree(at);
         return fails(why, PUDLE_ERR_NOMEM, "out of memory on the host");
-    if (!RUN(cudaMalloc, &p->at, bytes ? bytes : 1)) {
-        free(p);
-        return false;
     }
-    p->bytes = bytes;
-    p->next = gpu->pieces;
+    *p = (piece){ gpu->pieces, at, counted };
     gpu->pieces = p;
-    gpu->held += bytes;
+    gpu->held += counted;
     gpu->most = gpu->held > gpu->most ? gpu->held : gpu->most;
-    *memory = p->at;
     return true;
+}
+
+static bool gpu_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+{
+    return RUN(cudaMalloc, memory, bytes ? bytes : 1) && note_piece(gpu, *memory, bytes, why);
+}
+
+/* Managed memory has a page where a kernel first writes to it, and none before, if the device can ask for pages; else it would all be there. */
+static bool gpu_reserve(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+{
+    int pages = 0;
+    if (!RUN(cudaDeviceGetAttribute, &pages, cudaDevAttrConcurrentManagedAccess, gpu->index))
+        return false;
+    return pages ? RUN(cudaMallocManaged, memory, bytes ? bytes : 1, cudaMemAttachGlobal) && note_piece(gpu, *memory, 0, why) : gpu_alloc(gpu, bytes, memory, why);
 }
 
 static size_t gpu_peak(const cuda_gpu *gpu)
@@ -682,7 +693,7 @@ static void gpu_forget(cuda_gpu *gpu, cuda_graph *graph)
 
 const cuda_api cuda = {
     .open = gpu_open, .close = gpu_close, .libraries = gpu_libraries, .bind = gpu_bind, .sync = gpu_sync,
-    .alloc = gpu_alloc, .free = gpu_free, .peak = gpu_peak, .pin = gpu_pin, .unpin = gpu_unpin, .upload = gpu_upload, .download = gpu_download,
+    .alloc = gpu_alloc, .reserve = gpu_reserve, .free = gpu_free, .peak = gpu_peak, .pin = gpu_pin, .unpin = gpu_unpin, .upload = gpu_upload, .download = gpu_download,
     .mark = gpu_mark, .await = gpu_await, .unmark = gpu_unmark, .copy = gpu_copy,
     .load = gpu_load, .unload = gpu_unload, .find = gpu_find, .launch = gpu_launch, .image = gpu_image,
     .targets = gpu_targets, .compile = gpu_compile,

@@ -2,7 +2,7 @@
  * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
  *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
  * where nothing but shared memory goes from one PUDLE_THREADS to the next, and what PUDLE_OWN(type, name, count) declares: numbers of each thread's own,
- * name[PUDLE_ME(t)][...], which are registers where all indices are known to the compiler, as behind PUDLE_UNROLL. PUDLE_MEMBER begins a member function. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
+ * name[PUDLE_ME(t)][...], which are registers where all indices are known to the compiler, as behind PUDLE_UNROLL. PUDLE_MEMBER begins a member function. PUDLE_TAKE adds to a number that all blocks add to, in any order, and is what it was before. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
  * 32; all threads of a block come to it, and they are a multiple of 32. PUDLE_CALLABLE(kernel) lets the host version be
  * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
  * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. */
@@ -20,11 +20,13 @@
 #define PUDLE_OPTIONS pudle_options
 #define PUDLE_MARK(word, t, flag) { const unsigned warp = __ballot_sync(0xffffffffu, flag); if ((t) % 32 == 0) (word)[(t) / 32] = warp; }
 #define PUDLE_COUNT(bits) __popc(bits)
+#define PUDLE_TAKE(from, count) atomicAdd(from, count)
 #define PUDLE_MEMBER __device__ __forceinline__
 #define PUDLE_OWN(type, name, count) type name[1][count]
 #define PUDLE_ME(t) 0
 #define PUDLE_UNROLL _Pragma("unroll")
-#define PUDLE_UNROLL_4 _Pragma("unroll 4")
+#define PUDLE_UNROLL_BY(n) PUDLE_PRAGMA(unroll n)
+#define PUDLE_PRAGMA(text) _Pragma(#text)
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #endif
@@ -55,11 +57,12 @@ static int pudle_width = 1;
 #define PUDLE_OPTIONS const pudle_options &
 #define PUDLE_MARK(word, t, flag) { if ((t) % 32 == 0) (word)[(t) / 32] = 0; (word)[(t) / 32] |= (unsigned)((flag) != 0) << (t) % 32; }
 #define PUDLE_COUNT(bits) __builtin_popcount(bits)
+#define PUDLE_TAKE(from, count) ((*(from) += (count)) - (count))
 #define PUDLE_MEMBER inline
 #define PUDLE_OWN(type, name, count) type name[PUDLE_BLOCK][count]
 #define PUDLE_ME(t) (t)
 #define PUDLE_UNROLL
-#define PUDLE_UNROLL_4
+#define PUDLE_UNROLL_BY(n)
 #define PUDLE_RUN(grid, width, ...) { pudle_grid = grid; pudle_width = width; __VA_ARGS__; }
 #endif
 #if defined(__CUDACC__) || defined(PUDLE_DIRECT) /* the latter: called as they are, which is less to compile */

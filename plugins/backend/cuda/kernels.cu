@@ -26,6 +26,16 @@ PUDLE_KERNEL pudle_sum_rows(const double *partial, long long cols, double *out, 
 }
 PUDLE_CALLABLE(pudle_sum_rows)
 
+/* used = { numbers taken, and the most that ever were }: none are. */
+PUDLE_KERNEL pudle_tape_begin(unsigned *used)
+{
+    PUDLE_ENTRIES(i, 1) {
+        used[1] = used[0] > used[1] ? used[0] : used[1];
+        used[i] = 0;
+    }
+}
+PUDLE_CALLABLE(pudle_tape_begin)
+
 #define REAL float
 #define K(name) pudle_##name##_f32
 #include "kernels.h"

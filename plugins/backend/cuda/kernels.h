@@ -250,7 +250,7 @@ PUDLE_KERNEL K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int
 {
     const int depth = PUDLE_DEPTH(REAL), high = 4 << tile.row_bits, wide_bits = 2 + tile.col_bits, wide = 1 << wide_bits, pitch = high + 1, plane = f.p * f.q;
     const int across = (f.terms + wide - 1) >> wide_bits, tiles = across * ((f.k + high - 1) / high);
-    const int one = pairs.samples[0] * plane, all = one + pairs.samples[1] * plane, steps = (all + depth - 1) / depth;
+    const int one = pairs.samples[0] * plane, two = one + pairs.samples[1] * plane, all = two + pairs.samples[2] * plane, steps = (all + depth - 1) / depth;
     PUDLE_BLOCKS(b) {
         PUDLE_SHARED pudle_four<REAL> shared[PUDLE_ROOM(REAL) / 4];
         PUDLE_SHARED const REAL *code[PUDLE_DEPTH(REAL)];
@@ -262,9 +262,9 @@ PUDLE_KERNEL K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int
         PUDLE_THREADS(t, width) for (int i = 0; i < 16 && t < width; i++) sum[PUDLE_ME(t)][i] = 0;
         for (int step = (int)((long long)steps * split / splits); step < last; step++) {
             PUDLE_THREADS(t, width) if (t < depth && width) {
-                const int e = step * depth + t, own = e < one ? e : e < all ? e - one : 0, n = own / plane, i = own % plane / f.q, j = own % plane % f.q;
-                code[t] = (const REAL *)(e >= one && e < all ? pairs.codes[1] : pairs.codes[0]) + (long long)n * f.k * plane + own % plane;
-                image[t] = (const REAL *)(e >= one && e < all ? pairs.images[1] : pairs.images[0]) + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
+                const int e = step * depth + t < all ? step * depth + t : 0, own = e < one ? e : e < two ? e - one : e - two, n = own / plane, i = own % plane / f.q, j = own % plane % f.q;
+                code[t] = (const REAL *)(e < one ? pairs.codes[0] : e < two ? pairs.codes[1] : pairs.codes[2]) + (long long)n * f.k * plane + own % plane;
+                image[t] = (const REAL *)(e < one ? pairs.images[0] : e < two ? pairs.images[1] : pairs.images[2]) + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
             }
             PUDLE_SYNC;
             PUDLE_THREADS(t, width) {
@@ -297,6 +297,7 @@ PUDLE_KERNEL K(parts)(const REAL *partial, int parts, REAL *out, long long n)
 {
     PUDLE_ENTRIES(i, n) {
         double sum = 0;
+        PUDLE_UNROLL_BY(16) /* so many are on their way at a time */
         for (int p = 0; p < parts; p++)
             sum += (double)partial[p * n + i];
         out[i] = (REAL)((double)out[i] + sum);

@@ -18,11 +18,11 @@
  *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, scaled, u, up, us, zs, w, shape)
  *                                                          up <- u - step[1] q (scaled: u - q), u <- J' up, us <- step u, w += us, zs <- prox(past) with the
  *                                                          levels and step before; q, past, up, w may be NULL
- *    pudle_prox_list_layer_SUFFIX(options, step, levels, gram, c, in, out, z, v, atoms)
+ *    pudle_prox_list_layer_SUFFIX(options, step, levels, gram, c, in, out, z, tape, atoms)
  *                                                          v <- z + step (c - G z), z <- prox(v), where G z is a sum over the entries of z that `in` lists, and
- *                                                          `out` then lists those of the new z; in.count NULL: z was 0, v NULL: it is not kept
- *    pudle_prox_list_back_SUFFIX(options, step, levels, before, gram, v, past, in, out, u, up, us, zs, w, u_bits, z_bits, column, stride, atoms)
- *                                                          as prox_back, with q = G u; in: the entries of u other than 0, in.count NULL: as q NULL; out: those of J' up; and a
+ *                                                          `out` then lists those of the new z; in.count NULL: z was 0, tape.bits NULL: v is not kept
+ *    pudle_prox_list_back_SUFFIX(options, step, levels, before, gram, tape, past, v, in, out, u, up, us, zs, w, u_bits, z_bits, column, stride, atoms)
+ *                                                          as prox_back, with q = G u and inputs from tapes; with up, v <- those that were kept, and up is 0 elsewhere; in: the entries of u other than 0, in.count NULL: as q NULL; out: those of J' up; and a
  *                                                          bit for each entry of us and zs that is other than 0, words of 32 atoms (words, stride), row i of
  *                                                          this layer in column + i. Both are for dense codes, a block for each row and CUDA_BLOCK atoms
  *    pudle_prox_filter_layer_SUFFIX(options, step, levels, filters, tile, count, images, z, v, first)
@@ -55,7 +55,9 @@ typedef struct cuda_filters {
     int stride[2], jump[2], group[2], cells[2];
     cuda_divisor of_k, of_across, of_s, of_rs;
 } cuda_filters;
-typedef struct cuda_pairs { const void *codes[2], *images[2]; int samples[2]; } cuda_pairs;
+typedef struct cuda_pairs { const void *codes[3], *images[3]; int samples[3]; } cuda_pairs;
+/* Inputs of a layer that were kept, by rows and segments as a list: numbers and how many of them are taken, (rows, segments, CUDA_BLOCK / 32), (rows, segments). */
+typedef struct cuda_tape { void *kept; uint32_t *used, *bits, *start; } cuda_tape;
 typedef struct cuda_code { int64_t atoms, inner, count; } cuda_code; /* entry i belongs to atom i / inner % atoms */
 
 /** The text for a prox or a loss that has a source, from malloc.

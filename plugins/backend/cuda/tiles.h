@@ -18,7 +18,7 @@ struct pudle_filters {
     pudle_divisor of_k, of_across, of_s, of_rs; /* filters; taps of a row of them; pixels of a filter's row, and of a channel */
 };
 /* What the gradient of the filters is a sum over: codes (samples, k, p, q) beside images (samples, c, h, w); none: samples 0. */
-struct pudle_pairs { const void *codes[2], *images[2]; int samples[2]; };
+struct pudle_pairs { const void *codes[3], *images[3]; int samples[3]; };
 template <typename real> struct __attribute__((aligned(16))) pudle_four { real at[4]; };
 
 PUDLE_DEVICE int pudle_divide(int e, pudle_divisor of)
@@ -69,7 +69,7 @@ PUDLE_DEVICE void pudle_multiply(const real *left, int pitch, const real *right,
 {
     const int row = t & ((1 << tile.row_bits) - 1), col = t >> tile.row_bits & ((1 << tile.col_bits) - 1), wide = 4 << tile.col_bits;
     const int parts = PUDLE_BLOCK >> (tile.row_bits + tile.col_bits);
-    PUDLE_UNROLL_4
+    PUDLE_UNROLL_BY(4)
     for (int k = t >> (tile.row_bits + tile.col_bits); k < terms; k += parts) {
         const pudle_four<real> b = *(const pudle_four<real> *)(right + k * wide + 4 * col);
         PUDLE_UNROLL

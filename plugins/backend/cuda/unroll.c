@@ -8,7 +8,7 @@
  * filters of many layers are one call. The tape keeps v_t; codes are had again from it.
  *
  * Lists (unroll_lists.h). A layer of a dense dictionary with many atoms is one launch: its G z is a sum of those rows of G that the code uses, or,
- * where codes are not sparse, of all.
+ * where codes are not sparse, of all. The tape has a bit for each entry, and v_t where something comes of it.
  *
  * Filters (unroll_filters.h). Convolutions are kernels of this backend, joined with what comes before and after; the tape then has x - D z. By cuDNN, as above,
  * under TF32 and when asked for.
@@ -24,7 +24,7 @@
 #include <string.h>
 
 enum { CHUNK_ROWS = 512, GRAPHS = 12 };
-static const double chunk_bytes = 16777216; /* of a stack of codes, for filters: layers of small batches in one call, and no more memory than a large one needs */
+static const double chunk_bytes = 2097152; /* of a stack of codes, for filters: layers of small batches in one call, and no more memory than a large one needs */
 enum { FORWARD, FORWARD_TAPE, ADJOINT, ADJOINT_LEVELS };
 
 /* Launches of one kind on one number of rows. */
@@ -52,6 +52,9 @@ struct pudle_unroll {
     double *host_step;      /* what `step` holds; NULL: nothing yet */
     cuda_list list[2];      /* of the present code or adjoint, and the next; used in turn. NULL: there are none */
     uint32_t *u_bits, *z_bits; /* of us and zs: (words of 32 atoms, chunk rows) */
+    cuda_tape kept;         /* of all slots, in place of tape: reserved for every entry, and used for those that something comes of */
+    void *kept_v;           /* (rows, p), for the sums of levels */
+    cuda_reserved reserved;
     bool lists, own;        /* layers go by lists; by kernels of unroll_filters.h */
     cuda_filters filters;   /* for these, as the next ones are */
     int *place[2];          /* which entry of D stands where in arranged: D for analysis, D for synthesis */
@@ -214,7 +217,7 @@ static pudle_status level_layer(pudle_unroll *u, int64_t t, int64_t rows, cuda_l
     const int64_t each = code.atoms * chunks;
     const double *step = u->step + t - 1;
     double unused = 0; /* as wide as a step of either precision */
-    void *v = slot(u, t, rows);
+    void *v = u->lists ? u->kept_v : slot(u, t, rows);
     void *arguments[] = { options, &unused, levels, &v, &u->up, &u->partial, &code, &chunks, &step };
     pudle_status s = start(u, u->level_sums, cuda_blocks(each), arguments);
     for (int k = 0; k < u->spec.levels && !s; k++) {
@@ -365,6 +368,33 @@ static pudle_status play(pudle_unroll *u, int kind, int64_t rows)
 
 /* -------------------------------------------------------------------- life */
 
+/* Reserved memory is not counted among what is held; what of it is used, the exec finds out. */
+static pudle_status reserve_tape(pudle_unroll *u)
+{
+    cuda_exec *e = u->e;
+    const uint32_t none[2] = { 0, 0 };
+    cuda_fault why;
+    if (!cuda.reserve(e->gpu, (size_t)(u->slots * u->spec.rows * u->spec.atoms) * width_of(u), &u->kept.kept, &why))
+        return cuda_failed(e, "unroll", &why);
+    u->reserved = (cuda_reserved){ e->reserved, u->kept.used, width_of(u) };
+    e->reserved = &u->reserved;
+    return cuda_send(e, "unroll", u->kept.used, none, sizeof none);
+}
+
+/* As if it had never been there, but for what it used. */
+static void forget_tape(pudle_unroll *u)
+{
+    cuda_exec *e = u->e;
+    cuda_reserved **link = &e->reserved;
+    while (*link && *link != &u->reserved)
+        link = &(*link)->next;
+    if (!*link)
+        return;
+    const size_t used = cuda_reserved_use(e, *link);
+    e->reserved_peak = used > e->reserved_peak ? used : e->reserved_peak;
+    *link = u->reserved.next;
+}
+
 static void unroll_destroy(pudle_unroll *u)
 {
     if (!u)
@@ -372,10 +402,11 @@ static void unroll_destroy(pudle_unroll *u)
     void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->us, u->zs, u->outer, u->step, u->partial,
                           u->image, u->images, u->hs, u->list[0].index, u->list[0].value, u->list[0].count, u->list[1].index,
                           u->list[1].value, u->list[1].count, u->u_bits, u->z_bits, u->place[0], u->place[1], u->arranged[0], u->arranged[1],
-                          u->residual, u->parts };
+                          u->residual, u->parts, u->kept.kept, u->kept.used, u->kept.bits, u->kept.start, u->kept_v };
     const pudle_host *host = u->e->base.host;
     cuda_fault why;
     (void)cuda.bind(u->e->gpu, &why);
+    forget_tape(u);
     for (int i = 0; i < u->recordings; i++)
         cuda.forget(u->e->gpu, u->recording[i].graph);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -418,7 +449,7 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->z, code, w },
         { &u->step, n->layers, sizeof(double) },
         { &u->image, image, filters },
-        { &u->tape, u->slots * code, back },
+        { &u->tape, u->slots * code, u->lists ? 0 : back },
         { &u->u, code, back },
         { &u->w, code, u->own ? 0 : back },
         { &u->us, u->chunk * code, back },
@@ -436,6 +467,10 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->list[1].count, blocks, lists * sizeof(int32_t) },
         { &u->u_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
         { &u->z_bits, u->chunk * n->rows * words_of(u), back ? lists * sizeof(uint32_t) : 0 },
+        { &u->kept.used, 2, back ? lists * sizeof(uint32_t) : 0 },
+        { &u->kept.bits, u->slots * blocks * (CUDA_BLOCK / 32), back ? lists * sizeof(uint32_t) : 0 },
+        { &u->kept.start, u->slots * blocks, back ? lists * sizeof(uint32_t) : 0 },
+        { &u->kept_v, code, n->levels && back ? lists * w : 0 },
         { &u->place[0], under, u->own ? sizeof(int) : 0 },
         { &u->place[1], reach, u->own ? sizeof(int) : 0 },
         { &u->arranged[0], under, own },
@@ -447,6 +482,8 @@ static pudle_status take_all(pudle_unroll *u)
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
         if (wanted[i].width)
             s = take(u, wanted[i].to, wanted[i].count, wanted[i].width);
+    if (!s && back && u->lists)
+        s = reserve_tape(u);
     for (int k = 0; k < n->levels && n->depth && !s; k++)
         s = take(u, &u->level_sum[k], n->layers * u->level_cols[k], sizeof(double));
     u->filters.analysis = u->arranged[0];
@@ -487,13 +524,15 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
     u->weights = pudle_count(&spec->dictionary);
     if (spec->conv)
         u->conv = *spec->conv;
+    u->lists = by_lists(u);
     const double most = chunk_bytes / ((double)(spec->rows * spec->atoms) * (double)width_of(u));
-    u->chunk = !spec->conv ? (CHUNK_ROWS + spec->rows - 1) / spec->rows : most < 1 ? 1 : most > (double)spec->depth ? spec->depth : (int64_t)most;
+    u->chunk = u->lists ? (spec->rows < CUDA_BLOCK ? CUDA_BLOCK / spec->rows : 1) /* what the outer product goes through at a time */
+               : !spec->conv ? (CHUNK_ROWS + spec->rows - 1) / spec->rows
+               : most < 1 ? 1 : most > (double)spec->depth ? spec->depth : (int64_t)most;
     if (u->chunk > spec->depth)
         u->chunk = spec->depth;
     for (int k = 0; k < spec->levels; k++)
         u->level_cols[k] = spec->theta[k].shape[1];
-    u->lists = by_lists(u);
     u->own = by_filters(u);
     s = take_all(u);
     if (!s)

@@ -8,7 +8,7 @@
  * How the work is cut is a matter of the shape alone, so sums repeat on every card. */
 
 /* A wave of blocks on a large card, and parts of a gradient. Not measured. */
-enum { TILES_WANTED = 128, SPLIT_BLOCKS = 384, CELL_PIXELS = 16 };
+enum { TILES_WANTED = 128, SPLIT_BLOCKS = 256, CELL_PIXELS = 16 };
 
 static int bits_of(int64_t n)
 {
@@ -250,8 +250,6 @@ static pudle_status adjoint_by_filters(pudle_unroll *u, int64_t rows, bool sums)
     cuda_tile tile = cuda_tile_of(count, u->filters.k);
     const void *h = NULL;
     pudle_status s = start(u, own_kernel(u, CUDA_CODES), tiles_of(&tile, count, u->filters.k), (void *[]){ &u->filters, &tile, &count, &u->residual, &u->u });
-    if (!s)
-        s = add_pairs(u, (cuda_pairs){ .codes = { u->z }, .images = { u->residual }, .samples = { (int)rows } });
     for (int64_t t = T; t >= first && !s;) {
         const int64_t last = t;
         int64_t n = 0;
@@ -263,8 +261,8 @@ static pudle_status adjoint_by_filters(pudle_unroll *u, int64_t rows, bool sums)
             h = to;
         }
         if (!s)
-            s = add_pairs(u, (cuda_pairs){ .codes = { u->us, u->zs }, .images = { image_slot(u, last, rows), u->hs },
-                                           .samples = { (int)(n * rows), (int)((n - (t == 0)) * rows) } });
+            s = add_pairs(u, (cuda_pairs){ .codes = { u->us, u->zs, u->z }, .images = { image_slot(u, last, rows), u->hs, u->residual },
+                                           .samples = { (int)(n * rows), (int)((n - (t == 0)) * rows), last == T ? (int)rows : 0 } }); /* and the decoder's */
     }
     return s;
 }

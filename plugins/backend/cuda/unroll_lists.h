@@ -22,6 +22,15 @@ static bool by_lists(const pudle_unroll *u)
     return u->e->set.unroll == CUDA_LISTS || (u->spec.atoms >= LISTS_FROM && u->spec.rows <= LISTS_ROWS);
 }
 
+/* What is kept of layer t; bits NULL: nothing. */
+static cuda_tape tape_of(const pudle_unroll *u, int64_t t, int64_t rows)
+{
+    const int64_t kept = t - (u->spec.layers - u->slots) - 1, cells = kept * rows * segments_of(u);
+    if (t < 1 || kept < 0)
+        return (cuda_tape){ NULL, NULL, NULL, NULL };
+    return (cuda_tape){ u->kept.kept, u->kept.used, u->kept.bits + cells * (CUDA_BLOCK / 32), u->kept.start + cells };
+}
+
 static pudle_status forward_by_lists(pudle_unroll *u, int64_t rows, bool tape)
 {
     const pudle_view x = pictures(u, u->x, rows), c = codes(u, u->c, rows);
@@ -29,11 +38,13 @@ static pudle_status forward_by_lists(pudle_unroll *u, int64_t rows, bool tape)
     double options[CUDA_OPTIONS_ROOM];
     long long atoms = u->spec.atoms;
     pudle_status s = analysis(u, &cx, 0, &c);
+    if (!s && tape)
+        s = start(u, u->e->tape_begin, 1, (void *[]){ &u->kept.used });
     for (int64_t t = 1; t <= u->spec.layers && !s; t++) {
         const double *step = u->step + t - 1;
         cuda_levels levels = levels_at(u, t);
         cuda_list in = t > 1 ? u->list[t % 2] : (cuda_list){ NULL, NULL, NULL };
-        void *keep = tape ? slot(u, t, rows) : NULL;
+        cuda_tape keep = tape_of(u, tape ? t : 0, rows);
         void *arguments[] = { cuda_options_of(&u->spec.prox, options), &step, &levels, &u->gram, &u->c, &in, &u->list[(t + 1) % 2], &u->z, &keep,
                               &atoms };
         s = start(u, u->list_layer, rows * segments_of(u), arguments);
@@ -50,9 +61,10 @@ static pudle_status list_back(pudle_unroll *u, int64_t t, int64_t rows, int64_t 
     cuda_levels levels = levels_at(u, t), before = levels_at(u, t - 1);
     cuda_list in = t < u->spec.layers ? u->list[t % 2] : (cuda_list){ NULL, NULL, NULL };
     const double *step = u->step + t - 1;
-    void *v = slot(u, t, rows), *past = slot(u, t - 1, rows), *up = sums ? u->up : NULL, *us = (char *)u->us + at, *zs = (char *)u->zs + at;
+    cuda_tape tape = tape_of(u, t, rows), past = tape_of(u, t - 1, rows);
+    void *up = sums ? u->up : NULL, *us = (char *)u->us + at, *zs = (char *)u->zs + at;
     void *set = cuda_options_of(&u->spec.prox, options);
-    void *arguments[] = { set, &step, &levels, &before, &u->gram, &v, &past, &in, &u->list[(t + 1) % 2], &u->u, &up, &us, &zs, &u->w,
+    void *arguments[] = { set, &step, &levels, &before, &u->gram, &tape, &past, &u->kept_v, &in, &u->list[(t + 1) % 2], &u->u, &up, &us, &zs, &u->w,
                           &u->u_bits, &u->z_bits, &column, &stride, &atoms };
     const pudle_status s = start(u, u->list_back, rows * segments_of(u), arguments);
     return s || !sums ? s : level_layer(u, t, rows, &levels, set);
