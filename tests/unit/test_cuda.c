@@ -222,11 +222,13 @@ static void tiles(void **state)
             const cuda_tile tile = cuda_tile_of(count, results);
             assert_true(tile.row_bits >= 3 && tile.row_bits <= 5 && tile.col_bits >= 0 && tile.row_bits + tile.col_bits <= 8);
             const int64_t high = tile.each << tile.row_bits, wide = 4 << tile.col_bits;
-            assert_true(tile.each == 1 || (tile.each == 4 && (count + high - 1) / high * ((results + wide - 1) / wide) >= 128));
+            assert_true(tile.each == 1 || (tile.each == 4 && (count + high - 1) / high * ((results + wide - 1) / wide) >= 200));
         }
     const cuda_tile few = cuda_tile_of(31 * 31, 64), many = cuda_tile_of(16 * 31 * 31, 64);
     assert_true(few.each == 1 && few.row_bits == 3 && few.col_bits == 4);
     assert_true(many.each == 4 && many.row_bits == 4 && many.col_bits == 4);
+    const cuda_tile cells = cuda_tile_of(16 * 33 * 33, 16), eight = cuda_tile_of(8 * 31 * 31, 64);
+    assert_true(cells.each == 4 && cells.row_bits == 4 && cells.col_bits == 2 && eight.each == 4 && eight.row_bits == 3);
 }
 
 static void grids(void **state)

@@ -7,8 +7,8 @@
  *   The gradient: a row for each filter, a column for each of its pixels, terms the positions; shared out over blocks, whose parts are then added in order.
  * How the work is cut is a matter of the shape alone, so sums repeat on every card. */
 
-/* A wave of blocks on a large card, and parts of a gradient. Not measured. */
-enum { TILES_WANTED = 128, SPLIT_BLOCKS = 256, CELL_PIXELS = 16 };
+/* More blocks than a large card has multiprocessors, and those of a gradient. Not measured. */
+enum { TILES_WANTED = 200, SPLIT_BLOCKS = 256, CELL_PIXELS = 16 };
 
 static int bits_of(int64_t n)
 {
@@ -46,16 +46,16 @@ static int64_t tiles_of(const cuda_tile *tile, int64_t count, int64_t results)
     return (count + high - 1) / high * ((results + wide - 1) / wide);
 }
 
+/* The largest of which there are enough; if there never are, the smallest. Four numbers a load in place of one are worth more than a few idle processors. */
 cuda_tile cuda_tile_of(int64_t count, int64_t results)
 {
     const int col_bits = columns_of(results), most = 8 - col_bits < 5 ? 8 - col_bits : 5;
     cuda_tile tile = { 4, most, col_bits };
-    if (tiles_of(&tile, count, results) >= TILES_WANTED)
-        return tile;
-    tile.each = 1;
-    while (tile.row_bits > 3 && tiles_of(&tile, count, results) < TILES_WANTED)
-        tile.row_bits--;
-    return tile;
+    for (tile.each = 4; tile.each > 0; tile.each -= 3)
+        for (tile.row_bits = most; tile.row_bits >= 3; tile.row_bits--)
+            if (tiles_of(&tile, count, results) >= TILES_WANTED)
+                return tile;
+    return (cuda_tile){ 1, 3, col_bits };
 }
 
 /* Of the gradient: filters by their pixels. */
