@@ -134,6 +134,7 @@ for WAY in auto products; do
     same ${WAY}_filters "$work/filters.cfg" --set train.epochs=1 --set prox.learn=layer
     same ${WAY}_whole "$work/filters.cfg" --set train.epochs=1 --set model.dictionary.size=[33,37] --set model.dictionary.stride=1 --set model.dictionary.atoms=3
     same ${WAY}_cells "$work/filters.cfg" --set train.epochs=1 --set model.dictionary.size=[3,7] --set model.dictionary.stride=1 --set model.dictionary.atoms=2
+    same ${WAY}_blocks "$work/filters.cfg" --set data.samples=7 --set train.batch=5 --set train.memory=1M # a sample each
     same ${WAY}_single "$work/filters.cfg" --set train.epochs=1 --set model.layers=1
 done
 
@@ -190,11 +191,12 @@ run "$PUDLE" train "$work/run.cfg" --out "$work/memory" && grep -qE "^memory: .*
 ok $? "training says how much memory of the device it took"
 
 # ---- failures
+config=$work/run.cfg
 fails_with() {
     PUDLE_FAKE_FAIL=$1
     export PUDLE_FAKE_FAIL
     shift
-    run "$PUDLE" train "$work/run.cfg" --out "$work/failed" "$@"
+    run "$PUDLE" train "$config" --out "$work/failed" "$@"
     unset PUDLE_FAKE_FAIL
     rm -rf "$work/failed"
 }
@@ -220,6 +222,20 @@ fails_with "recorded 5"
 ok $? "with the call that failed while they were recorded"
 fails_with "alloc 4"
 refuses 1 "out of memory for" "memory that is not there is asked for in MiB"
+config=$work/conv.cfg
+fails_with "replay 2"
+refuses 1 "unroll: replay: a failure on demand" "with filters as well"
+fails_with "recorded 5"
+[ "$status" -eq 0 ] && grep -q "are launched one by one: unroll: recorded: a failure on demand" "$work/err"
+ok $? "also what cannot be recorded"
+for n in 10 20 30; do
+    fails_with "alloc $n"
+    refuses 1 "out of memory" "and memory that is not there, at the ${n}th time"
+done
+XDG_CACHE_HOME=$work/others
+fails_with "compile 2"
+XDG_CACHE_HOME=$work/cache
+refuses 1 "compile: a failure on demand" "and the second text of a prox, which is for filters"
 for settings in "model.step=0.5/L" "train.checkpoint_every=1" "model.layers=8"; do
     run "$PUDLE" train "$work/run.cfg" --out "$work/thrown" --force --quiet --set precision=f32 --set train.learning_rate=1e39 --set train.optimizer=sgd --set $settings
     refuses 1 "diverged at update 0, in the optimiser's step" "a step that throws the dictionary out of range is found ($settings)"
@@ -238,4 +254,9 @@ for test in test_network test_unroll test_unroll_conv test_fixtures; do
     is_success "$test passes with the backend in place of cpu"
     [ "$status" -eq 0 ] || diag "$work/out"
 done
+if [ -x "$top_builddir/tests/unit/test_unroll_conv" ]; then
+    run env PUDLE_TEST_WAY=products "$top_builddir/tests/unit/test_unroll_conv"
+    is_success "and test_unroll_conv with cuDNN's convolutions"
+    [ "$status" -eq 0 ] || diag "$work/out"
+fi
 done_testing

@@ -507,15 +507,16 @@ static bool fake_targets(cuda_gpu *gpu, int *list, int room, int *count, char *c
 
 static bool fake_compile(cuda_gpu *gpu, const char *text, const char *name, const char *arch, void **image, size_t *bytes, cuda_fault *why)
 {
-    char folder[] = "/tmp/pudle-fake-XXXXXX", source[64], object[64], command[512];
+    char folder[] = "/tmp/pudle-fake-XXXXXX", source[64], object[64], command[8192];
     const char *compiler = getenv("CXX");
     (void)gpu, (void)arch;
     if (!good("compile", why) || !mkdtemp(folder))
         return false;
     snprintf(source, sizeof source, "%s/source.cpp", folder);
     snprintf(object, sizeof object, "%s/source.so", folder);
-    snprintf(command, sizeof command, "%s -std=c++17 -O1 -w -ffp-contract=off -shared -fPIC -o %s %s", compiler && *compiler ? compiler : "c++",
-             object, source);
+    if (snprintf(command, sizeof command, "%s -std=c++17 -O1 -w -ffp-contract=off -shared -fPIC -o %s %s", compiler && *compiler ? compiler : "c++",
+                 object, source) >= (int)sizeof command)
+        return fails(why, PUDLE_ERR_UNSUPPORTED, "CXX is too long");
     FILE *f = fopen(source, "w");
     const bool written = f && fputs(text, f) >= 0;
     if (f)

@@ -173,7 +173,7 @@ static int64_t divided(int64_t e, const cuda_divisor *d)
     return d->d == 1 ? e : (int64_t)((uint64_t)e * d->by >> 32);
 }
 
-/* Filters as matrices: every weight stands where it is looked for, and nothing else does. */
+/* Filters as matrices: every weight is there, as often as it is needed. Whether it stands in the right place is seen where D z is compared. */
 static void filters(void **state)
 {
     static const int64_t shapes[][8] = { /* atoms, channels, kernel, stride, code */
@@ -200,6 +200,8 @@ static void filters(void **state)
             assert_int_equal(seen[e], f.jump[0] * f.jump[1]);
         for (int64_t e = 0; e < (int64_t)f.taps * f.k; e++)
             assert_int_equal(divided(e, &f.of_k), e / f.k);
+        for (int64_t e = 0; e < f.taps; e++)
+            assert_int_equal(divided(e, &f.of_across), e / f.of_across.d);
         for (int64_t e = 0; e < f.terms; e++)
             assert_true(divided(e, &f.of_rs) == e / (f.r * f.s) && divided(e, &f.of_s) == e / f.s);
         free(analysis);
@@ -211,6 +213,8 @@ static void filters(void **state)
     assert_false(cuda_filters_of(&c, &f)); /* a code has more entries than an int counts */
     c = (pudle_conv){ .atoms = 60000, .channels = 16, .kernel = { 9, 9 }, .stride = { 1, 1 }, .code = { 2, 2 }, .data = { 10, 10 } };
     assert_false(cuda_filters_of(&c, &f)); /* and here D by taps */
+    c = (pudle_conv){ .atoms = 1, .channels = 1, .kernel = { 1, 65522 }, .stride = { 1, 1 }, .code = { 1, 100 }, .data = { 1, 65621 } };
+    assert_false(cuda_filters_of(&c, &f)); /* a quotient would be wrong: 65536 / 65537 as kernels have it is 1 */
 }
 
 /* A tile is made by all threads of a block, and where there is little work it is small. */
@@ -220,15 +224,14 @@ static void tiles(void **state)
     for (int64_t count = 1; count < 2000000; count += count / 2 + 1)
         for (int64_t results = 1; results < 3000; results += results / 2 + 1) {
             const cuda_tile tile = cuda_tile_of(count, results);
-            assert_true(tile.row_bits >= 3 && tile.row_bits <= 5 && tile.col_bits >= 0 && tile.row_bits + tile.col_bits <= 8);
-            const int64_t high = tile.each << tile.row_bits, wide = 4 << tile.col_bits;
-            assert_true(tile.each == 1 || (tile.each == 4 && (count + high - 1) / high * ((results + wide - 1) / wide) >= 200));
+            const int64_t wide = 4 << tile.col_bits, large = (count + 63) / 64 * ((results + wide - 1) / wide);
+            assert_true(tile.col_bits >= 0 && tile.col_bits <= 4);
+            assert_true(large >= 100 ? tile.each == 4 && tile.row_bits == 4 : tile.each == 1 && tile.row_bits == 3); /* as the kernels have them */
         }
-    const cuda_tile few = cuda_tile_of(31 * 31, 64), many = cuda_tile_of(16 * 31 * 31, 64);
-    assert_true(few.each == 1 && few.row_bits == 3 && few.col_bits == 4);
-    assert_true(many.each == 4 && many.row_bits == 4 && many.col_bits == 4);
-    const cuda_tile cells = cuda_tile_of(16 * 33 * 33, 16), eight = cuda_tile_of(8 * 31 * 31, 64);
-    assert_true(cells.each == 4 && cells.row_bits == 4 && cells.col_bits == 2 && eight.each == 4 && eight.row_bits == 3);
+    assert_int_equal(cuda_tile_of(1000, 64).col_bits, 4);
+    assert_int_equal(cuda_tile_of(1000, 48).col_bits, 4);
+    assert_int_equal(cuda_tile_of(1000, 16).col_bits, 2);
+    assert_int_equal(cuda_tile_of(1000, 3).col_bits, 0);
 }
 
 static void grids(void **state)

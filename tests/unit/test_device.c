@@ -94,11 +94,13 @@ static void compile_for_device(const pudle_desc *desc)
     static const char *const arches[] = { "--gpu-architecture=compute_90", "--gpu-architecture=sm_75", "--gpu-architecture=sm_80",
                                           "--gpu-architecture=sm_90", "--gpu-architecture=sm_100", "--gpu-architecture=sm_120" };
     const size_t count = getenv("PUDLE_TEST_ARCHES") ? sizeof arches / sizeof *arches : 1;
-    char *text = NULL;
-    assert_int_equal(cuda_source(desc, &text), PUDLE_OK);
-    for (size_t i = 0; i < count; i++)
-        compile_for(text, desc->name, arches[i]);
-    free(text);
+    for (int part = CUDA_TEXT; part <= (desc->kind == PUDLE_KIND_PROX ? CUDA_TEXT_FILTERS : CUDA_TEXT); part++) {
+        char *text = NULL;
+        assert_int_equal(cuda_source(desc, part, &text), PUDLE_OK);
+        for (size_t i = 0; i < count; i++)
+            compile_for(text, desc->name, arches[i]);
+        free(text);
+    }
 }
 
 static void test_compiles_for_device(void **state)
@@ -122,7 +124,7 @@ static void *compile_for_host(const pudle_desc *desc)
     snprintf(object, sizeof object, "%s/source.so", folder);
     snprintf(command, sizeof command, "%s -std=c++17 -O1 -ffp-contract=off -DPUDLE_DIRECT -Wall -Wextra -Wno-unused-function -shared -fPIC -o %s %s",
              compiler && *compiler ? compiler : "c++", object, source);
-    assert_int_equal(cuda_source(desc, &text), PUDLE_OK);
+    assert_int_equal(cuda_source(desc, CUDA_TEXT, &text), PUDLE_OK);
     FILE *file = fopen(source, "w");
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0);

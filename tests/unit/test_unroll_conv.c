@@ -17,7 +17,7 @@
 #include "opened.h"
 
 static char config_path[] = "/tmp/pudle-unroll-conv-XXXXXX";
-static const char *subject = "cpu"; /* PUDLE_TEST_BACKEND names another */
+static const char *subject = "cpu"; /* PUDLE_TEST_BACKEND names another, and PUDLE_TEST_WAY what its `unroll` is set to */
 
 static bool on_cpu(void)
 {
@@ -86,6 +86,8 @@ static void open_problem(const setup *s, opened *o)
     FILE *f = fopen(config_path, "w");
     assert_non_null(f);
     fprintf(f, "precision = \"%s\";\nbackend: { name = \"%s\"; threads = %d; ", s->precision, subject, s->threads ? s->threads : 1);
+    if (getenv("PUDLE_TEST_WAY"))
+        fprintf(f, "unroll = \"%s\"; ", getenv("PUDLE_TEST_WAY"));
     if (on_cpu())
         fprintf(f, "vectors = \"%s\"; ", s->seed / 7 % 3 ? "auto" : "narrow");
     fprintf(f, "};\ndata: { name = \"npy\"; path = \"not-there.npy\"; };\n");

@@ -33,7 +33,8 @@ typedef struct cuda_buffer {
 typedef struct cuda_plugin {
     struct cuda_plugin *next;
     const pudle_desc *desc;
-    cuda_module *module; /* NULL: staged */
+    cuda_module *module;  /* NULL: staged */
+    cuda_module *filters; /* kernels for encoders with filters; NULL: not asked for so far */
     cuda_kernel *kernel[2][CUDA_OF_PLUGIN]; /* [f64][which], found when first used */
     int64_t staged;      /* calls that ran on the host */
     bool told;
@@ -117,7 +118,7 @@ pudle_status cuda_begin(cuda_exec *e, const char *op);
 pudle_status cuda_end(cuda_exec *e, const char *op);
 /** A kernel on `blocks` blocks of CUDA_BLOCK threads; arguments: addresses, as CUDA wants them. */
 pudle_status cuda_start(cuda_exec *e, const char *op, cuda_kernel *kernel, int64_t blocks, void **arguments);
-enum { CUDA_BLOCK = 256 }; /* PUDLE_BLOCK of grid.h */
+enum { CUDA_BLOCK = 256, CUDA_DEPTH = 32 }; /* PUDLE_BLOCK of grid.h; the lesser PUDLE_DEPTH of tiles.h */
 /** Blocks for n entries that do not depend on one another. */
 int64_t cuda_blocks(int64_t n);
 /** Blocks of a reduction over n entries: a function of n alone, so that sums are taken in one order on every card. */

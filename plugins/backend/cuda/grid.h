@@ -6,7 +6,7 @@
  * 32; all threads of a block come to it, and they are a multiple of 32. PUDLE_CALLABLE(kernel) lets the host version be
  * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
  * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. */
-#define PUDLE_BLOCK 256 /* threads of a block, at most, and as many where lists of codes are made or read; a power of two */
+#define PUDLE_BLOCK 256 /* threads of a block, at most, and as many where lists of codes are made or read, or products (tiles.h); a power of two */
 #if defined(__CUDACC__) || defined(PUDLE_AS_THREADS) /* the latter: tests/cuda/threads.h */
 #define PUDLE_DEVICE static __device__ __forceinline__
 #define PUDLE_KERNEL extern "C" __global__ void

@@ -59,10 +59,10 @@ static pudle_status load_text(cuda_exec *e, const char *op, const pudle_desc *de
     return good ? PUDLE_OK : cuda_failed(e, op, &why);
 }
 
-static pudle_status compile(cuda_exec *e, const char *op, cuda_plugin *plugin)
+static pudle_status compile(cuda_exec *e, const char *op, cuda_plugin *plugin, int part)
 {
     char *text = NULL;
-    pudle_status s = plugin->desc->params_size > CUDA_OPTIONS_MOST ? PUDLE_ERR_UNSUPPORTED : cuda_source(plugin->desc, &text);
+    pudle_status s = plugin->desc->params_size > CUDA_OPTIONS_MOST ? PUDLE_ERR_UNSUPPORTED : cuda_source(plugin->desc, part, &text);
     if (s == PUDLE_ERR_UNSUPPORTED)
         return PUDLE_OK; /* staged */
     if (s)
@@ -70,7 +70,7 @@ static pudle_status compile(cuda_exec *e, const char *op, cuda_plugin *plugin)
                     s == PUDLE_ERR_NOMEM ? ": out of memory" : ": it has more levels than a prox can have");
     s = ask_compiler(e, op);
     if (!s)
-        s = load_text(e, op, plugin->desc, text, &plugin->module);
+        s = load_text(e, op, plugin->desc, text, part == CUDA_TEXT_FILTERS ? &plugin->filters : &plugin->module);
     free(text);
     return s;
 }
@@ -104,7 +104,7 @@ pudle_status cuda_plugin_of(cuda_exec *e, const char *op, const pudle_desc *desc
             return FAIL(&e->base, PUDLE_ERR_NOMEM, "%s: out of memory", op);
         memset(p, 0, sizeof *p);
         p->desc = desc;
-        const pudle_status s = compile(e, op, p);
+        const pudle_status s = compile(e, op, p, CUDA_TEXT);
         if (s) {
             host->free(host->ctx, p);
             return s;
@@ -122,7 +122,11 @@ pudle_status cuda_plugin_kernel(cuda_exec *e, const char *op, cuda_plugin *plugi
     char full[64];
     cuda_kernel **kernel = &plugin->kernel[dtype == PUDLE_F64][which];
     snprintf(full, sizeof full, "pudle_%s_%s", name, dtype == PUDLE_F64 ? "f64" : "f32");
-    if (!*kernel && !cuda.find(e->gpu, plugin->module, full, kernel, &why))
+    const bool filters = which == CUDA_FILTER_LAYER || which == CUDA_FILTER_BACK;
+    const pudle_status s = filters && !plugin->filters ? compile(e, op, plugin, CUDA_TEXT_FILTERS) : PUDLE_OK;
+    if (s)
+        return s;
+    if (!*kernel && !cuda.find(e->gpu, filters ? plugin->filters : plugin->module, full, kernel, &why))
         return cuda_failed(e, op, &why);
     *out = *kernel;
     return PUDLE_OK;
@@ -137,6 +141,8 @@ void cuda_plugins_free(cuda_exec *e)
             host->log(host->ctx, PUDLE_LOG_INFO, "'%s' ran on the host %lld times", p->desc->name, (long long)p->staged);
         if (p->module)
             cuda.unload(e->gpu, p->module);
+        if (p->filters)
+            cuda.unload(e->gpu, p->filters);
         host->free(host->ctx, p);
     }
     e->plugins = NULL;

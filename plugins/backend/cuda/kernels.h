@@ -212,10 +212,14 @@ struct K(image_result) {
     {
         const int group = f.group[0] * f.group[1], c = n / group, row = to.row + n % group / f.group[1], col = to.col + n % f.group[1];
         const long long i = (((long long)to.n * f.c + c) * f.h + row) * f.w + col;
-        if (row >= f.h || col >= f.w)
-            return;
-        const REAL own = sum - sum == 0 ? sum : pudle_pixel(f, codes, to.n, c, row, col);
-        image[i] = x ? x[i] + sign * own : sign * own;
+        if (row < f.h && col < f.w)
+            image[i] = x ? x[i] + sign * sum : sign * sum;
+    }
+    PUDLE_MEMBER void again(const cell &to, int n) const
+    {
+        const int group = f.group[0] * f.group[1], row = to.row + n % group / f.group[1], col = to.col + n % f.group[1];
+        if (row < f.h && col < f.w)
+            put(to, n, pudle_pixel(f, codes, to.n, n / group, row, col));
     }
 };
 PUDLE_KERNEL K(image)(pudle_filters f, pudle_tile tile, int count, const REAL *codes, const REAL *x, int sign, REAL *image)
@@ -234,6 +238,7 @@ struct K(codes_result) {
     REAL *codes;
     PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }
     PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const { codes[to.at + (long long)n * f.p * f.q] += sum; }
+    PUDLE_MEMBER void again(const cell &, int) const {} /* every term is the definition's */
 };
 PUDLE_KERNEL K(codes)(pudle_filters f, pudle_tile tile, int count, const REAL *images, REAL *codes)
 {
@@ -246,48 +251,56 @@ PUDLE_CALLABLE(K(codes))
 
 /* The gradient of the filters: partial[split] (k, terms) <- its part of the sum over pairs, samples and positions of code times pixel. Splits have equal shares of
  * all positions, PUDLE_DEPTH at a time; a split is as many blocks as tiles. */
-PUDLE_KERNEL K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int splits, REAL *partial)
+template <int ROW_BITS> PUDLE_DEVICE void K(filters_of)(REAL *room, const REAL **code, const REAL **image, long long b, const pudle_filters &f, const pudle_tile &tile,
+                                                        const pudle_pairs &pairs, int splits, REAL *partial)
 {
-    const int depth = PUDLE_DEPTH(REAL), high = 4 << tile.row_bits, wide_bits = 2 + tile.col_bits, wide = 1 << wide_bits, pitch = high + 1, plane = f.p * f.q;
+    const int depth = PUDLE_DEPTH(REAL), rows = 1 << ROW_BITS, high = 4 * rows, wide_bits = 2 + tile.col_bits, wide = 1 << wide_bits, pitch = high + 1, plane = f.p * f.q;
     const int across = (f.terms + wide - 1) >> wide_bits, tiles = across * ((f.k + high - 1) / high);
     const int one = pairs.samples[0] * plane, two = one + pairs.samples[1] * plane, all = two + pairs.samples[2] * plane, steps = (all + depth - 1) / depth;
+    REAL *const right = room + depth * pitch;
+    const int split = (int)(b / tiles), above = (int)(b % tiles / across) * high, before = (int)(b % tiles % across) << wide_bits;
+    const int last = (int)((long long)steps * (split + 1) / splits);
+    PUDLE_OWN(REAL, sum, 16);
+    PUDLE_THREADS(t, width) for (int i = 0; i < 16 && t < width; i++) sum[PUDLE_ME(t)][i] = 0;
+    for (int step = (int)((long long)steps * split / splits); step < last; step++) {
+        PUDLE_THREADS(t, width) if (t < depth && width) {
+            const int e = step * depth + t < all ? step * depth + t : 0, own = e < one ? e : e < two ? e - one : e - two, n = own / plane, i = own % plane / f.q, j = own % plane % f.q;
+            code[t] = (const REAL *)(e < one ? pairs.codes[0] : e < two ? pairs.codes[1] : pairs.codes[2]) + (long long)n * f.k * plane + own % plane;
+            image[t] = (const REAL *)(e < one ? pairs.images[0] : e < two ? pairs.images[1] : pairs.images[2]) + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
+        }
+        PUDLE_SYNC;
+        PUDLE_THREADS(t, width) {
+            const int e = t & (depth - 1), n = t & (wide - 1), term = pudle_under(f, before + n < f.terms ? before + n : 0), some = all - step * depth;
+            for (int m = t / depth; m < high; m += width / depth)
+                pudle_bring(room + e * pitch + m, code[e] + (long long)(above + m < f.k ? above + m : 0) * plane, above + m < f.k && e < some);
+            for (int k = t >> wide_bits; k < depth; k += width >> wide_bits)
+                pudle_bring(right + (k << wide_bits) + n, image[k] + term, before + n < f.terms && k < some);
+            PUDLE_ARRIVED;
+        }
+        PUDLE_SYNC;
+        PUDLE_THREADS(t, width) if (width) pudle_multiply<4, ROW_BITS>(room, pitch, right, depth, tile.col_bits, t, sum[PUDLE_ME(t)]);
+        PUDLE_SYNC;
+    }
+    PUDLE_JOIN(4, room, ROW_BITS + tile.col_bits, sum)
+    PUDLE_THREADS(t, width) if (t < 1 << (ROW_BITS + tile.col_bits) && width) {
+        PUDLE_UNROLL
+        for (int i = 0; i < 16; i++) {
+            const int m = above + i / 4 * rows + t % rows, n = before + 4 * (t / rows) + i % 4;
+            if (m < f.k && n < f.terms)
+                partial[((long long)split * f.k + m) * f.terms + n] = sum[PUDLE_ME(t)][i];
+        }
+    }
+}
+PUDLE_KERNEL K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int splits, REAL *partial)
+{
     PUDLE_BLOCKS(b) {
-        PUDLE_SHARED pudle_four<REAL> shared[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
         PUDLE_SHARED const REAL *code[PUDLE_DEPTH(REAL)];
         PUDLE_SHARED const REAL *image[PUDLE_DEPTH(REAL)];
-        REAL *const room = shared->at, *const right = room + depth * pitch;
-        const int split = (int)(b / tiles), above = (int)(b % tiles / across) * high, before = (int)(b % tiles % across) << wide_bits;
-        const int last = (int)((long long)steps * (split + 1) / splits);
-        PUDLE_OWN(REAL, sum, 16);
-        PUDLE_THREADS(t, width) for (int i = 0; i < 16 && t < width; i++) sum[PUDLE_ME(t)][i] = 0;
-        for (int step = (int)((long long)steps * split / splits); step < last; step++) {
-            PUDLE_THREADS(t, width) if (t < depth && width) {
-                const int e = step * depth + t < all ? step * depth + t : 0, own = e < one ? e : e < two ? e - one : e - two, n = own / plane, i = own % plane / f.q, j = own % plane % f.q;
-                code[t] = (const REAL *)(e < one ? pairs.codes[0] : e < two ? pairs.codes[1] : pairs.codes[2]) + (long long)n * f.k * plane + own % plane;
-                image[t] = (const REAL *)(e < one ? pairs.images[0] : e < two ? pairs.images[1] : pairs.images[2]) + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
-            }
-            PUDLE_SYNC;
-            PUDLE_THREADS(t, width) {
-                const int e = t & (depth - 1), n = t & (wide - 1), term = pudle_under(f, before + n < f.terms ? before + n : 0), some = all - step * depth;
-                for (int m = t / depth; m < high; m += width / depth)
-                    pudle_bring(room + e * pitch + m, code[e] + (long long)(above + m < f.k ? above + m : 0) * plane, above + m < f.k && e < some);
-                for (int k = t >> wide_bits; k < depth; k += width >> wide_bits)
-                    pudle_bring(right + (k << wide_bits) + n, image[k] + term, before + n < f.terms && k < some);
-                PUDLE_ARRIVED;
-            }
-            PUDLE_SYNC;
-            PUDLE_THREADS(t, width) if (width) pudle_multiply<4>(room, pitch, right, depth, tile, t, sum[PUDLE_ME(t)]);
-            PUDLE_SYNC;
-        }
-        PUDLE_JOIN(4, room, tile, sum)
-        PUDLE_THREADS(t, width) if (t < 1 << (tile.row_bits + tile.col_bits) && width) {
-            PUDLE_UNROLL
-            for (int i = 0; i < 16; i++) {
-                const int m = above + ((i / 4) << tile.row_bits) + (t & ((1 << tile.row_bits) - 1)), n = before + 4 * (t >> tile.row_bits) + i % 4;
-                if (m < f.k && n < f.terms)
-                    partial[((long long)split * f.k + m) * f.terms + n] = sum[PUDLE_ME(t)][i];
-            }
-        }
+        if (tile.row_bits == 4)
+            K(filters_of)<4>(room->at, code, image, b, f, tile, pairs, splits, partial);
+        else
+            K(filters_of)<2>(room->at, code, image, b, f, tile, pairs, splits, partial);
     }
 }
 PUDLE_CALLABLE(K(filters))

@@ -521,6 +521,7 @@ static const char filter_layer_kernel[] =
     "        if (v)\n"
     "            v[i] = at;\n"
     "    }\n"
+    "    PUDLE_MEMBER void again(const cell &, int) const {}\n"
     "};\n"
     "PUDLE_KERNEL pudle_prox_filter_layer_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_filters f, pudle_tile tile, int count,\n"
     "                                            const TYPE *images, TYPE *z, TYPE *v, int first)\n"
@@ -555,6 +556,7 @@ static const char filter_back_kernel[] =
     "        u[i] = dv * g;\n"
     "        us[i] = tau * (dv * g);\n"
     "    }\n"
+    "    PUDLE_MEMBER void again(const cell &, int) const {}\n"
     "};\n"
     "PUDLE_KERNEL pudle_prox_filter_back_SUFFIX(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_levels before, pudle_filters f, pudle_tile tile,\n"
     "                                           int count, const TYPE *images, const TYPE *v, const TYPE *past, TYPE *u, TYPE *up, TYPE *us, TYPE *zs)\n"
@@ -670,12 +672,18 @@ static void put_lines(text *t, const char *const *lines, size_t count)
         put(t, "%s", lines[i]);
 }
 
-static void put_prox(text *t, const pudle_desc *desc, const pudle_source *source)
+static void put_prox(text *t, const pudle_desc *desc, const pudle_source *source, int part)
 {
     put(t, "%s", prox_types);
     put_entry(t, desc, "prox", "pudle_prox_entry(const pudle_options *o, const real tau, const real v, const real *t, real *p, real *dv, real *dt) "
               "{ (void)o, (void)tau, (void)t, (void)dt;", source->body);
     put_kernels(t, prox_at, "", "", source->levels);
+    if (part == CUDA_TEXT_FILTERS) {
+        put_lines(t, tiles, sizeof tiles / sizeof *tiles);
+        put_both(t, filter_layer_kernel, source->levels);
+        put_both(t, filter_back_kernel, source->levels);
+        return;
+    }
     put_both(t, prox_kernels, source->levels);
     put_both(t, layer_kernels, source->levels);
     put(t, "%s", tape_of_lists);
@@ -683,9 +691,6 @@ static void put_prox(text *t, const pudle_desc *desc, const pudle_source *source
     put(t, "%s%s", list_parts, list_sums);
     put_both(t, list_layer_kernel, source->levels);
     put_both(t, list_back_kernel, source->levels);
-    put_lines(t, tiles, sizeof tiles / sizeof *tiles);
-    put_both(t, filter_layer_kernel, source->levels);
-    put_both(t, filter_back_kernel, source->levels);
 }
 
 static void put_loss(text *t, const pudle_desc *desc, const pudle_source *source)
@@ -718,7 +723,7 @@ const pudle_source *cuda_code_source_of(const pudle_desc *desc)
                : NULL;
 }
 
-pudle_status cuda_source(const pudle_desc *desc, char **out)
+pudle_status cuda_source(const pudle_desc *desc, int part, char **out)
 {
     const pudle_source *source = cuda_source_of(desc);
     text t = { NULL, 0, 0, false };
@@ -731,7 +736,7 @@ pudle_status cuda_source(const pudle_desc *desc, char **out)
     put_functions(&t, "double", 2);
     put_options(&t, desc);
     if (desc->kind == PUDLE_KIND_PROX)
-        put_prox(&t, desc, source);
+        put_prox(&t, desc, source, part);
     else
         put_loss(&t, desc, source);
     if (t.lost) {

@@ -50,7 +50,7 @@ typedef struct cuda_tile { int each, row_bits, col_bits; } cuda_tile;
 typedef struct cuda_divisor { int d; unsigned by; } cuda_divisor;
 typedef struct cuda_filters {
     const void *analysis, *synthesis;
-    int filters, pixels;
+    int filters, pixels; /* k and slots, rounded up */
     int k, c, h, w, r, s, p, q, terms, taps, slots;
     int stride[2], jump[2], group[2], cells[2];
     cuda_divisor of_k, of_across, of_s, of_rs;
@@ -60,9 +60,12 @@ typedef struct cuda_pairs { const void *codes[3], *images[3]; int samples[3]; } 
 typedef struct cuda_tape { void *kept; uint32_t *used, *bits, *start; } cuda_tape;
 typedef struct cuda_code { int64_t atoms, inner, count; } cuda_code; /* entry i belongs to atom i / inner % atoms */
 
+/** Kernels that are compiled together: of a prox those for encoders with filters are by themselves, for they take as long as all others. */
+enum { CUDA_TEXT, CUDA_TEXT_FILTERS };
+
 /** The text for a prox or a loss that has a source, from malloc.
  *  @errors UNSUPPORTED if the plugin has none, or makes instances that are not its params; NOMEM; ARG if a body has more levels than a prox can have */
-pudle_status cuda_source(const pudle_desc *desc, char **text);
+pudle_status cuda_source(const pudle_desc *desc, int part, char **text);
 
 /** The source of a prox or a loss, or NULL: plugins of ABI 1.0 have none. */
 const pudle_source *cuda_source_of(const pudle_desc *desc);

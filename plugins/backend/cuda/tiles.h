@@ -5,14 +5,15 @@
 #define PUDLE_ROOM(real) (45056 / (int)sizeof(real)) /* numbers of both factors in shared memory, of the 48 KiB that can be had without asking */
 #define PUDLE_DEPTH(real) (256 / (int)sizeof(real))  /* terms at a time of a sum over positions */
 /* How the threads share a tile: 1 << row_bits of them along m, each with `each` (1 or 4) numbers, and 1 << col_bits along n, each with 4. Those that are left
- * over take their share of the terms of the same numbers. */
+ * over take their share of the terms of the same numbers. Rows are the compiler's to know, lest every number has an address to be worked out. */
 struct pudle_tile { int each, row_bits, col_bits; };
+#define PUDLE_BLOCK_BITS 8 /* of PUDLE_BLOCK */
 /* A division by d of what is less than 2^32 / d. */
 struct pudle_divisor { int d; unsigned by; };
 /* Filters (k, c, r, s) at a stride on images (n, c, h, w) and codes (n, k, p, q), and D once more as matrices (unroll_filters.h). */
 struct pudle_filters {
     const void *analysis, *synthesis; /* (terms, filters); (taps k, pixels): rows of k and `slots` numbers, and then zeros up to the width of a tile */
-    int filters, pixels;
+    int filters, pixels; /* these widths */
     int k, c, h, w, r, s, p, q, terms, taps, slots;
     int stride[2], jump[2], group[2], cells[2]; /* a cell is group[0] by group[1] pixels, and the next one's positions are jump on; cells of an image */
     pudle_divisor of_k, of_across, of_s, of_rs; /* filters; taps of a row of them; pixels of a filter's row, and of a channel */
@@ -64,31 +65,33 @@ template <typename real> PUDLE_DEVICE void pudle_bring_four(real *to, const real
 #endif
 
 /* One thread's share of `terms` terms: left (terms, pitch), right (terms, 4 << col_bits). */
-template <int EACH, typename real>
-PUDLE_DEVICE void pudle_multiply(const real *left, int pitch, const real *right, int terms, const pudle_tile &tile, int t, real *sum)
+template <int EACH, int ROW_BITS, typename real>
+PUDLE_DEVICE void pudle_multiply(const real *left, int pitch, const real *right, int terms, int col_bits, int t, real *sum)
 {
-    const int row = t & ((1 << tile.row_bits) - 1), col = t >> tile.row_bits & ((1 << tile.col_bits) - 1), wide = 4 << tile.col_bits;
-    const int parts = PUDLE_BLOCK >> (tile.row_bits + tile.col_bits);
+    const int row = t & ((1 << ROW_BITS) - 1), col = t >> ROW_BITS & ((1 << col_bits) - 1), wide = 4 << col_bits;
+    const int part = t >> (ROW_BITS + col_bits), parts = PUDLE_BLOCK >> (ROW_BITS + col_bits);
+    const real *a = left + part * pitch + row, *b = right + part * wide + 4 * col;
     PUDLE_UNROLL_BY(4)
-    for (int k = t >> (tile.row_bits + tile.col_bits); k < terms; k += parts) {
-        const pudle_four<real> b = *(const pudle_four<real> *)(right + k * wide + 4 * col);
+    for (int k = part; k < terms; k += parts, a += parts * pitch, b += parts * wide) {
+        const pudle_four<real> four = *(const pudle_four<real> *)b;
         PUDLE_UNROLL
-        for (int i = 0; i < EACH; i++) {
-            const real a = left[k * pitch + (i << tile.row_bits) + row];
+        for (int i = 0; i < EACH; i++)
             for (int j = 0; j < 4; j++)
-                sum[4 * i + j] += a * b.at[j];
-        }
+                sum[4 * i + j] += a[i << ROW_BITS] * four.at[j];
     }
 }
 
-/* Before: numbers of all threads. After: those of the first part are the sums over all parts, in order. A macro, for it has a barrier inside. */
-#define PUDLE_JOIN(EACH, room, tile, sum) \
-    if (tile.row_bits + tile.col_bits < 8) { \
+/* Before: numbers of all threads, of which 1 << bits have the same part of the terms. After: those of the first part are the sums over all parts, in order. A
+ * macro, for it has a barrier inside. */
+#define PUDLE_JOIN(EACH, room, bits, sum) \
+    if ((bits) < PUDLE_BLOCK_BITS) { \
         PUDLE_THREADS(t, width) for (int i = 0; i < 4 * EACH && width; i++) room[i * PUDLE_BLOCK + t] = sum[PUDLE_ME(t)][i]; \
         PUDLE_SYNC; \
-        PUDLE_THREADS(t, width) if (t < 1 << (tile.row_bits + tile.col_bits) && width) \
-            for (int i = 0; i < 4 * EACH; i++) \
-                for (int e = t + (1 << (tile.row_bits + tile.col_bits)); e < PUDLE_BLOCK; e += 1 << (tile.row_bits + tile.col_bits)) \
+        PUDLE_THREADS(t, width) if (t < 1 << (bits) && width) \
+            PUDLE_UNROLL_BY(1) \
+            for (int e = t + (1 << (bits)); e < PUDLE_BLOCK; e += 1 << (bits)) \
+                PUDLE_UNROLL \
+                for (int i = 0; i < 4 * EACH; i++) \
                     sum[PUDLE_ME(t)][i] += room[i * PUDLE_BLOCK + e]; \
     }
 
@@ -104,7 +107,19 @@ template <typename real> struct pudle_analysis {
         const int n = m / (f.p * f.q), i = m % (f.p * f.q) / f.q, j = m % f.q;
         return images + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
     }
-    PUDLE_MEMBER void left(real *to, place from, int k) const { pudle_bring(to, from + pudle_under(f, k), true); }
+    /* Terms first, first + step ... < last of a row, to to[0], to[gap] ... */
+    PUDLE_MEMBER void left(real *to, int gap, place from, int first, int step, int last) const
+    {
+        const int channel = pudle_divide(first, f.of_rs), rest = first - channel * f.of_rs.d, down = pudle_divide(step, f.of_s), along = step - down * f.s;
+        int c = channel, row = pudle_divide(rest, f.of_s), col = rest - row * f.s;
+        for (int k = first; k < last; k += step, to += gap) {
+            pudle_bring(to, from + (c * f.h + row) * f.w + col, true);
+            row += down + (col + along >= f.s);
+            col += col + along >= f.s ? along - f.s : along;
+            for (; row >= f.r; c++)
+                row -= f.r;
+        }
+    }
     PUDLE_MEMBER const real *right(int k, int n) const { return (const real *)f.analysis + (long long)k * f.filters + n; }
 };
 
@@ -121,11 +136,17 @@ template <typename real> struct pudle_synthesis {
         const int cells = f.cells[0] * f.cells[1], n = m / cells, i = m % cells / f.cells[1] * f.jump[0], j = m % cells % f.cells[1] * f.jump[1];
         return { codes + (long long)n * f.k * f.p * f.q, i + f.jump[0] - 1, j + f.jump[1] - 1 };
     }
-    PUDLE_MEMBER void left(real *to, const place &cell, int k) const
+    PUDLE_MEMBER void left(real *to, int gap, const place &cell, int first, int step, int last) const
     {
-        const int tap = pudle_divide(k, f.of_k), above = pudle_divide(tap, f.of_across), i = cell.row - above, j = cell.col - (tap - above * f.of_across.d);
-        const bool inside = (unsigned)i < (unsigned)f.p && (unsigned)j < (unsigned)f.q;
-        pudle_bring(to, inside ? cell.from + ((long long)(k - tap * f.k) * f.p + i) * f.q + j : cell.from, inside);
+        const long long plane = (long long)f.p * f.q;
+        for (int k = first; k < last;) { /* those of one tap */
+            const int tap = pudle_divide(k, f.of_k), above = pudle_divide(tap, f.of_across), i = cell.row - above, j = cell.col - (tap - above * f.of_across.d);
+            const bool inside = (unsigned)i < (unsigned)f.p && (unsigned)j < (unsigned)f.q;
+            const int end = (tap + 1) * f.k < last ? (tap + 1) * f.k : last;
+            const real *from = inside ? cell.from + (k - tap * f.k) * plane + i * f.q + j : cell.from;
+            for (; k < end; k += step, to += gap, from += inside ? step * plane : 0)
+                pudle_bring(to, from, inside);
+        }
     }
     PUDLE_MEMBER const real *right(int k, int n) const { return (const real *)f.synthesis + (long long)k * f.pixels + n; }
 };
@@ -135,26 +156,29 @@ template <typename real> PUDLE_DEVICE real pudle_pixel(const pudle_filters &f, c
 {
     const int above = y - f.r + 1, before = x - f.s + 1;
     real sum = 0;
+    PUDLE_UNROLL_BY(1)
     for (int i = above > 0 ? (above + f.stride[0] - 1) / f.stride[0] : 0; i < f.p && i * f.stride[0] <= y; i++)
+        PUDLE_UNROLL_BY(1)
         for (int j = before > 0 ? (before + f.stride[1] - 1) / f.stride[1] : 0; j < f.q && j * f.stride[1] <= x; j++)
+            PUDLE_UNROLL_BY(1)
             for (int k = 0; k < f.k; k++)
                 sum += codes[(((long long)n * f.k + k) * f.p + i) * f.q + j] *
                        ((const real *)f.analysis)[(long long)((c * f.r + y - i * f.stride[0]) * f.s + x - j * f.stride[1]) * f.filters + k];
     return sum;
 }
 
-/* Tile b of a product with `count` rows. result: begin(m), then put(what that gave, n, sum). */
-template <int EACH, typename real, typename factors, typename result>
-PUDLE_DEVICE void pudle_product(real *room, long long b, const pudle_tile &tile, int count, const factors &f, const result &out)
+/* Tile b of a product with `count` rows. result: begin(m), then put(what that gave, n, sum); and again(the same, n) where a sum is no finite number. */
+template <int EACH, int ROW_BITS, typename real, typename factors, typename result>
+PUDLE_DEVICE void pudle_product(real *room, long long b, int col_bits, int count, const factors &f, const result &out)
 {
-    const int high_bits = (EACH > 1 ? 2 : 0) + tile.row_bits, wide_bits = 2 + tile.col_bits, high = 1 << high_bits, wide = 1 << wide_bits;
-    const int depth = PUDLE_ROOM(real) / (high + wide), across = (f.results + wide - 1) >> wide_bits;
-    const int above = (int)(b / across) << high_bits, before = (int)(b % across) << wide_bits;
+    const int high = EACH << ROW_BITS, wide = 4 << col_bits, rows = 1 << ROW_BITS;
+    const int depth = PUDLE_ROOM(real) / (high + wide), across = (f.results + wide - 1) / wide;
+    const int above = (int)(b / across) * high, before = (int)(b % across) * wide;
     real *const right = room + depth * high;
     PUDLE_OWN(real, sum, 4 * EACH);
     PUDLE_OWN(typename factors::place, place, 1);
     PUDLE_THREADS(t, width) {
-        const int m = above + (t & (high - 1));
+        const int m = above + t % high;
         place[PUDLE_ME(t)][0] = f.at(m < count && width ? m : 0);
         for (int i = 0; i < 4 * EACH; i++)
             sum[PUDLE_ME(t)][i] = 0;
@@ -162,29 +186,36 @@ PUDLE_DEVICE void pudle_product(real *room, long long b, const pudle_tile &tile,
     for (int first = 0; first < f.terms; first += depth) {
         const int some = f.terms - first < depth ? f.terms - first : depth;
         PUDLE_THREADS(t, width) {
-            const int m = t & (high - 1), n = 4 * t & (wide - 1);
-            for (int k = t >> high_bits; k < some; k += width >> high_bits)
-                f.left(room + (k << high_bits) + m, place[PUDLE_ME(t)][0], first + k);
-            for (int k = 4 * t >> wide_bits; k < some; k += 4 * width >> wide_bits)
-                pudle_bring_four(right + (k << wide_bits) + n, f.right(first + k, before + n));
+            const int step = width / high, n = 4 * t & (wide - 1), k = t / high;
+            f.left(room + k * high + t % high, step * high, place[PUDLE_ME(t)][0], first + k, step, first + some);
+            for (int e = 4 * t >> (2 + col_bits); e < some; e += width >> col_bits)
+                pudle_bring_four(right + (e << (2 + col_bits)) + n, f.right(first + e, before + n));
             PUDLE_ARRIVED;
         }
         PUDLE_SYNC;
-        PUDLE_THREADS(t, width) if (width) pudle_multiply<EACH>(room, high, right, some, tile, t, sum[PUDLE_ME(t)]);
+        PUDLE_THREADS(t, width) if (width) pudle_multiply<EACH, ROW_BITS>(room, high, right, some, col_bits, t, sum[PUDLE_ME(t)]);
         PUDLE_SYNC;
     }
-    PUDLE_JOIN(EACH, room, tile, sum)
-    PUDLE_THREADS(t, width) if (t < 1 << (tile.row_bits + tile.col_bits) && width) {
-        const int row = t & ((1 << tile.row_bits) - 1), n = before + 4 * (t >> tile.row_bits);
+    PUDLE_JOIN(EACH, room, ROW_BITS + col_bits, sum)
+    PUDLE_THREADS(t, width) if (t < 1 << (ROW_BITS + col_bits) && width) {
+        const int first = above + t % rows, n = before + 4 * (t / rows);
+        bool finite = true;
         PUDLE_UNROLL
         for (int i = 0; i < EACH; i++) {
-            const int m = above + (i << tile.row_bits) + row;
+            const int m = first + i * rows;
             const typename result::cell to = out.begin(m < count ? m : 0);
             PUDLE_UNROLL
-            for (int j = 0; j < 4; j++)
+            for (int j = 0; j < 4; j++) {
+                const real s = sum[PUDLE_ME(t)][4 * i + j];
+                finite = finite && s - s == 0;
                 if (m < count && n + j < f.results)
-                    out.put(to, n + j, sum[PUDLE_ME(t)][4 * i + j]);
+                    out.put(to, n + j, s);
+            }
         }
+        PUDLE_UNROLL_BY(1)
+        for (int e = 0; e < 4 * EACH && !finite; e++) /* rare: one copy of it */
+            if (first + e / 4 * rows < count && n + e % 4 < f.results)
+                out.again(out.begin(first + e / 4 * rows), n + e % 4);
     }
 }
 
@@ -193,9 +224,9 @@ template <typename real, typename factors, typename result>
 PUDLE_DEVICE void pudle_tile_of(real *room, long long b, const pudle_tile &tile, int count, const factors &f, const result &out)
 {
     if (tile.each == 1)
-        pudle_product<1>(room, b, tile, count, f, out);
+        pudle_product<1, 3>(room, b, tile.col_bits, count, f, out);
     else
-        pudle_product<4>(room, b, tile, count, f, out);
+        pudle_product<4, 4>(room, b, tile.col_bits, count, f, out);
 }
 
 /* Where results of D' image go: codes (n, k, p, q). */

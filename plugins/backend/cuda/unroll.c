@@ -47,7 +47,7 @@ struct pudle_unroll {
     int64_t atoms, inner, weights; /* of a code: atoms, entries of each; entries of D */
     void *gram, *x, *c, *q, *z, *tape;      /* (p, p); (rows, m); (rows, p) three times; (slots, rows, p) */
     void *u, *up, *w, *us, *zs, *outer;     /* (rows, p) three times; (chunk rows, p) twice; (p, p) or like D */
-    void *image, *images, *hs;              /* for filters: (rows, m); (depth, rows, m): D z_{t-1}, the last layer first; (chunk rows, m) */
+    void *image, *images, *hs;              /* for filters: (rows, m); (depth, rows, m): D z_{t-1}, or x less that where `own`, the last layer first; (chunk rows, m) */
     double *step, *level_sum[CUDA_LEVELS], *partial; /* (T); (T, cols); for sums of levels */
     double *host_step;      /* what `step` holds; NULL: nothing yet */
     cuda_list list[2];      /* of the present code or adjoint, and the next; used in turn. NULL: there are none */
@@ -167,7 +167,7 @@ static void *slot(const pudle_unroll *u, int64_t t, int64_t rows)
     return t < 1 || kept < 0 ? NULL : (char *)u->tape + (size_t)(kept * rows * u->spec.atoms) * width_of(u);
 }
 
-/* The tape's place for D z_{t-1}. */
+/* The tape's place for D z_{t-1}, or for x - D z_{t-1} where `own`. */
 static void *image_slot(const pudle_unroll *u, int64_t t, int64_t rows)
 {
     const int64_t kept = u->spec.layers - t;
@@ -541,13 +541,13 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_back", CUDA_BACK, spec->dtype, &u->back);
     if (!s)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_levels", CUDA_LEVEL_SUMS, spec->dtype, &u->level_sums);
-    if (!s)
+    if (!s && u->lists)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_list_layer", CUDA_LIST_LAYER, spec->dtype, &u->list_layer);
-    if (!s)
+    if (!s && u->lists)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_list_back", CUDA_LIST_BACK, spec->dtype, &u->list_back);
-    if (!s)
+    if (!s && u->own)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_filter_layer", CUDA_FILTER_LAYER, spec->dtype, &u->filter_layer);
-    if (!s)
+    if (!s && u->own)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_filter_back", CUDA_FILTER_BACK, spec->dtype, &u->filter_back);
     if (s)
         unroll_destroy(u);
@@ -599,7 +599,7 @@ static pudle_status unroll_forward(pudle_unroll *u, pudle_exec *lane, int64_t in
     return s ? s : cuda_copy(lane, &cz, z);
 }
 
-/* The decoder's product stays a product: codes are not sparse here. */
+/* Of a dense dictionary a product, though codes may be sparse: it is one of all the layers. */
 static pudle_status unroll_decode(pudle_unroll *u, pudle_exec *lane, int64_t index, const pudle_view *estimate)
 {
     const int64_t rows = estimate->shape[0];
@@ -608,7 +608,9 @@ static pudle_status unroll_decode(pudle_unroll *u, pudle_exec *lane, int64_t ind
     (void)index;
     if (!u->own || !rows)
         return synthesis(u, &cz, estimate);
-    const pudle_status s = image_of(u, rows, u->z, NULL, 1, u->image);
+    pudle_status s = cuda_begin(u->e, "unroll");
+    if (!s)
+        s = image_of(u, rows, u->z, NULL, 1, u->image);
     return s ? s : cuda_copy(lane, &ci, estimate);
 }
 
@@ -632,13 +634,14 @@ static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t in
                                    const pudle_view *gradient, const pudle_view *gtheta)
 {
     const int64_t rows = direct->shape[0];
-    const pudle_view own = codes(u, u->u, rows), z = codes(u, u->z, rows), image = pictures(u, u->residual, rows), outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms);
+    const pudle_view own = codes(u, u->u, rows), z = codes(u, u->z, rows), kept = pictures(u, u->residual, rows);
+    const pudle_view outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms);
     const pudle_cview given = pudle_const(direct), cz = pudle_const(&z);
     const bool sums = gtheta && u->spec.levels;
     (void)index;
     pudle_status s = cuda_copy(lane, &given, &own);
     if (!s && u->own)
-        s = cuda_copy(lane, residual, &image);
+        s = cuda_copy(lane, residual, &kept);
     if (!s && !u->own)
         s = analysis(u, residual, 1, &own);
     if (!s && !u->own)

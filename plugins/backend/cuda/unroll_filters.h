@@ -7,16 +7,8 @@
  *   The gradient: a row for each filter, a column for each of its pixels, terms the positions; shared out over blocks, whose parts are then added in order.
  * How the work is cut is a matter of the shape alone, so sums repeat on every card. */
 
-/* More blocks than a large card has multiprocessors, and those of a gradient. Not measured. */
-enum { TILES_WANTED = 200, SPLIT_BLOCKS = 256, CELL_PIXELS = 16 };
-
-static int bits_of(int64_t n)
-{
-    int bits = 0;
-    while ((int64_t)1 << bits < n)
-        bits++;
-    return bits;
-}
+/* Most multiprocessors of a large card have one; and the blocks of a gradient. Not measured. */
+enum { TILES_WANTED = 100, SPLIT_BLOCKS = 256, CELL_PIXELS = 16 };
 
 /* Columns of a tile, as col_bits: what is computed in vain beside what is loaded for each column. */
 static int columns_of(int64_t results)
@@ -46,23 +38,17 @@ static int64_t tiles_of(const cuda_tile *tile, int64_t count, int64_t results)
     return (count + high - 1) / high * ((results + wide - 1) / wide);
 }
 
-/* The largest of which there are enough; if there never are, the smallest. Four numbers a load in place of one are worth more than a few idle processors. */
+/* Sixteen numbers a thread where there are enough such tiles, for they load half as much for each; else small ones. */
 cuda_tile cuda_tile_of(int64_t count, int64_t results)
 {
-    const int col_bits = columns_of(results), most = 8 - col_bits < 5 ? 8 - col_bits : 5;
-    cuda_tile tile = { 4, most, col_bits };
-    for (tile.each = 4; tile.each > 0; tile.each -= 3)
-        for (tile.row_bits = most; tile.row_bits >= 3; tile.row_bits--)
-            if (tiles_of(&tile, count, results) >= TILES_WANTED)
-                return tile;
-    return (cuda_tile){ 1, 3, col_bits };
+    const cuda_tile large = { 4, 4, columns_of(results) }, small = { 1, 3, large.col_bits };
+    return tiles_of(&large, count, results) >= TILES_WANTED ? large : small;
 }
 
 /* Of the gradient: filters by their pixels. */
 static cuda_tile gradient_tile(const cuda_filters *f)
 {
-    const int rows = bits_of((f->k + 3) / 4);
-    return (cuda_tile){ 4, rows < 4 ? rows : 4, columns_of(f->terms) };
+    return (cuda_tile){ 4, f->k > 16 ? 4 : 2, columns_of(f->terms) };
 }
 
 static int64_t most_splits(const cuda_filters *f)
@@ -95,7 +81,7 @@ bool cuda_filters_of(const pudle_conv *c, cuda_filters *f)
     const int64_t terms = c->channels * c->kernel[0] * c->kernel[1], image = c->channels * c->data[0] * c->data[1], code = c->atoms * c->code[0] * c->code[1];
     const int64_t across = jump[1] - 1 + (c->kernel[1] + c->stride[1] - 1) / c->stride[1], whole = 4294967295;
     if (code > INT_MAX || image > INT_MAX || terms * padded(c->atoms) > INT_MAX || (double)taps * (double)c->atoms * (double)padded(slots) > 67108864 ||
-        taps * c->atoms > whole / c->atoms || terms > whole / (c->kernel[0] * c->kernel[1]))
+        taps > whole / across || taps * c->atoms > whole / c->atoms || terms > whole / (c->kernel[0] * c->kernel[1]))
         return false;
     *f = (cuda_filters){ .filters = (int)padded(c->atoms), .pixels = (int)padded(slots), .k = (int)c->atoms, .c = (int)c->channels, .h = (int)c->data[0], .w = (int)c->data[1], .r = (int)c->kernel[0], .s = (int)c->kernel[1],
                          .p = (int)c->code[0], .q = (int)c->code[1], .terms = (int)terms, .taps = (int)taps, .slots = (int)slots, .of_k = divisor(c->atoms),
@@ -135,7 +121,7 @@ static int64_t synthesis_entries(const cuda_filters *f)
     return (int64_t)f->taps * f->k * f->pixels;
 }
 
-/* By kernels of our own? Not where cuDNN may use TF32, which is for those who want speed at that price, nor where places do not fit an int. */
+/* By kernels of our own? Then u->filters has the shape. Not where cuDNN may use TF32, which is for those who want speed at that price, nor where places do not fit an int. */
 static bool by_filters(pudle_unroll *u)
 {
     const pudle_conv *c = u->spec.conv;
@@ -150,14 +136,15 @@ static pudle_status send_places(pudle_unroll *u)
 {
     const cuda_filters *f = &u->filters;
     const size_t analysis = (size_t)analysis_entries(f), synthesis = (size_t)synthesis_entries(f);
-    int *const places = malloc((analysis + synthesis) * sizeof *places);
+    const pudle_host *host = u->e->base.host;
+    int *const places = host->alloc(host->ctx, (analysis + synthesis) * sizeof *places);
     if (!places)
         return FAIL(&u->e->base, PUDLE_ERR_NOMEM, "unroll: out of memory for the order of %d filters", f->k);
     cuda_filters_arrange(f, places, places + analysis);
     pudle_status s = cuda_send(u->e, "unroll", u->place[0], places, analysis * sizeof *places);
     if (!s)
         s = cuda_send(u->e, "unroll", u->place[1], places + analysis, synthesis * sizeof *places);
-    free(places);
+    host->free(host->ctx, places);
     return s;
 }
 
@@ -236,7 +223,8 @@ static pudle_status add_pairs(pudle_unroll *u, cuda_pairs pairs)
 {
     const cuda_filters *f = &u->filters;
     cuda_tile tile = gradient_tile(f);
-    int splits = (int)most_splits(f);
+    const int64_t all = (int64_t)(pairs.samples[0] + pairs.samples[1] + pairs.samples[2]) * f->p * f->q, steps = (all + CUDA_DEPTH - 1) / CUDA_DEPTH;
+    int splits = (int)(most_splits(f) < steps ? most_splits(f) : steps); /* more would have nothing to add */
     long long n = (long long)f->k * f->terms;
     const pudle_status s = start(u, own_kernel(u, CUDA_FILTERS), splits * tiles_of(&tile, f->k, f->terms), (void *[]){ &u->filters, &tile, &pairs, &splits, &u->parts });
     return s ? s : start(u, own_kernel(u, CUDA_PARTS), cuda_blocks(n), (void *[]){ &u->parts, &splits, &u->outer, &n });
