@@ -19,7 +19,7 @@ typedef struct pudle_unroll_spec {
     uint32_t size;
     int32_t dtype;
     int64_t features, atoms;       /* entries of a sample, m, and of a code, p */
-    int64_t layers, depth;         /* T, and K: the last K layers are differentiated */
+    int64_t layers, depth;         /* T, and K: the last K layers are differentiated; 0: there will be no tape and no adjoint */
     int64_t rows, lanes;           /* of a block, as plan() said */
     pudle_instance prox, inner;    /* inner: the loss that the encoder descends */
     int32_t levels;                /* of the prox */

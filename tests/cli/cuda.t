@@ -105,6 +105,22 @@ for WAY in lists products; do
     same ${WAY}_many "$work/wide.cfg" --set data.samples=520 --set train.batch=260 --set train.epochs=1 --set model.gradient=truncated --set model.truncate=7
 done
 WAY=
+# What the tape of lists holds is counted as far as it is used: less where codes are sparse, and all of it where the system cannot reserve.
+held() {
+    run "$PUDLE" train "$work/wide.cfg" --out "$work/held" --force --set backend.name=cuda --set backend.unroll=lists --set train.epochs=1 "$@"
+    sed -n 's/^memory: .*the device at most \([0-9.]*\) MiB$/\1/p' "$work/out"
+}
+sparse=$(held --set prox.lambda=1)
+full=$(held --set prox.lambda=0.002)
+PUDLE_FAKE_NO_PAGES=1
+export PUDLE_FAKE_NO_PAGES
+whole=$(held --set prox.lambda=1)
+WAY=lists
+same whole_tape "$work/wide.cfg" --set prox.lambda=0.4
+WAY=
+unset PUDLE_FAKE_NO_PAGES
+awk -v s="$sparse" -v f="$full" -v w="$whole" 'BEGIN { exit !(s > 0 && s < f && f <= w + 0.1) }'
+ok $? "the device's memory is counted as it is used: $sparse MiB with sparse codes, $full with full ones, $whole where nothing can be reserved"
 run "$PUDLE" train "$work/wide.cfg" --out "$work/half" --quiet --set backend.name=cuda --set prox.lambda=0.4 --set train.epochs=1
 run "$PUDLE" train "$work/wide.cfg" --out "$work/half" --quiet --set backend.name=cuda --set prox.lambda=0.4 --set train.epochs=3 --resume
 run "$PUDLE" train "$work/wide.cfg" --out "$work/whole" --quiet --set backend.name=cuda --set prox.lambda=0.4

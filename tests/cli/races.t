@@ -76,6 +76,8 @@ awk '/PUDLE_ARRIVED;/ { after = 1 } after && /PUDLE_SYNC;/ { after = 0; next } {
 fake=$work/mutant
 KERNELS=$work/kernels build "$fake"
 watched train "$work/filters.cfg" --out "$work/mutant" --quiet
-grep -q "unexpected memory mapping" "$work/err" || { [ "$status" -eq 66 ] && grep -q "data race" "$work/err"; }
-ok $? "a barrier that is missing is seen"
+skipped=
+! grep -q "unexpected memory mapping" "$work/err" || skipped=" # SKIP the thread sanitizer cannot do with this process's memory"
+[ -n "$skipped" ] || { [ "$status" -eq 66 ] && grep -q "data race" "$work/err"; }
+ok $? "a barrier that is missing is seen$skipped"
 done_testing

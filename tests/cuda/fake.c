@@ -5,7 +5,7 @@
  *
  * Environment: PUDLE_FAKE_KERNELS, kernels.cu as a shared object; CXX; PUDLE_FAKE_FAIL="gemm 3" makes the third gemm fail, "recorded 3" the third launch
  * in recordings; PUDLE_FAKE_REFUSE="2 3", algorithms of convolutions that are offered and then refused; PUDLE_FAKE_DEVICES, their number (1);
- * PUDLE_FAKE_WAITS=FILE, where to write how often the host had to wait for the device. */
+ * PUDLE_FAKE_NO_PAGES, a system that cannot reserve; PUDLE_FAKE_WAITS=FILE, where to write how often the host had to wait for the device. */
 #include "device.h"
 
 #include <assert.h>
@@ -160,9 +160,10 @@ static bool fake_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *w
     return get(gpu, bytes, true, memory, why);
 }
 
-static bool fake_reserve(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+static bool fake_reserve(cuda_gpu *gpu, size_t bytes, void **memory, bool *whole, cuda_fault *why)
 {
-    return get(gpu, bytes, false, memory, why);
+    *whole = getenv("PUDLE_FAKE_NO_PAGES") != NULL;
+    return get(gpu, bytes, *whole, memory, why);
 }
 
 static void settle(cuda_gpu *gpu);

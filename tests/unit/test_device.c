@@ -155,8 +155,8 @@ typedef void prox_apply_f32(const void *, float, cuda_levels, const float *, flo
 typedef void prox_apply_f64(const void *, double, cuda_levels, const double *, double *, cuda_code);
 typedef void prox_vjp_f32(const void *, float, cuda_levels, const float *, const float *, float *, cuda_code);
 typedef void prox_vjp_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code);
-typedef void prox_levels_f32(const void *, float, cuda_levels, const float *, const float *, double *, cuda_code, long long, const double *);
-typedef void prox_levels_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code, long long, const double *);
+typedef void prox_levels_f32(const void *, float, cuda_levels, const float *, const float *, double *, cuda_code, long long, const double *, int);
+typedef void prox_levels_f64(const void *, double, cuda_levels, const double *, const double *, double *, cuda_code, long long, const double *, int);
 
 static int thresholds(const pudle_desc *desc)
 {
@@ -211,7 +211,7 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
         assert_true(find(lib, "pudle_prox_levels_f64", &level_sums));
         apply(params, tau, at, v.data, p[0].data, code);
         vjp(params, tau, at, v.data, g.data, gv[0].data, code);
-        level_sums(params, tau, at, v.data, g.data, partial, code, CHUNKS, NULL);
+        level_sums(params, tau, at, v.data, g.data, partial, code, CHUNKS, NULL, 0);
     } else {
         prox_apply_f32 *apply = NULL;
         prox_vjp_f32 *vjp = NULL;
@@ -221,7 +221,7 @@ static void run_prox(const pudle_desc *desc, void *lib, int32_t dtype, bool per_
         assert_true(find(lib, "pudle_prox_levels_f32", &level_sums));
         apply(params, (float)tau, at, v.data, p[0].data, code);
         vjp(params, (float)tau, at, v.data, g.data, gv[0].data, code);
-        level_sums(params, (float)tau, at, v.data, g.data, partial, code, CHUNKS, NULL);
+        level_sums(params, (float)tau, at, v.data, g.data, partial, code, CHUNKS, NULL, 0);
     }
     expect_same(desc, "prox", &p[0], &p[1]);
     expect_same(desc, "derivative", &gv[0], &gv[1]);

@@ -125,7 +125,7 @@ int64_t cuda_blocks(int64_t n);
 int64_t cuda_reduction(int64_t n);
 /** At least `bytes` on the device; what was there is lost. */
 pudle_status cuda_room(cuda_exec *e, const char *op, cuda_buffer *b, size_t bytes);
-/** The most bytes of it that were ever in use; waits for the device. 0 if that cannot be found out. */
+/** The most bytes of it that were ever in use; waits for the device. 0 if it is no more than its name, or cannot be read: what failed shows in the next call. */
 size_t cuda_reserved_use(cuda_exec *e, const cuda_reserved *r);
 /** The sums of the rows of partial (rows, cols) to their places: now, or, while they may be deferred, by the next sync. */
 pudle_status cuda_collect(cuda_exec *e, const char *op, const double *partial, int64_t rows, int64_t cols, const cuda_sum to[]);
@@ -167,14 +167,23 @@ void cuda_gemm_of(const host_gemm *sizes, bool trans_a, bool trans_b, cuda_gemm 
 const cuda_algorithm *cuda_choose(const cuda_algorithm *list, int count, size_t most);
 /** Cut of the work by shape alone. */
 void cuda_cut(const pudle_work *work, int64_t *rows, int64_t *lanes);
-/** The tile of a product of tiles.h with `count` rows and `results` columns. */
+/** In how many chunks the entries of an atom are summed for the gradient of levels. */
+int64_t cuda_chunks(const cuda_code *code);
+
+/* ---- convolutions as products (filters.c) */
+
+/** The tile of a product of tiles.h with `count` rows and `results` columns, and how many there are. */
 cuda_tile cuda_tile_of(int64_t count, int64_t results);
+int64_t cuda_tiles_of(const cuda_tile *tile, int64_t count, int64_t results);
+/** Of the gradient; and over how many blocks a tile's sum is shared out, at most. */
+cuda_tile cuda_gradient_tile(const cuda_filters *f);
+int64_t cuda_gradient_splits(const cuda_filters *f);
 /** The shape of a convolution as tiles.h has it, but for pointers; false: its places do not fit an int. */
 bool cuda_filters_of(const pudle_conv *conv, cuda_filters *f);
 /** Its two matrices, (terms, filters) and (taps k, pixels): for each entry its place in D, or -1. */
 void cuda_filters_arrange(const cuda_filters *f, int *analysis, int *synthesis);
-/** In how many chunks the entries of an atom are summed for the gradient of levels. */
-int64_t cuda_chunks(const cuda_code *code);
+int64_t cuda_analysis_entries(const cuda_filters *f);
+int64_t cuda_synthesis_entries(const cuda_filters *f);
 
 /* ---- operations */
 

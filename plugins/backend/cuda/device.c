@@ -286,7 +286,7 @@ static bool gpu_sync(cuda_gpu *gpu, cuda_fault *why)
 /* Takes note of memory; counted: of these bytes. */
 static bool note_piece(cuda_gpu *gpu, void *at, size_t counted, cuda_fault *why)
 {
-    piece *p = calloc(1, sizeof *p);
+    piece *p = malloc(sizeof *p);
     if (!p) {
         (void)cudaFree(at);
         return fails(why, PUDLE_ERR_NOMEM, "out of memory on the host");
@@ -300,16 +300,30 @@ static bool note_piece(cuda_gpu *gpu, void *at, size_t counted, cuda_fault *why)
 
 static bool gpu_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
 {
-    return RUN(cudaMalloc, memory, bytes ? bytes : 1) && note_piece(gpu, *memory, bytes, why);
+    void *at = NULL;
+    if (!RUN(cudaMalloc, &at, bytes ? bytes : 1) || !note_piece(gpu, at, bytes, why))
+        return false;
+    *memory = at;
+    return true;
 }
 
 /* Managed memory has a page where a kernel first writes to it, and none before, if the device can ask for pages; else it would all be there. */
-static bool gpu_reserve(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why)
+static bool gpu_reserve(cuda_gpu *gpu, size_t bytes, void **memory, bool *whole, cuda_fault *why)
 {
     int pages = 0;
-    if (!RUN(cudaDeviceGetAttribute, &pages, cudaDevAttrConcurrentManagedAccess, gpu->index))
+    size_t left = 0, all = 0;
+    void *at = NULL;
+    if (!RUN(cudaDeviceGetAttribute, &pages, cudaDevAttrConcurrentManagedAccess, gpu->index) || !RUN(cudaMemGetInfo, &left, &all))
         return false;
-    return pages ? RUN(cudaMallocManaged, memory, bytes ? bytes : 1, cudaMemAttachGlobal) && note_piece(gpu, *memory, 0, why) : gpu_alloc(gpu, bytes, memory, why);
+    if (bytes > all)
+        return fails(why, PUDLE_ERR_NOMEM, "%.1f MiB are wanted, and the device has %.1f", (double)bytes / 1048576, (double)all / 1048576);
+    *whole = !pages;
+    if (!pages)
+        return gpu_alloc(gpu, bytes, memory, why);
+    if (!RUN(cudaMallocManaged, &at, bytes ? bytes : 1, cudaMemAttachGlobal) || !note_piece(gpu, at, 0, why))
+        return false;
+    *memory = at;
+    return true;
 }
 
 static size_t gpu_peak(const cuda_gpu *gpu)

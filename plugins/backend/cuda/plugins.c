@@ -187,7 +187,8 @@ static pudle_status level_sums(cuda_exec *e, const char *op, cuda_plugin *plugin
     pudle_status s = cuda_room(e, op, &e->partial, (size_t)(count * each) * sizeof(double));
     double *partial = e->partial.at;
     const void *steps = NULL;
-    void *all[] = { arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], &partial, arguments[5], &chunks, &steps };
+    int kept = 0;
+    void *all[] = { arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], &partial, arguments[5], &chunks, &steps, &kept };
     if (!s)
         s = cuda_plugin_kernel(e, op, plugin, "prox_levels", CUDA_LEVEL_SUMS, dtype, &kernel);
     if (!s)

@@ -10,9 +10,9 @@
 /** Names of the kernels that a text defines, for SUFFIX f32 and f64:
  *    pudle_prox_apply_SUFFIX(options, tau, levels, v, p, shape)
  *    pudle_prox_vjp_SUFFIX(options, tau, levels, v, g, gv, shape)
- *    pudle_prox_levels_SUFFIX(options, tau, levels, v, g, partial, shape, chunks, step)
+ *    pudle_prox_levels_SUFFIX(options, tau, levels, v, g, partial, shape, chunks, step, kept)
  *                                                          partial: f64 (levels, atoms, chunks), whose sums are gtheta; step: f64, tau
- *                                                          itself on the device, or NULL
+ *                                                          itself on the device, or NULL; kept: where g is 0, v is not known, and adds nothing
  *    pudle_prox_layer_SUFFIX(options, step, levels, q, c, z, v, shape)            v <- z + step (c - q), z <- prox(v); q NULL: z was 0, v NULL:
  *                                                          it is not kept
  *    pudle_prox_back_SUFFIX(options, step, levels, before, v, past, q, scaled, u, up, us, zs, w, shape)
@@ -22,7 +22,7 @@
  *                                                          v <- z + step (c - G z), z <- prox(v), where G z is a sum over the entries of z that `in` lists, and
  *                                                          `out` then lists those of the new z; in.count NULL: z was 0, tape.bits NULL: v is not kept
  *    pudle_prox_list_back_SUFFIX(options, step, levels, before, gram, tape, past, v, in, out, u, up, us, zs, w, u_bits, z_bits, column, stride, atoms)
- *                                                          as prox_back, with q = G u and inputs from tapes; with up, v <- those that were kept, and up is 0 elsewhere; in: the entries of u other than 0, in.count NULL: as q NULL; out: those of J' up; and a
+ *                                                          as prox_back, with q = G u and inputs from tapes; with up, v <- those that were kept, and both are 0 elsewhere; in: the entries of u other than 0, in.count NULL: as q NULL; out: those of J' up; and a
  *                                                          bit for each entry of us and zs that is other than 0, words of 32 atoms (words, stride), row i of
  *                                                          this layer in column + i. Both are for dense codes, a block for each row and CUDA_BLOCK atoms
  *    pudle_prox_filter_layer_SUFFIX(options, step, levels, filters, tile, count, images, z, v, first)

@@ -5,7 +5,8 @@
 #define PUDLE_ROOM(real) (45056 / (int)sizeof(real)) /* numbers of both factors in shared memory, of the 48 KiB that can be had without asking */
 #define PUDLE_DEPTH(real) (256 / (int)sizeof(real))  /* terms at a time of a sum over positions */
 /* How the threads share a tile: 1 << row_bits of them along m, each with `each` (1 or 4) numbers, and 1 << col_bits along n, each with 4. Those that are left
- * over take their share of the terms of the same numbers. Rows are the compiler's to know, lest every number has an address to be worked out. */
+ * over take their share of the terms of the same numbers. Rows are the compiler's to know, lest every number has an address to be worked out: row_bits is 4 where
+ * each is 4 and 3 where it is 1; and for the gradient 4 or 2. */
 struct pudle_tile { int each, row_bits, col_bits; };
 #define PUDLE_BLOCK_BITS 8 /* of PUDLE_BLOCK */
 /* A division by d of what is less than 2^32 / d. */

@@ -19,7 +19,6 @@
 #include "cuda.h"
 
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,7 +217,8 @@ static pudle_status level_layer(pudle_unroll *u, int64_t t, int64_t rows, cuda_l
     const double *step = u->step + t - 1;
     double unused = 0; /* as wide as a step of either precision */
     void *v = u->lists ? u->kept_v : slot(u, t, rows);
-    void *arguments[] = { options, &unused, levels, &v, &u->up, &u->partial, &code, &chunks, &step };
+    int kept = u->lists;
+    void *arguments[] = { options, &unused, levels, &v, &u->up, &u->partial, &code, &chunks, &step, &kept };
     pudle_status s = start(u, u->level_sums, cuda_blocks(each), arguments);
     for (int k = 0; k < u->spec.levels && !s; k++) {
         const bool along = levels->step[k] != 0;
@@ -368,17 +368,23 @@ static pudle_status play(pudle_unroll *u, int kind, int64_t rows)
 
 /* -------------------------------------------------------------------- life */
 
-/* Reserved memory is not counted among what is held; what of it is used, the exec finds out. */
+/* Reserved memory is not counted among what is held, but for what of it is used. */
 static pudle_status reserve_tape(pudle_unroll *u)
 {
     cuda_exec *e = u->e;
+    const size_t bytes = (size_t)(u->slots * u->spec.rows * u->spec.atoms) * width_of(u);
     const uint32_t none[2] = { 0, 0 };
+    bool whole = false;
     cuda_fault why;
-    if (!cuda.reserve(e->gpu, (size_t)(u->slots * u->spec.rows * u->spec.atoms) * width_of(u), &u->kept.kept, &why))
+    if (!cuda.reserve(e->gpu, bytes, &u->kept.kept, &whole, &why))
         return cuda_failed(e, "unroll", &why);
+    const pudle_status s = cuda_send(e, "unroll", u->kept.used, none, sizeof none);
+    u->held += whole ? bytes : 0;
+    if (s || whole)
+        return s;
     u->reserved = (cuda_reserved){ e->reserved, u->kept.used, width_of(u) };
     e->reserved = &u->reserved;
-    return cuda_send(e, "unroll", u->kept.used, none, sizeof none);
+    return PUDLE_OK;
 }
 
 /* As if it had never been there, but for what it used. */
@@ -440,7 +446,7 @@ static pudle_status take_all(pudle_unroll *u)
     const cuda_code shape = code_of(u, n->rows);
     const int64_t blocks = n->rows * segments_of(u);
     const size_t lists = u->lists;
-    const int64_t under = analysis_entries(&u->filters), reach = synthesis_entries(&u->filters);
+    const int64_t under = cuda_analysis_entries(&u->filters), reach = cuda_synthesis_entries(&u->filters);
     const struct { void *to; int64_t count; size_t width; } wanted[] = { /* width 0: not wanted */
         { &u->gram, square, w - filters },
         { &u->x, image, w },
@@ -476,7 +482,7 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->arranged[0], under, own },
         { &u->arranged[1], reach, own },
         { &u->residual, image, back && u->own ? w : 0 },
-        { &u->parts, u->own ? most_splits(&u->filters) * u->weights : 0, back && u->own ? w : 0 },
+        { &u->parts, u->own ? cuda_gradient_splits(&u->filters) * u->weights : 0, back && u->own ? w : 0 },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
@@ -671,7 +677,7 @@ static pudle_status unroll_finish(pudle_unroll *u, double scale, const pudle_vie
 
 static size_t unroll_bytes(const pudle_unroll *u)
 {
-    return u->held;
+    return u->held + cuda_reserved_use(u->e, &u->reserved);
 }
 
 const pudle_unroll_ops cuda_unroll_ops = {

@@ -17,7 +17,8 @@ static int64_t words_of(const pudle_unroll *u)
 
 static bool by_lists(const pudle_unroll *u)
 {
-    if (!dense(u) || segments_of(u) > SEGMENTS_MOST || u->e->set.unroll == CUDA_PRODUCTS)
+    if (!dense(u) || segments_of(u) > SEGMENTS_MOST || u->e->set.unroll == CUDA_PRODUCTS ||
+        (double)u->slots * (double)u->spec.rows * (double)u->spec.atoms > UINT32_MAX) /* places on the tape */
         return false;
     return u->e->set.unroll == CUDA_LISTS || (u->spec.atoms >= LISTS_FROM && u->spec.rows <= LISTS_ROWS);
 }
@@ -38,7 +39,7 @@ static pudle_status forward_by_lists(pudle_unroll *u, int64_t rows, bool tape)
     double options[CUDA_OPTIONS_ROOM];
     long long atoms = u->spec.atoms;
     pudle_status s = analysis(u, &cx, 0, &c);
-    if (!s && tape)
+    if (!s && tape && u->spec.depth)
         s = start(u, u->e->tape_begin, 1, (void *[]){ &u->kept.used });
     for (int64_t t = 1; t <= u->spec.layers && !s; t++) {
         const double *step = u->step + t - 1;
