@@ -624,35 +624,45 @@ static bool refused(int algorithm)
     return list && strchr(list, '0' + algorithm);
 }
 
+/* The numbers of an array, or as many zeros. */
+static double *doubles(const void *array, int32_t dtype, int64_t count, bool zeros)
+{
+    double *d = calloc((size_t)count, sizeof *d);
+    if (!d)
+        abort();
+    for (int64_t i = 0; i < count && !zeros; i++)
+        d[i] = entry(array, dtype, i);
+    return d;
+}
+
 static void conv_now(const cuda_conv *s, const cuda_conv_call *c)
 {
-    const int32_t t = s->dtype;
-    const int64_t images = (int64_t)s->n * s->c * s->h * s->w, codes = (int64_t)s->n * s->k * s->p * s->q, filters = (int64_t)s->k * s->c * s->r * s->s;
-    const int64_t count = c->which == CUDA_FORWARD ? codes : c->which == CUDA_BACKWARD_DATA ? images : filters;
-    void *out = c->which == CUDA_FORWARD ? c->codes : c->which == CUDA_BACKWARD_DATA ? c->images : c->filters;
-    double *sum = calloc((size_t)count, sizeof *sum);
-    if (!sum)
-        abort();
+    const int64_t counts[] = { (int64_t)s->n * s->k * s->p * s->q, (int64_t)s->n * s->c * s->h * s->w, (int64_t)s->k * s->c * s->r * s->s }; /* by what is made */
+    double *const codes = doubles(c->codes, s->dtype, counts[CUDA_FORWARD], c->which == CUDA_FORWARD);
+    double *const images = doubles(c->images, s->dtype, counts[CUDA_BACKWARD_DATA], c->which == CUDA_BACKWARD_DATA);
+    double *const filters = doubles(c->filters, s->dtype, counts[CUDA_BACKWARD_FILTER], c->which == CUDA_BACKWARD_FILTER);
+    const double *const sum = c->which == CUDA_FORWARD ? codes : c->which == CUDA_BACKWARD_DATA ? images : filters;
+    void *const out = c->which == CUDA_FORWARD ? c->codes : c->which == CUDA_BACKWARD_DATA ? c->images : c->filters;
+    double *code = codes;
     for (int n = 0; n < s->n; n++)
         for (int k = 0; k < s->k; k++)
             for (int p = 0; p < s->p; p++)
-                for (int q = 0; q < s->q; q++)
-                    for (int ch = 0; ch < s->c; ch++)
-                        for (int r = 0; r < s->r; r++)
-                            for (int x = 0; x < s->s; x++) {
-                                const int64_t code = (((int64_t)n * s->k + k) * s->p + p) * s->q + q;
-                                const int64_t image = (((int64_t)n * s->c + ch) * s->h + p * s->stride[0] + r) * s->w + q * s->stride[1] + x;
-                                const int64_t tap = (((int64_t)k * s->c + ch) * s->r + r) * s->s + x;
-                                if (c->which == CUDA_FORWARD)
-                                    sum[code] += entry(c->images, t, image) * entry(c->filters, t, tap);
-                                else if (c->which == CUDA_BACKWARD_DATA)
-                                    sum[image] += entry(c->codes, t, code) * entry(c->filters, t, tap);
-                                else
-                                    sum[tap] += entry(c->codes, t, code) * entry(c->images, t, image);
-                            }
-    for (int64_t i = 0; i < count; i++)
-        put(out, t, i, c->b == 0 ? c->a * sum[i] : c->a * sum[i] + c->b * entry(out, t, i));
-    free(sum);
+                for (int q = 0; q < s->q; q++, code++)
+                    for (int line = 0; line < s->c * s->r; line++) {
+                        double *image = images + (((int64_t)n * s->c + line / s->r) * s->h + p * s->stride[0] + line % s->r) * s->w + q * s->stride[1];
+                        double *filter = filters + ((int64_t)k * s->c * s->r + line) * s->s;
+                        for (int x = 0; x < s->s && c->which == CUDA_FORWARD; x++)
+                            *code += image[x] * filter[x];
+                        for (int x = 0; x < s->s && c->which == CUDA_BACKWARD_DATA; x++)
+                            image[x] += *code * filter[x];
+                        for (int x = 0; x < s->s && c->which == CUDA_BACKWARD_FILTER; x++)
+                            filter[x] += *code * image[x];
+                    }
+    for (int64_t i = 0; i < counts[c->which]; i++)
+        put(out, s->dtype, i, c->b == 0 ? c->a * sum[i] : c->a * sum[i] + c->b * entry(out, s->dtype, i));
+    free(codes);
+    free(images);
+    free(filters);
 }
 
 static bool fake_conv(cuda_gpu *gpu, const cuda_conv *s, const cuda_conv_call *c, cuda_fault *why)
