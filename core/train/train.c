@@ -145,8 +145,11 @@ static void warn_implicit(run *r, const pd_pass *pass, int64_t samples)
 /* The backend's own encoder is no part of the plan: its tape grows with the codes. */
 static void warn_memory(run *r)
 {
-    const double held = pd_memory_held(&r->problem), most = (double)r->problem.net.memory;
-    if (r->beyond || most <= 0 || held <= most)
+    const double most = (double)r->problem.net.memory;
+    if (r->beyond || most <= 0) /* without asking, for which a device may have to be waited for */
+        return;
+    const double held = pd_memory_held(&r->problem);
+    if (held <= most)
         return;
     r->beyond = true;
     pd_log(r->ctx, PUDLE_LOG_WARNING, "update %" PRId64 ": the network holds %.1f MiB, more than train.memory = \"%s\": the encoder that the backend '%s' has of its "

@@ -197,6 +197,9 @@ waits() {
 first=$(waits 8)
 [ $(($(waits 14) - first)) -eq 6 ]
 ok $? "an update waits for the device once"
+first=$(waits 8 --set backend.unroll=lists)
+[ $(($(waits 14 --set backend.unroll=lists) - first)) -eq 6 ]
+ok $? "also by lists, whose memory is counted on the device"
 first=$(waits 8 --set model.step=0.5/L)
 [ $(($(waits 14 --set model.step=0.5/L) - first)) -gt 6 ]
 ok $? "and more often where it must know a number before"

@@ -64,7 +64,7 @@ static cuda_divisor divisor(int64_t d)
 bool cuda_filters_of(const pudle_conv *c, cuda_filters *f)
 {
     int jump[2] = { 1, 1 };
-    int64_t taps = 1, slots = c->channels;
+    int64_t taps[2], slots = c->channels;
     for (bool more = true; more;) {
         const int64_t g[2] = { jump[0] * c->stride[0], jump[1] * c->stride[1] };
         const bool room[2] = { g[0] < c->kernel[0] && g[0] < c->data[0], g[1] < c->kernel[1] && g[1] < c->data[1] };
@@ -73,17 +73,18 @@ bool cuda_filters_of(const pudle_conv *c, cuda_filters *f)
             jump[room[0] && (!room[1] || g[0] * c->kernel[1] <= g[1] * c->kernel[0]) ? 0 : 1] *= 2;
     }
     for (int d = 0; d < 2; d++) {
-        taps *= jump[d] - 1 + (c->kernel[d] + c->stride[d] - 1) / c->stride[d];
+        taps[d] = jump[d] - 1 + (c->kernel[d] + c->stride[d] - 1) / c->stride[d];
         slots *= jump[d] * c->stride[d];
     }
     const int64_t terms = c->channels * c->kernel[0] * c->kernel[1], image = c->channels * c->data[0] * c->data[1], code = c->atoms * c->code[0] * c->code[1];
-    const int64_t across = jump[1] - 1 + (c->kernel[1] + c->stride[1] - 1) / c->stride[1], whole = 4294967295;
-    if (code > INT_MAX || image > INT_MAX || terms * padded(c->atoms) > INT_MAX || (double)taps * (double)c->atoms * (double)padded(slots) > 67108864 ||
-        taps > whole / across || taps * c->atoms > whole / c->atoms || terms > whole / (c->kernel[0] * c->kernel[1]))
+    const int64_t across = taps[1], all = taps[0] * across, whole = 4294967295;
+    if (code > INT_MAX || image > INT_MAX || terms * padded(c->atoms) > INT_MAX || (double)all * (double)c->atoms * (double)padded(slots) > 67108864 ||
+        all > whole / across || all * c->atoms > whole / c->atoms || terms > whole / (c->kernel[0] * c->kernel[1]))
         return false;
     *f = (cuda_filters){ .filters = (int)padded(c->atoms), .pixels = (int)padded(slots), .k = (int)c->atoms, .c = (int)c->channels, .h = (int)c->data[0],
                          .w = (int)c->data[1], .r = (int)c->kernel[0], .s = (int)c->kernel[1], .p = (int)c->code[0],
-                         .q = (int)c->code[1], .terms = (int)terms, .taps = (int)taps, .slots = (int)slots, .of_k = divisor(c->atoms), .of_across = divisor(across), .of_s = divisor(c->kernel[1]), .of_rs = divisor(c->kernel[0] * c->kernel[1]) };
+                         .q = (int)c->code[1], .terms = (int)terms, .taps = (int)all, .slots = (int)slots, .of_k = divisor(c->atoms),
+                         .of_across = divisor(across), .of_s = divisor(c->kernel[1]), .of_rs = divisor(c->kernel[0] * c->kernel[1]) };
     for (int d = 0; d < 2; d++) {
         f->stride[d] = (int)c->stride[d];
         f->jump[d] = jump[d];

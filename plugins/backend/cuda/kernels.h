@@ -264,9 +264,9 @@ template <int ROW_BITS> PUDLE_DEVICE void K(filters_of)(REAL *room, const REAL *
     PUDLE_THREADS(t, width) for (int i = 0; i < 16 && t < width; i++) sum[PUDLE_ME(t)][i] = 0;
     for (int step = (int)((long long)steps * split / splits); step < last; step++) {
         PUDLE_THREADS(t, width) if (t < depth && width) {
-            const int e = step * depth + t < all ? step * depth + t : 0, own = e < one ? e : e < two ? e - one : e - two, n = own / plane, i = own % plane / f.q, j = own % plane % f.q;
-            code[t] = (const REAL *)(e < one ? pairs.codes[0] : e < two ? pairs.codes[1] : pairs.codes[2]) + (long long)n * f.k * plane + own % plane;
-            image[t] = (const REAL *)(e < one ? pairs.images[0] : e < two ? pairs.images[1] : pairs.images[2]) + ((long long)n * f.c * f.h + i * f.stride[0]) * f.w + j * f.stride[1];
+            const int e = step * depth + t < all ? step * depth + t : 0, pair = e < one ? 0 : e < two ? 1 : 2, own = pair == 0 ? e : pair == 1 ? e - one : e - two;
+            code[t] = (const REAL *)(pair == 0 ? pairs.codes[0] : pair == 1 ? pairs.codes[1] : pairs.codes[2]) + pudle_code_at(f, own).at;
+            image[t] = pudle_analysis<REAL>(f, (const REAL *)(pair == 0 ? pairs.images[0] : pair == 1 ? pairs.images[1] : pairs.images[2])).at(own);
         }
         PUDLE_SYNC;
         PUDLE_THREADS(t, width) {

@@ -142,15 +142,21 @@ static const char prox_types[] =
     "struct pudle_code { long long atoms, inner, count; };\n"
     "struct pudle_list { int *index; void *value; int *count; };\n";
 
-/* The operator and its derivative for one entry of an atom. */
+/* The operator for one entry of an atom: with all its derivatives, and with the one for the input. */
 static const char prox_at[] =
-    "template <typename real> PUDLE_DEVICE void pudle_prox_at(const pudle_options *o, const real tau, const pudle_levels &levels, long long atom, const real v,\n"
-    "                                                         real *p, real *dv)\n"
+    "template <typename real> PUDLE_DEVICE void pudle_prox_all(const pudle_options *o, const real tau, const pudle_levels &levels, long long atom, const real v,\n"
+    "                                                          real *p, real *dv, real *dt)\n"
     "{\n"
-    "    real t[LEVELS + 1], dt[LEVELS + 1];\n"
+    "    real t[LEVELS + 1];\n"
     "    for (int k = 0; k < LEVELS; k++)\n"
     "        t[k] = ((const real *)levels.theta[k])[atom * levels.step[k]];\n"
     "    pudle_prox_entry<real>(o, tau, v, t, p, dv, dt);\n"
+    "}\n"
+    "template <typename real> PUDLE_DEVICE void pudle_prox_at(const pudle_options *o, const real tau, const pudle_levels &levels, long long atom, const real v,\n"
+    "                                                         real *p, real *dv)\n"
+    "{\n"
+    "    real dt[LEVELS + 1];\n"
+    "    pudle_prox_all(o, tau, levels, atom, v, p, dv, dt);\n"
     "}\n";
 
 /* Sums for levels: each thread takes every chunks-th entry of one atom, so the order of additions is a matter of the shape alone.
@@ -241,10 +247,6 @@ static const char layer_kernels[] =
     "}\n"
     "PUDLE_CALLABLE(pudle_prox_back_SUFFIX)\n";
 
-/* The same for codes with few entries other than 0, in one launch a layer: a block has a row and a segment of PUDLE_BLOCK atoms. It adds up those rows of G that
- * the row's lists name, and lists what comes out for the next layer. Rows that are not sparse, eight by eight, are left to the first one's blocks, which read
- * all of G once for them: so it costs a few times a product, not as many times as there are rows (reckoned, not measured). Which way a row goes is a matter of the
- * codes alone. */
 static const char tape_of_lists[] =
     "/* A code's inputs v where something comes of them: where the prox or a derivative is other than 0. Those of a row and segment stand side by side from `start`\n"
     "   on, and have a bit each of PUDLE_BLOCK. Who comes first takes what is next, so places differ from run to run, and nothing else does. */\n"
@@ -260,15 +262,17 @@ static const char prox_keeps[] =
     "template <typename real> PUDLE_DEVICE bool pudle_prox_keeps(const pudle_options *o, const real tau, const pudle_levels &levels, long long atom, const real v,\n"
     "                                                            real *p)\n"
     "{\n"
-    "    real t[LEVELS + 1], dt[LEVELS + 1], dv;\n"
-    "    for (int k = 0; k < LEVELS; k++)\n"
-    "        t[k] = ((const real *)levels.theta[k])[atom * levels.step[k]];\n"
-    "    pudle_prox_entry<real>(o, tau, v, t, p, &dv, dt);\n"
+    "    real dv, dt[LEVELS + 1];\n"
+    "    pudle_prox_all(o, tau, levels, atom, v, p, &dv, dt);\n"
     "    bool nothing = *p == 0 && dv == 0;\n"
     "    for (int k = 0; k < LEVELS; k++)\n"
     "        nothing = nothing && dt[k] == 0;\n"
     "    return !nothing;\n"
     "}\n";
+/* The same for codes with few entries other than 0, in one launch a layer: a block has a row and a segment of PUDLE_BLOCK atoms. It adds up those rows of G that
+ * the row's lists name, and lists what comes out for the next layer. Rows that are not sparse, eight by eight, are left to the first one's blocks, which read
+ * all of G once for them: so it costs a few times a product, not as many times as there are rows (reckoned, not measured). Which way a row goes is a matter of the
+ * codes alone. */
 static const char list_parts[] =
     "#define PUDLE_TOGETHER 8\n"
     "#define PUDLE_LIST_SHARED(TYPE) \\\n"

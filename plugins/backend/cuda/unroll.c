@@ -159,11 +159,17 @@ static cuda_levels levels_at(const pudle_unroll *u, int64_t t)
     return l;
 }
 
-/* The tape's place for v_t; NULL: not kept. The last `slots` layers are. */
+/* Which slot of the tape is layer t's; below 0: none. The last `slots` layers have one. */
+static int64_t slot_of(const pudle_unroll *u, int64_t t)
+{
+    return t < 1 ? -1 : t - (u->spec.layers - u->slots) - 1;
+}
+
+/* The tape's place for v_t; NULL: not kept. */
 static void *slot(const pudle_unroll *u, int64_t t, int64_t rows)
 {
-    const int64_t kept = t - (u->spec.layers - u->slots) - 1;
-    return t < 1 || kept < 0 ? NULL : (char *)u->tape + (size_t)(kept * rows * u->spec.atoms) * width_of(u);
+    const int64_t kept = slot_of(u, t);
+    return kept < 0 ? NULL : (char *)u->tape + (size_t)(kept * rows * u->spec.atoms) * width_of(u);
 }
 
 /* The tape's place for D z_{t-1}, or for x - D z_{t-1} where `own`. */
@@ -176,6 +182,12 @@ static void *image_slot(const pudle_unroll *u, int64_t t, int64_t rows)
 static cuda_code code_of(const pudle_unroll *u, int64_t rows)
 {
     return (cuda_code){ u->atoms, u->inner, rows * u->spec.atoms };
+}
+
+/* A kernel of kernels.h, for this precision. */
+static cuda_kernel *own_kernel(const pudle_unroll *u, int which)
+{
+    return u->e->kernel[u->spec.dtype == PUDLE_F64][which];
 }
 
 /* Queue a kernel; with `synchronous`, under which nothing is recorded, wait for it, lest a later operation is blamed for its fault. */
@@ -671,7 +683,7 @@ static pudle_status unroll_finish(pudle_unroll *u, double scale, const pudle_vie
     u->gathered = false; /* what is there now is not P */
     pudle_status s = cuda_begin(u->e, "unroll");
     if (!s)
-        s = start(u, u->e->kernel[u->spec.dtype == PUDLE_F64][CUDA_SYMMETRIC], cuda_blocks(p * p), (void *[]){ &u->outer, &p });
+        s = start(u, own_kernel(u, CUDA_SYMMETRIC), cuda_blocks(p * p), (void *[]){ &u->outer, &p });
     return s ? s : product(u, false, false, -scale, &d, &outer, 1, gradient);
 }
 

@@ -34,11 +34,6 @@ static pudle_status send_places(pudle_unroll *u)
     return s;
 }
 
-static cuda_kernel *own_kernel(const pudle_unroll *u, int which)
-{
-    return u->e->kernel[u->spec.dtype == PUDLE_F64][which];
-}
-
 /* D in the order of both products, as it is now. */
 static pudle_status arrange(pudle_unroll *u)
 {

@@ -26,8 +26,8 @@ static bool by_lists(const pudle_unroll *u)
 /* What is kept of layer t; bits NULL: nothing. */
 static cuda_tape tape_of(const pudle_unroll *u, int64_t t, int64_t rows)
 {
-    const int64_t kept = t - (u->spec.layers - u->slots) - 1, cells = kept * rows * segments_of(u);
-    if (t < 1 || kept < 0)
+    const int64_t kept = slot_of(u, t), cells = kept * rows * segments_of(u);
+    if (kept < 0)
         return (cuda_tape){ NULL, NULL, NULL, NULL };
     return (cuda_tape){ u->kept.kept, u->kept.used, u->kept.bits + cells * (CUDA_BLOCK / 32), u->kept.start + cells };
 }
@@ -76,5 +76,5 @@ static pudle_status gather_listed(pudle_unroll *u, int64_t n, int64_t rows)
 {
     long long all = n * rows, stride = u->chunk * rows, atoms = u->spec.atoms;
     void *arguments[] = { &u->zs, &u->us, &u->z_bits, &u->u_bits, &u->outer, &all, &stride, &atoms };
-    return start(u, u->e->kernel[u->spec.dtype == PUDLE_F64][CUDA_OUTER], words_of(u) * words_of(u), arguments);
+    return start(u, own_kernel(u, CUDA_OUTER), words_of(u) * words_of(u), arguments);
 }
