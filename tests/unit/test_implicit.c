@@ -112,23 +112,29 @@ static double relative_norm(const double *a, const double *b, int64_t n, double 
     return n ? sqrt(off) / fmax(sqrt(norm), size) : 0;
 }
 
-static void agree(const setup *a, const setup *b, double bound, const char *what)
+/* The further off of a gradient's parts; NaN where the loss is. */
+static double distance(const outcome *x, const outcome *y)
 {
-    outcome x = outcome_of(a), y = outcome_of(b);
-    assert_int_equal(x.weights, y.weights);
-    assert_int_equal(x.levels, y.levels);
-    const double size = 1e-3 * fabs(y.loss), d = relative_norm(x.dictionary, y.dictionary, x.weights, size), l = relative_norm(x.level, y.level, x.levels, size);
-    if (!(d <= bound) || !(l <= bound) || isnan(y.loss))
-        fail_msg("%s, seed %lld: %s %s %s and %s %s: dictionary off by %.3g, levels by %.3g (fixed point %.3g)", what, (long long)a->seed, a->backend,
-                 a->gradient, a->prox ? a->prox : "", b->backend, b->gradient, d, l, x.fixed_point);
+    const double size = 1e-3 * fabs(y->loss);
+    assert_int_equal(x->weights, y->weights);
+    assert_int_equal(x->levels, y->levels);
+    return fmax(relative_norm(x->dictionary, y->dictionary, x->weights, size), relative_norm(x->level, y->level, x->levels, size)) + 0 * y->loss;
+}
+
+static void agree(const setup *a, const outcome *y, double bound, const char *what)
+{
+    outcome x = outcome_of(a);
+    const double off = distance(&x, y);
+    if (!(off <= bound))
+        fail_msg("%s, seed %lld: %s %s %s: off by %.3g (fixed point %.3g)", what, (long long)a->seed, a->backend, a->gradient, a->prox ? a->prox : "", off,
+                 x.fixed_point);
     outcome_free(&x);
-    outcome_free(&y);
 }
 
 static const char *const backends[] = { "ref", "cpu" };
 
-/* Are the codes at a fixed point, to rounding, and is it one that the others can be held to? */
-static bool converged(setup s)
+/* implicit on ref, where dependent atoms are counted and no error. */
+static pd_pass trial_of(setup s)
 {
     opened o;
     pd_pass pass = { .gradient = true };
@@ -138,10 +144,24 @@ static bool converged(setup s)
     open_problem(&s, &o);
     run(&o.pb, &pass);
     close_problem(&o);
+    return pass;
+}
+
+/* Has every sample one implicit gradient? */
+static bool well_posed(setup s)
+{
+    return trial_of(s).ill_conditioned == 0;
+}
+
+/* Are the codes at a fixed point, to rounding, and is it one that the others can be held to? */
+static bool converged(setup s)
+{
+    const pd_pass pass = trial_of(s);
     return pass.fixed_point <= 1e-14 && pass.ill_conditioned == 0;
 }
 
-/* implicit on every backend against ae on ref, both with T layers. False: this problem has not converged in them. */
+/* implicit on every backend against ae on ref, both with T layers. False: this problem has not converged in them, or ae's gradient, which
+ * follows the codes, is another one after half of them. */
 static bool against_ae(setup s, double bound, const char *what)
 {
     setup deep = s;
@@ -149,14 +169,22 @@ static bool against_ae(setup s, double bound, const char *what)
         return false;
     deep.gradient = "ae";
     deep.backend = "ref";
+    outcome y = outcome_of(&deep);
+    deep.layers /= 2;
+    outcome halfway = outcome_of(&deep);
+    const bool settled = distance(&halfway, &y) <= bound;
     s.gradient = "implicit";
-    for (size_t b = 0; b < 2; b++) {
+    for (size_t b = 0; b < 2 && settled; b++) {
         s.backend = backends[b];
         if (backend_found(s.backend))
-            agree(&s, &deep, bound, what);
+            agree(&s, &y, bound, what);
     }
-    return true;
+    outcome_free(&y);
+    outcome_free(&halfway);
+    return settled;
 }
+
+enum { DRAWS = 16 }; /* of problems of a kind, until one has converged */
 
 static setup small(void)
 {
@@ -171,14 +199,13 @@ static void matches_5000_layers(void **state)
     int compared = 0, tried = 0;
     while (compared < 10 && tried++ < 40) {
         setup s = small();
-        if (!against_ae(s, 1e-8, "least_squares"))
-            continue;
+        bool settled = against_ae(s, 1e-8, "least_squares");
         s.loss = "name = \"lasso\"; lambda = 0.4;";
         s.inner = "name = \"least_squares\";";
-        assert_true(against_ae(s, 1e-8, "lasso"));
+        settled = settled && against_ae(s, 1e-8, "lasso");
         s.loss = "name = \"lasso\"; lambda = 0.03;"; /* not the encoder's lambda: no envelope */
-        assert_true(against_ae(s, 1e-8, "lasso of another lambda"));
-        compared++;
+        settled = settled && against_ae(s, 1e-8, "lasso of another lambda");
+        compared += settled;
     }
     print_message("# %d of %d problems had converged\n", compared, tried);
     assert_int_equal(compared, 10);
@@ -209,7 +236,7 @@ static void other_operators(void **state)
     const int all = sizeof proxes / sizeof *proxes;
     for (int i = 0; i < all; i++) {
         bool done = false;
-        for (int draw = 0; draw < 4 && !done; draw++) {
+        for (int draw = 0; draw < DRAWS && !done; draw++) {
             setup s = small();
             s.p = 15;
             s.layers = 2000;
@@ -235,15 +262,19 @@ static void operators_that_are_not_convex(void **state)
         "name = \"top_k\"; k = 4;",
     };
     int compared = 0;
-    for (size_t i = 0; i < 2 * sizeof proxes / sizeof *proxes; i++) {
-        setup s = small();
-        s.n = 8;
-        s.m = 25;
-        s.prox = proxes[i / 2];
-        compared += against_ae(s, 1e-7, s.prox);
+    const int all = sizeof proxes / sizeof *proxes;
+    for (int i = 0; i < all; i++) {
+        int done = 0;
+        for (int draw = 0; draw < DRAWS && done < 2; draw++) {
+            setup s = small();
+            s.n = 8;
+            s.m = 25;
+            s.prox = proxes[i];
+            done += against_ae(s, 1e-7, s.prox);
+        }
+        compared += done == 2;
     }
-    print_message("# %d of 8 problems had converged\n", compared);
-    assert_true(compared >= 4);
+    assert_int_equal(compared, all);
 }
 
 static void other_losses(void **state)
@@ -255,23 +286,28 @@ static void other_losses(void **state)
         { "name = \"poisson\"; code_l1 = 0.05; offset = 0.3;", "family = \"poisson\"; amplitude_low = 0.3; amplitude_high = 0.8; offset = 0.3;", 0.02 },
     };
     int compared = 0;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (int round = 0; round < 4; round++) {
+    for (int i = 0; i < 6; i++) {
+        bool done = false;
+        for (int draw = 0; draw < DRAWS && !done; draw++) {
             char data[400];
             setup s = small();
             s.n = 4;
             s.m = 30;
             s.p = 12;
-            s.loss = cases[i].loss;
-            s.step = cases[i].step;
-            s.prox = round % 2 ? "name = \"soft_threshold\"; lambda = 0.3;" : "name = \"elastic_net\"; lambda = 0.2; mu = 0.1;";
+            s.loss = cases[i / 2].loss;
+            s.step = cases[i / 2].step;
+            s.layers *= i % 2 ? 3 : 1; /* a soft threshold does not curve the problem */
+            s.prox = i % 2 ? "name = \"soft_threshold\"; lambda = 0.3;" : "name = \"elastic_net\"; lambda = 0.2; mu = 0.1;";
             snprintf(data, sizeof data, "name = \"synthetic\"; samples = %lld; features = %lld; atoms = %lld; sparsity = 3; seed = %lld; %s", (long long)s.n,
-                     (long long)s.m, (long long)s.p, (long long)s.seed, cases[i].data);
+                     (long long)s.m, (long long)s.p, (long long)s.seed, cases[i / 2].data);
             s.data = data;
-            compared += against_ae(s, 1e-7, cases[i].loss);
+            done = against_ae(s, 1e-7, s.loss);
         }
-    print_message("# %d of 12 problems had converged\n", compared);
-    assert_true(compared >= 4);
+        compared += done;
+        if (!done)
+            print_message("# no problem with %s and %s had converged\n", cases[i / 2].loss, i % 2 ? "a soft threshold" : "an elastic net");
+    }
+    assert_int_equal(compared, 6);
 }
 
 /* A Hessian that is no diagonal: rows that sum to 1 under a softmax. */
@@ -279,7 +315,7 @@ static void loss_over_several_features(void **state)
 {
     (void)state;
     int compared = 0;
-    for (int round = 0; round < 2; round++) {
+    for (int draw = 0; draw < DRAWS && compared < 2; draw++) {
         enum { N = 5, M = 12 };
         double x[N * M] = { 0 };
         char data[400];
@@ -296,7 +332,7 @@ static void loss_over_several_features(void **state)
         s.prox = "name = \"elastic_net\"; lambda = 0.02; mu = 0.05; learn = \"global\";";
         compared += against_ae(s, 1e-7, "categorical");
     }
-    assert_true(compared > 0);
+    assert_int_equal(compared, 2);
 }
 
 static void write_random(const char *path, int32_t rank, const int64_t *shape)
@@ -317,7 +353,7 @@ static void targets_of_their_own(void **state)
 {
     (void)state;
     int compared = 0;
-    for (int round = 0; round < 3; round++) {
+    for (int draw = 0; draw < DRAWS && compared < 2; draw++) {
         char data[400];
         setup s = small();
         const int64_t shape[] = { s.n, s.m };
@@ -328,14 +364,14 @@ static void targets_of_their_own(void **state)
         s.prox = "name = \"soft_threshold\"; lambda = 0.3; learn = \"atom\";";
         compared += against_ae(s, 1e-8, "supervised");
     }
-    assert_true(compared > 0);
+    assert_int_equal(compared, 2);
 }
 
 static void convolutional(void **state)
 {
     (void)state;
-    int compared = 0;
-    for (int round = 0; round < 4; round++) {
+    int round = 0;
+    for (int draw = 0; draw < DRAWS && round < 4; draw++) {
         char data[400];
         setup s = small();
         const int64_t shape[] = { 2, 2, 8, 7 };
@@ -347,10 +383,9 @@ static void convolutional(void **state)
         s.dictionary = round % 2 ? "kind = \"conv\"; size = [3, 3]; stride = [2];" : "kind = \"conv\"; size = [4, 3]; stride = [1];";
         s.prox = round < 2 ? "name = \"soft_threshold\"; lambda = 0.6; learn = \"atom\";" : "name = \"elastic_net\"; lambda = 0.5; mu = 0.2;";
         s.loss = round % 2 ? "name = \"least_squares\"; reduction = \"mean\";" : "name = \"least_squares\"; code_l1 = 0.1;";
-        compared += against_ae(s, 1e-7, s.dictionary);
+        round += against_ae(s, 1e-7, s.dictionary);
     }
-    print_message("# %d of 4 problems had converged\n", compared);
-    assert_true(compared >= 2);
+    assert_int_equal(round, 4);
 }
 
 /* Entries of the gradient against central differences of the loss, codes converged at both ends. */
@@ -413,7 +448,8 @@ static void matches_differences(void **state)
 static void ways_of_solving_agree(void **state)
 {
     (void)state;
-    for (int round = 0; round < 6; round++) {
+    int round = 0, tried = 0;
+    while (round < 6 && tried++ < 30) {
         setup s = small();
         double *got[2];
         s.n = round % 2 ? 60 : 1; /* 60 samples of 15 atoms are worth a Gram matrix, one is not if atoms are many */
@@ -421,6 +457,8 @@ static void ways_of_solving_agree(void **state)
         s.m = between(9, 14);
         s.layers = 3000;
         s.prox = round < 2 ? NULL : "name = \"elastic_net\"; lambda = 0.1; mu = 0.05;";
+        if (!well_posed(s)) /* 15 atoms in fewer dimensions: a slow sample may still use more atoms than there are dimensions */
+            continue;
         for (int k = 0; k < 2; k++) {
             opened o;
             open_problem(&s, &o);
@@ -437,7 +475,10 @@ static void ways_of_solving_agree(void **state)
         assert_true(relative_norm(got[1], got[0], s.m * s.p, 1e-6) <= 1e-9);
         free(got[0]);
         free(got[1]);
+        round++;
     }
+    print_message("# 6 of %d problems were well posed\n", tried);
+    assert_int_equal(round, 6);
 }
 
 /* Supports on both sides of what is taken side by side, and of all atoms of many; within the memory that was planned for them. */
@@ -497,8 +538,11 @@ static void single_precision(void **state)
             s.precision = "f32";
             s.backend = backends[b];
             wide.backend = "ref";
-            if (backend_found(s.backend))
-                agree(&s, &wide, 2e-3, "f32");
+            if (!backend_found(s.backend))
+                continue;
+            outcome y = outcome_of(&wide);
+            agree(&s, &y, 2e-3, "f32");
+            outcome_free(&y);
         }
 }
 
