@@ -70,9 +70,9 @@ finds_none "nor in normalisation"
 
 # ---- would one be seen? Without the barrier between what is brought to shared memory and its use:
 mkdir "$work/kernels"
-cp "$top_srcdir"/plugins/backend/cuda/*.h "$top_srcdir/plugins/backend/cuda/kernels.cu" "$work/kernels"
+cp "$top_srcdir"/plugins/backend/cuda/kernels/* "$work/kernels"
 chmod u+w "$work"/kernels/*
-awk '/PUDLE_ARRIVED;/ { after = 1 } after && /PUDLE_SYNC;/ { after = 0; next } { print }' "$top_srcdir/plugins/backend/cuda/tiles.h" >"$work/kernels/tiles.h"
+awk '/PUDLE_ARRIVED;/ { after = 1 } after && /PUDLE_SYNC;/ { after = 0; next } { print }' "$top_srcdir/plugins/backend/cuda/kernels/tiles.h" >"$work/kernels/tiles.h"
 fake=$work/mutant
 KERNELS=$work/kernels build "$fake"
 watched train "$work/filters.cfg" --out "$work/mutant" --quiet

@@ -5,9 +5,9 @@ set -e
 dir=$1
 cuda=$top_srcdir/plugins/backend/cuda
 mkdir -p "$dir/backend"
-make -s -C "$top_builddir" plugins/backend/cuda/grid_text.h plugins/backend/cuda/tiles_text.h >&2
+make -s -C "$top_builddir" plugins/backend/cuda/texts.h >&2
 ${CXX:-c++} -std=c++17 -O2 -Wall -Wextra -ffp-contract=off ${KERNEL_FLAGS:-} -shared -fPIC -x c++ -o "$dir/kernels.so" \
-    "${KERNELS:-$cuda}/kernels.cu"
+    "${KERNELS:-$cuda/kernels}/kernels.cu"
 ${CC:-cc} -std=c11 -O3 -Wall -Wextra -D_GNU_SOURCE -shared -fPIC -fvisibility=hidden -I"$top_srcdir/include" -I"$cuda" \
     -I"$top_builddir/plugins/backend/cuda" -o "$dir/backend/cuda.so" "$top_srcdir/tests/cuda/fake.c" "$cuda/cuda.c" "$cuda/arrays.c" \
     "$cuda/conv.c" "$cuda/filters.c" "$cuda/plugins.c" "$cuda/unroll.c" "$cuda/jit.c" "$cuda/cache.c" "$cuda/source.c" "$top_srcdir/plugins/backend/host.c" \
