@@ -1,0 +1,403 @@
+/* The synthetic source: statistics, purity, truth, and what it refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "data_source.h"
+
+typedef struct drawn {
+    int64_t n, m, p;
+    pudle_view x, d, z; /* (n, m), (m, p), (n, p) */
+} drawn;
+
+static const pudle_data_truth *truth_of(const opened *s)
+{
+    assert_null(s->desc->get_ext("no such thing"));
+    const pudle_data_truth *truth = s->desc->get_ext(PUDLE_DATA_TRUTH);
+    assert_non_null(truth);
+    return truth;
+}
+
+static drawn draw(const opened *s, int32_t split, int64_t n)
+{
+    const pudle_data_truth *truth = truth_of(s);
+    drawn d = { .n = n, .m = describe(s, split).shape[0], .p = truth->atoms(s->self) };
+    int64_t *index = range(0, n);
+    d.x = read_flat(s, split, PUDLE_F64, n, index);
+    d.d = fake_view(PUDLE_F64, 2, (const int64_t[]){ d.m, d.p });
+    d.z = fake_view(PUDLE_F64, 2, (const int64_t[]){ n, d.p });
+    assert_int_equal(truth->dictionary(s->self, &d.d), PUDLE_OK);
+    const pudle_data_request request = { .size = sizeof request, .split = split, .index = index, .count = n, .x = &d.z };
+    assert_int_equal(truth->codes(&fake_host, s->self, &request), PUDLE_OK);
+    free(index);
+    return d;
+}
+
+static void drawn_free(drawn *d)
+{
+    free(d->x.data);
+    free(d->d.data);
+    free(d->z.data);
+}
+
+/* D z of sample i, entry j. */
+static double clean(const drawn *d, int64_t i, int64_t j)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < d->p; k++)
+        if (get(&d->z, i * d->p + k) != 0)
+            sum += get(&d->d, j * d->p + k) * get(&d->z, i * d->p + k);
+    return sum;
+}
+
+static void test_synthetic_statistics(void **state)
+{
+    (void)state;
+    opened s;
+    assert_int_equal(open_source("synthetic", NULL, &s), PUDLE_OK);
+    assert_int_equal(describe(&s, PUDLE_SPLIT_TRAIN).samples, 10000);
+    drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 10000);
+    double used[100] = { 0 }, negative = 0, size = 0, first = 0, second = 0, entries = 0;
+    for (int64_t k = 0; k < d.p; k++) {
+        double norm = 0;
+        for (int64_t j = 0; j < d.m; j++) {
+            const double e = get(&d.d, j * d.p + k);
+            norm += e * e;
+            entries += e;
+        }
+        near(norm, 1, 1e-12);
+    }
+    near(entries / sqrt((double)d.p), 0, 6); /* the sum of 5000 entries of variance 1/50 */
+    for (int64_t i = 0; i < d.n; i++) {
+        int64_t nonzero = 0, minus = 0;
+        for (int64_t k = 0; k < d.p; k++) {
+            const double z = get(&d.z, i * d.p + k), a = fabs(z);
+            if (z == 0)
+                continue;
+            assert_true(a >= 1 && a < 2);
+            nonzero++;
+            minus += z < 0;
+            used[k]++;
+            first += a;
+            second += a * a;
+        }
+        assert_int_equal(nonzero, 5);
+        assert_true(minus == 0 || minus == 5); /* one sign a sample */
+        negative += minus == 5;
+        size += (double)nonzero;
+    }
+    near(negative, 5000, 6 * 50);
+    near(first / size, 1.5, 6 * sqrt(1.0 / 12 / size));
+    near(second / size, 7.0 / 3, 0.03);
+    for (int64_t k = 0; k < d.p; k++)
+        near(used[k], 500, 6 * sqrt(500 * 0.95));
+    for (int64_t i = 0; i < 200; i++)
+        for (int64_t j = 0; j < d.m; j++)
+            near(get(&d.x, i * d.m + j), clean(&d, i, j), 1e-13);
+    drawn_free(&d);
+    close_source(&s);
+}
+
+static void test_synthetic_choices(void **state)
+{
+    (void)state;
+    static const char *const signs[] = { "per_entry", "positive" };
+    for (int c = 0; c < 2; c++) {
+        opened s;
+        const char *const *settings = SETTINGS("amplitude", "gaussian", "mean", "4", "std", "0.5", "sign", signs[c],
+                                               "samples", "3000");
+        assert_int_equal(open_source("synthetic", settings, &s), PUDLE_OK);
+        drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 3000);
+        double n = 0, minus = 0, first = 0, second = 0, mixed = 0;
+        for (int64_t i = 0; i < d.n; i++) {
+            int64_t m = 0;
+            for (int64_t k = 0; k < d.p; k++) {
+                const double z = get(&d.z, i * d.p + k);
+                if (z == 0)
+                    continue;
+                n++;
+                m += z < 0;
+                first += fabs(z);
+                second += (fabs(z) - 4) * (fabs(z) - 4);
+            }
+            minus += (double)m;
+            mixed += m > 0 && m < 5;
+        }
+        near(first / n, 4, 6 * 0.5 / sqrt(n));
+        near(sqrt(second / n), 0.5, 6 * 0.5 / sqrt(2 * n));
+        near(minus / n, c ? 0 : 0.5, 6 * 0.5 / sqrt(n));
+        near(mixed / 3000, c ? 0 : 30.0 / 32, 0.03);
+        drawn_free(&d);
+        close_source(&s);
+    }
+}
+
+/* A sample depends on (seed, split, index) alone. */
+static void test_synthetic_purity(void **state)
+{
+    (void)state;
+    static const char *const variants[][3] = {
+        { "noise_std", "0.1", "0" }, { "snr_db", "20", "0" }, { "snr_db", "20", "7" },
+    };
+    for (int c = 0; c < 3; c++) {
+        opened a, b, other;
+        const char *const *settings = SETTINGS(variants[c][0], variants[c][1], "blocks", variants[c][2], "samples", "500",
+                                               "test_samples", "500", "seed", "9");
+        assert_int_equal(open_source("synthetic", settings, &a), PUDLE_OK);
+        assert_int_equal(open_source("synthetic", settings, &b), PUDLE_OK);
+        assert_int_equal(open_source("synthetic", SETTINGS("samples", "500", "seed", "10"), &other), PUDLE_OK);
+        pudle_view all = read_range(&a, PUDLE_SPLIT_TRAIN, 0, 500), test = read_range(&a, PUDLE_SPLIT_TEST, 0, 500);
+        pudle_view seed10 = read_range(&other, PUDLE_SPLIT_TRAIN, 0, 500);
+        for (int round = 0; round < 20; round++) {
+            int64_t index[40];
+            for (int i = 0; i < 40; i++)
+                index[i] = (int64_t)pudle_random_below(fake_random(), 500); /* any order, with repeats */
+            pudle_view some = read_flat(round & 1 ? &a : &b, PUDLE_SPLIT_TRAIN, PUDLE_F64, 40, index);
+            pudle_view rounded = read_flat(&b, PUDLE_SPLIT_TRAIN, PUDLE_F32, 40, index);
+            for (int i = 0; i < 40; i++)
+                for (int j = 0; j < 50; j++) {
+                    assert_true(get(&some, i * 50 + j) == get(&all, index[i] * 50 + j));
+                    assert_true((float)get(&rounded, i * 50 + j) == (float)get(&some, i * 50 + j));
+                    assert_true(get(&some, i * 50 + j) != get(&test, index[i] * 50 + j));
+                    assert_true(get(&some, i * 50 + j) != get(&seed10, index[i] * 50 + j));
+                }
+            free(some.data);
+            free(rounded.data);
+        }
+        free(all.data);
+        free(test.data);
+        free(seed10.data);
+        other.desc->destroy(&fake_host, other.self);
+        free(other.params);
+        b.desc->destroy(&fake_host, b.self);
+        free(b.params);
+        close_source(&a);
+    }
+}
+
+static void test_synthetic_orthogonal(void **state)
+{
+    (void)state;
+    opened s;
+    const char *const *settings = SETTINGS("orthogonal", "true", "features", "60", "atoms", "60");
+    assert_int_equal(open_source("synthetic", settings, &s), PUDLE_OK);
+    drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 50);
+    for (int64_t a = 0; a < 60; a++)
+        for (int64_t b = 0; b < 60; b++) {
+            double columns = 0, rows = 0;
+            for (int64_t j = 0; j < 60; j++) {
+                columns += get(&d.d, j * 60 + a) * get(&d.d, j * 60 + b);
+                rows += get(&d.d, a * 60 + j) * get(&d.d, b * 60 + j);
+            }
+            near(columns, a == b, 1e-14 * 60);
+            near(rows, a == b, 1e-13 * 60);
+        }
+    for (int64_t i = 0; i < d.n; i++) /* D'x is the code */
+        for (int64_t k = 0; k < 60; k++) {
+            double sum = 0;
+            for (int64_t j = 0; j < 60; j++)
+                sum += get(&d.d, j * 60 + k) * get(&d.x, i * 60 + j);
+            near(sum, get(&d.z, i * 60 + k), 1e-12);
+        }
+    drawn_free(&d);
+    close_source(&s);
+}
+
+static void test_synthetic_blocks(void **state)
+{
+    (void)state;
+    opened s;
+    assert_int_equal(open_source("synthetic", SETTINGS("blocks", "20", "samples", "2000"), &s), PUDLE_OK);
+    drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 2000);
+    int seen[20] = { 0 };
+    for (int64_t i = 0; i < d.n; i++) {
+        int64_t block = -1;
+        for (int64_t k = 0; k < d.p; k++)
+            if (get(&d.z, i * d.p + k) != 0) {
+                assert_true(block < 0 || block == k / 5);
+                block = k / 5;
+            } else {
+                assert_true(block != k / 5);
+            }
+        seen[block]++;
+    }
+    for (int b = 0; b < 20; b++)
+        near(seen[b], 100, 6 * 10);
+    drawn_free(&d);
+    close_source(&s);
+    expect_error("synthetic", SETTINGS("blocks", "21"), PUDLE_ERR_CONFIG, "blocks = 21");
+}
+
+/* The same numbers, whatever their shape. */
+static void test_synthetic_shape(void **state)
+{
+    (void)state;
+    opened s;
+    int64_t *index = range(0, 7);
+    assert_int_equal(open_source("synthetic", SETTINGS("features", "60"), &s), PUDLE_OK);
+    pudle_view flat = read_flat(&s, PUDLE_SPLIT_TRAIN, PUDLE_F64, 7, index);
+    close_source(&s);
+    assert_int_equal(open_source("synthetic", SETTINGS("features", "60", "shape", "[3, 4, 5]"), &s), PUDLE_OK);
+    const pudle_data_info info = describe(&s, PUDLE_SPLIT_TRAIN);
+    assert_int_equal(info.rank, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(info.shape[i], 3 + i);
+        assert_int_equal(info.target_shape[i], 3 + i);
+    }
+    pudle_view shaped = fake_view(PUDLE_F64, 4, (const int64_t[]){ 7, 3, 4, 5 });
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, 7, index, &shaped, NULL), PUDLE_OK);
+    assert_memory_equal(shaped.data, flat.data, 7 * 60 * sizeof(double));
+    close_source(&s);
+    free(index);
+    free(flat.data);
+    free(shaped.data);
+    expect_error("synthetic", SETTINGS("features", "61", "shape", "[3, 4, 5]"), PUDLE_ERR_CONFIG, "shape has 60 entries, features = 61");
+}
+
+static void test_synthetic_noise(void **state)
+{
+    (void)state;
+    opened s;
+    assert_int_equal(open_source("synthetic", SETTINGS("noise_std", "0.12", "samples", "2000"), &s), PUDLE_OK);
+    drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 2000);
+    const double n = (double)(d.n * d.m);
+    double first = 0, second = 0, along = 0, power = 0;
+    for (int64_t i = 0; i < d.n; i++)
+        for (int64_t j = 0; j < d.m; j++) {
+            const double c = clean(&d, i, j), e = get(&d.x, i * d.m + j) - c;
+            first += e;
+            second += e * e;
+            along += e * c;
+            power += c * c;
+        }
+    near(first / n, 0, 6 * 0.12 / sqrt(n));
+    near(sqrt(second / n), 0.12, 6 * 0.12 / sqrt(2 * n));
+    near(along / sqrt(power), 0, 6 * 0.12); /* uncorrelated with the signal */
+    drawn_free(&d);
+    close_source(&s);
+
+    assert_int_equal(open_source("synthetic", SETTINGS("snr_db", "13", "features", "400", "samples", "300"), &s), PUDLE_OK);
+    d = draw(&s, PUDLE_SPLIT_TRAIN, 300);
+    double mean = 0;
+    for (int64_t i = 0; i < d.n; i++) {
+        double signal = 0, noise = 0;
+        for (int64_t j = 0; j < d.m; j++) {
+            const double c = clean(&d, i, j), e = get(&d.x, i * d.m + j) - c;
+            signal += c * c;
+            noise += e * e;
+        }
+        const double ratio = noise / signal * pow(10, 1.3); /* 1 on average, for every sample */
+        near(ratio, 1, 6 * sqrt(2.0 / 400));
+        mean += ratio / (double)d.n;
+    }
+    near(mean, 1, 6 * sqrt(2.0 / 400 / 300));
+    drawn_free(&d);
+    close_source(&s);
+}
+
+/* Counts and events: mean and variance belong to the natural parameter D z + offset, entry by entry and over all. */
+static void test_synthetic_families(void **state)
+{
+    (void)state;
+    static const char *const families[] = { "poisson", "bernoulli", "binomial" };
+    for (int c = 0; c < 3; c++) {
+        opened s;
+        const double trials = c == 2 ? 7 : 1, offset = c ? -0.5 : 1.5;
+        const char *const *settings = SETTINGS("family", families[c], "offset", c ? "-0.5" : "1.5", "trials", c == 2 ? "7" : "1", "sign", "per_entry",
+                                               "samples", "4000", "test_samples", "3");
+        assert_int_equal(open_source("synthetic", settings, &s), PUDLE_OK);
+        drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 4000);
+        double difference = 0, spread = 0, along = 0, chi2 = 0;
+        for (int64_t i = 0; i < d.n; i++)
+            for (int64_t j = 0; j < d.m; j++) {
+                const double x = get(&d.x, i * d.m + j), eta = clean(&d, i, j) + offset, p = 1 / (1 + exp(-eta));
+                const double mean = c ? trials * p : exp(eta), variance = c ? mean * (1 - p) : mean;
+                assert_true(x >= 0 && x == floor(x) && (!c || x <= trials));
+                difference += x - mean;
+                spread += variance;
+                along += (x - mean) * (eta - offset);
+                chi2 += (x - mean) * (x - mean) / variance;
+            }
+        const double n = (double)(d.n * d.m);
+        near(difference, 0, 6 * sqrt(spread));
+        near(along, 0, 6 * sqrt(spread * 2)); /* the counts follow their own mean */
+        near(chi2 / n, 1, 0.05);
+        pudle_view again = read_range(&s, PUDLE_SPLIT_TRAIN, 17, 1); /* and a sample is the same whoever asks with it */
+        for (int64_t j = 0; j < d.m; j++)
+            assert_true(get(&again, j) == get(&d.x, 17 * d.m + j));
+        free(again.data);
+        drawn_free(&d);
+        close_source(&s);
+    }
+}
+
+static void test_synthetic_errors(void **state)
+{
+    (void)state;
+    expect_error("synthetic", SETTINGS("family", "poisson", "noise_std", "0.1"), PUDLE_ERR_CONFIG, "remove noise_std");
+    expect_error("synthetic", SETTINGS("family", "bernoulli", "snr_db", "3"), PUDLE_ERR_CONFIG, "remove snr_db");
+    expect_error("synthetic", SETTINGS("offset", "1"), PUDLE_ERR_CONFIG, "another family");
+    expect_error("synthetic", SETTINGS("family", "poisson", "trials", "2"), PUDLE_ERR_CONFIG, "binomial");
+    opened wild;
+    assert_int_equal(open_source("synthetic", SETTINGS("family", "poisson", "offset", "30"), &wild), PUDLE_OK);
+    pudle_view none = fake_view(PUDLE_F64, 2, (const int64_t[]){ 1, 50 });
+    assert_int_equal(read_to(&wild, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ 5 }, &none, NULL), PUDLE_ERR_CONFIG);
+    assert_non_null(strstr(fake.error, "sample 5"));
+    free(none.data);
+    close_source(&wild);
+    expect_error("synthetic", SETTINGS("noise_std", "0.1", "snr_db", "0"), PUDLE_ERR_CONFIG, "contradict");
+    expect_error("synthetic", SETTINGS("snr_db", "[1, 2]"), PUDLE_ERR_CONFIG, "one number");
+    expect_error("synthetic", SETTINGS("sparsity", "101"), PUDLE_ERR_CONFIG, "atoms = 100");
+    expect_error("synthetic", SETTINGS("orthogonal", "true"), PUDLE_ERR_CONFIG, "atoms = features");
+    expect_error("synthetic", SETTINGS("amplitude_low", "3"), PUDLE_ERR_CONFIG, "amplitude_high");
+    for (fake.until_empty = 0; fake.until_empty < 2;) {
+        const long given = fake.until_empty;
+        expect_error("synthetic", NULL, PUDLE_ERR_NOMEM, "memory");
+        fake.until_empty = given + 1;
+    }
+    fake.until_empty = -1;
+
+    opened s;
+    assert_int_equal(open_source("synthetic", SETTINGS("samples", "7"), &s), PUDLE_OK);
+    pudle_data_info info = { .size = sizeof info };
+    assert_int_equal(s.ops->describe(&fake_host, s.self, PUDLE_SPLIT_TEST, &info), PUDLE_ERR_NOTFOUND);
+    assert_int_equal(s.ops->describe(&fake_host, s.self, 5, &info), PUDLE_ERR_NOTFOUND);
+    assert_int_equal(info.samples, 0);
+    pudle_view x = fake_view(PUDLE_F64, 2, (const int64_t[]){ 2, 50 });
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, 2, (const int64_t[]){ 6, 7 }, &x, NULL), PUDLE_ERR_ARG);
+    assert_non_null(strstr(fake.error, "no sample 7"));
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ -1 }, &x, NULL), PUDLE_ERR_ARG);
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TEST, 1, (const int64_t[]){ 0 }, &x, NULL), PUDLE_ERR_ARG);
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, 0, NULL, &x, NULL), PUDLE_OK);
+    fake.until_empty = 0;
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ 0 }, &x, NULL), PUDLE_ERR_NOMEM);
+    fake.until_empty = -1;
+    free(x.data);
+    close_source(&s);
+}
+
+static void test_descriptor(void **state)
+{
+    (void)state;
+    expect_epoch_free("synthetic", false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_descriptor),
+        cmocka_unit_test(test_synthetic_statistics),
+        cmocka_unit_test(test_synthetic_choices),
+        cmocka_unit_test(test_synthetic_purity),
+        cmocka_unit_test(test_synthetic_orthogonal),
+        cmocka_unit_test(test_synthetic_blocks),
+        cmocka_unit_test(test_synthetic_shape),
+        cmocka_unit_test(test_synthetic_noise),
+        cmocka_unit_test(test_synthetic_families),
+        cmocka_unit_test(test_synthetic_errors),
+    };
+    fake_random();
+    return cmocka_run_group_tests_name("data: synthetic", tests, NULL, NULL);
+}
