@@ -9,6 +9,7 @@ make -s -C "$top_builddir" plugins/backend/cuda/texts.h >&2
 ${CXX:-c++} -std=c++17 -O2 -Wall -Wextra -ffp-contract=off ${KERNEL_FLAGS:-} -shared -fPIC -x c++ -o "$dir/kernels.so" \
     "${KERNELS:-$cuda/kernels}/kernels.cu"
 ${CC:-cc} -std=c11 -O3 -Wall -Wextra -D_GNU_SOURCE -shared -fPIC -fvisibility=hidden -I"$top_srcdir/include" -I"$cuda" \
-    -I"$top_builddir/plugins/backend/cuda" -o "$dir/backend/cuda.so" "$top_srcdir/tests/cuda/fake.c" "$cuda/cuda.c" "$cuda/arrays.c" \
+    -I"$top_builddir/plugins/backend/cuda" -o "$dir/backend/cuda.so" "$top_srcdir/tests/cuda/fake.c" \
+    "$top_srcdir/tests/cuda/fake_kernels.c" "$top_srcdir/tests/cuda/fake_products.c" "$cuda/cuda.c" "$cuda/arrays.c" \
     "$cuda/conv.c" "$cuda/filters.c" "$cuda/plugins.c" "$cuda/unroll.c" "$cuda/jit.c" "$cuda/cache.c" "$cuda/source.c" "$top_srcdir/plugins/backend/host.c" \
     "$top_srcdir/plugins/backend/host_conv.c" -lm -ldl
