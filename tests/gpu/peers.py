@@ -1,9 +1,12 @@
 """PyTorch on the GPU beside `pudle bench`, for the cases of bench/cases whose name is below: the same sizes, the same number of layers, the same
-arithmetic for an update (forward, backward by autograd, Adam, unit atoms). Eager, and torch.compile of the forward pass with the loss; dense
-networks with two products a layer, as the paper draws them, and with one by the Gram matrix. Times are medians of updates between events on
-the device; memory is the allocator's peak. TF32 is off. python3 tests/gpu/peers.py --bench bench.csv [--csv FILE] [--seconds S]"""
+arithmetic for an update (forward, backward by autograd, Adam, unit atoms). Eager; torch.compile of the forward pass with the loss; and that with
+CUDA graphs ("graphs"), which pudle has too. Dense networks with two products a layer, as the paper draws them, and with one by the Gram matrix.
+Times are medians of updates, each with a wait for the device, as `pudle bench` takes them; memory is the most that the allocator has given out, with
+what it gives to libraries. TF32 is off, and cuDNN tries its algorithms. What takes long to compile comes last.
+python3 tests/gpu/peers.py --bench bench.csv [--csv FILE] [--seconds S] [--deadline S]"""
 import argparse
 import csv
+import gc
 import statistics
 import time
 
@@ -12,12 +15,13 @@ import torch.nn.functional as F
 
 CASES = {  # name: kind, batch, features or side, atoms, layers, step, level, kernel, stride
     "dense1000": ("dense", 50, 1000, 1500, 100, 0.2, 0.04, 0, 0),
+    "conv": ("conv", 1, 129, 64, 15, 0.1, 0.016, 9, 4),
+    "conv-b64": ("conv", 64, 129, 64, 15, 0.1, 0.016, 9, 4),
+    "conv-b8": ("conv", 8, 129, 64, 15, 0.1, 0.016, 9, 4),
     "theory50": ("dense", 10000, 50, 100, 25, 0.2, 0.04, 0, 0),
     "theory50-T100": ("dense", 10000, 50, 100, 100, 0.2, 0.04, 0, 0),
-    "conv": ("conv", 1, 129, 64, 15, 0.1, 0.016, 9, 4),
-    "conv-b8": ("conv", 8, 129, 64, 15, 0.1, 0.016, 9, 4),
-    "conv-b64": ("conv", 64, 129, 64, 15, 0.1, 0.016, 9, 4),
 }
+VARIANTS = ("eager", "gram-eager", "compile", "gram-compile", "graphs", "gram-graphs")
 
 
 def soft(v, level):
@@ -57,6 +61,8 @@ def make(case, variant):
         loss = lambda: conv_loss(d, x, layers, step, level, stride)  # noqa: E731
     if variant.endswith("compile"):
         loss = torch.compile(loss)
+    elif variant.endswith("graphs"):
+        loss = torch.compile(loss, mode="reduce-overhead")
     optimizer = torch.optim.Adam([d], lr=1e-4, eps=1e-3, fused=True)
 
     def update():
@@ -88,29 +94,38 @@ def main():
     parser.add_argument("--bench", required=True)
     parser.add_argument("--csv")
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--deadline", type=float, default=float("inf"), help="no variant begins after so many seconds")
     args = parser.parse_args()
+    begun = time.monotonic()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
     with open(args.bench) as file:
         own = {row["case"]: (float(row["update_ms"]), float(row["device_mb"])) for row in csv.DictReader(file)}
-    rows = []
+    table = open(args.csv, "w", newline="") if args.csv else None
+    if table:
+        csv.writer(table).writerow(["case", "variant", "update_ms", "pudle_ms", "ratio", "peak_mib", "pudle_peak_mib"])
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}")
-    print(f"{'case':16} {'variant':18} {'update ms':>10} {'pudle ms':>10} {'ratio':>7} {'MiB':>8} {'pudle MiB':>10}")
-    for name, case in CASES.items():
-        if name not in own:
-            continue
-        for variant in ("eager", "compile") + (("gram-eager", "gram-compile") if case[0] == "dense" else ()):
+    print(f"{'case':16} {'variant':18} {'update ms':>10} {'pudle ms':>10} {'ratio':>7} {'MiB':>8} {'pudle MiB':>10}", flush=True)
+    for variant in VARIANTS:
+        for name, case in CASES.items():
+            if name not in own or (variant.startswith("gram") and case[0] != "dense"):
+                continue
+            if time.monotonic() - begun > args.deadline:
+                print(f"{name:16} {variant:18} not tried, the {args.deadline:.0f} s are over", flush=True)
+                continue
             torch.compiler.reset()
+            gc.collect()
+            torch.cuda.empty_cache()  # what the variant before has left
             try:
                 ms, memory = measure(make(case, variant), args.seconds)
             except Exception as error:  # a variant that does not run is a line, not the end
-                print(f"{name:16} {variant:18} does not run: {type(error).__name__}: {str(error).splitlines()[0][:80]}")
+                print(f"{name:16} {variant:18} does not run: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:80]}", flush=True)
                 continue
             mine, held = own[name]
-            rows.append([name, variant, ms, mine, ms / mine, memory, held])
             print(f"{name:16} {variant:18} {ms:10.3f} {mine:10.3f} {ms / mine:7.2f} {memory:8.1f} {held:10.1f}", flush=True)
-    if args.csv:
-        with open(args.csv, "w", newline="") as file:
-            csv.writer(file).writerows([["case", "variant", "update_ms", "pudle_ms", "ratio", "peak_mib", "pudle_peak_mib"]] + rows)
+            if table:
+                csv.writer(table).writerow([name, variant, ms, mine, ms / mine, memory, held])
+                table.flush()
 
 
 main()

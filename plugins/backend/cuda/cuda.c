@@ -423,6 +423,8 @@ static const pudle_option options[] = {
       "How the layers of an encoder are computed, for comparisons; the result is the same but for rounding. products: by matrix products with the Gram matrix, or "
       "cuDNN's convolutions; lists: with a dense dictionary as sums of those rows of that matrix that a code uses, up to 65280 atoms; auto: lists from 256 atoms on, "
       "for blocks of up to 512 samples, and kernels of this backend for filters, unless tf32 is set." },
+    { "managed", PUDLE_BOOL, 0, offsetof(cuda_params, managed), "true", 0, 0, NULL, NULL,
+      "Keep the inputs of layers by lists in managed memory, which is there only as far as codes have entries; false: in plain memory, with room for codes without zeros." },
     { "threads", PUDLE_INT, 0, offsetof(cuda_params, threads), "0", 0, 1024, NULL, "threads",
       "Accepted so that a config may be run on any backend by its name alone; the host's part of the work takes one thread." },
     { NULL, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL }

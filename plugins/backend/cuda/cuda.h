@@ -13,7 +13,7 @@ enum { CUDA_AUTO, CUDA_PRODUCTS, CUDA_LISTS };
 
 typedef struct cuda_params {
     int64_t threads, device;
-    bool tf32, synchronous;
+    bool tf32, synchronous, managed;
     int32_t placement, unroll;
 } cuda_params;
 

@@ -307,7 +307,8 @@ static bool gpu_alloc(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *wh
     return true;
 }
 
-/* Managed memory has a page where a kernel first writes to it, and none before, if the device can ask for pages; else it would all be there. */
+/* Managed memory has a page where a kernel first writes to it, and none before, if the device can ask for pages; else it would all be there. Not more of it than the
+ * device has free: what does not fit would go to the host and back. */
 static bool gpu_reserve(cuda_gpu *gpu, size_t bytes, void **memory, bool *whole, cuda_fault *why)
 {
     int pages = 0;
@@ -315,15 +316,15 @@ static bool gpu_reserve(cuda_gpu *gpu, size_t bytes, void **memory, bool *whole,
     void *at = NULL;
     if (!RUN(cudaDeviceGetAttribute, &pages, cudaDevAttrConcurrentManagedAccess, gpu->index) || !RUN(cudaMemGetInfo, &left, &all))
         return false;
-    if (bytes > all)
-        return fails(why, PUDLE_ERR_NOMEM, "%.1f MiB are wanted, and the device has %.1f", (double)bytes / 1048576, (double)all / 1048576);
-    *whole = !pages;
-    if (!pages)
+    if (bytes > left)
+        return fails(why, PUDLE_ERR_NOMEM, "%.1f MiB are wanted, and the device has %.1f free", (double)bytes / 1048576, (double)left / 1048576);
+    *whole = !pages || cudaMallocManaged(&at, bytes ? bytes : 1, cudaMemAttachGlobal) != cudaSuccess;
+    if (*whole) {
+        (void)cudaGetLastError();
         return gpu_alloc(gpu, bytes, memory, why);
-    if (!RUN(cudaMallocManaged, &at, bytes ? bytes : 1, cudaMemAttachGlobal) || !note_piece(gpu, at, 0, why))
-        return false;
+    }
     *memory = at;
-    return true;
+    return note_piece(gpu, at, 0, why);
 }
 
 static size_t gpu_peak(const cuda_gpu *gpu)

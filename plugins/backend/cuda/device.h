@@ -74,7 +74,7 @@ typedef struct cuda_api {
 
     bool (*alloc)(cuda_gpu *gpu, size_t bytes, void **memory, cuda_fault *why);
     /** Addresses that memory of the device comes behind where they are first touched, which peak knows nothing of; where the system cannot do that, `*whole` and memory as
-     *  from alloc. @errors NOMEM if the device has not so much in all: it would be the host's then, and slow */
+     *  from alloc. @errors NOMEM if the device has not so much free: it would be the host's then, and slow */
     bool (*reserve)(cuda_gpu *gpu, size_t bytes, void **memory, bool *whole, cuda_fault *why);
     void (*free)(cuda_gpu *gpu, void *memory);
     /** The most bytes that were given out at one time, the workspace of matrix products included. */

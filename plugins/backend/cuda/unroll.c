@@ -386,10 +386,13 @@ static pudle_status reserve_tape(pudle_unroll *u)
     cuda_exec *e = u->e;
     const size_t bytes = (size_t)(u->slots * u->spec.rows * u->spec.atoms) * width_of(u);
     const uint32_t none[2] = { 0, 0 };
-    bool whole = false;
+    bool whole = !e->set.managed;
     cuda_fault why;
-    if (!cuda.reserve(e->gpu, bytes, &u->kept.kept, &whole, &why))
+    if (whole ? !cuda.alloc(e->gpu, bytes, &u->kept.kept, &why) : !cuda.reserve(e->gpu, bytes, &u->kept.kept, &whole, &why))
         return cuda_failed(e, "unroll", &why);
+    if (whole && e->set.managed)
+        e->base.host->log(e->base.host->ctx, PUDLE_LOG_INFO, "managed memory cannot be had here: the inputs of layers take %.1f MiB of the device's",
+                          (double)bytes / 1048576);
     const pudle_status s = cuda_send(e, "unroll", u->kept.used, none, sizeof none);
     u->held += whole ? bytes : 0;
     if (s || whole)
