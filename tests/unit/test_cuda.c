@@ -1,5 +1,5 @@
 /* What the cuda backend decides on the host: targets, the cache on disk, the cut of the work, the mapping of products, the choice
- * of algorithms. And, where the toolkit is installed, that its libraries have all that device.c will look for. */
+ * of algorithms. And, where the toolkit is installed, that its libraries have all that device_*.c will look for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
