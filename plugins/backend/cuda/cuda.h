@@ -17,7 +17,7 @@ typedef struct cuda_params {
     int32_t placement, unroll;
 } cuda_params;
 
-/** Kernels of kernels.h; each for both precisions. */
+/** Kernels of kernels.cu; each for both precisions. */
 enum { CUDA_FILL, CUDA_AXPBY, CUDA_SIGN, CUDA_DOT, CUDA_CENSUS, CUDA_NORMALIZE, CUDA_MOMENTUM, CUDA_ADAM, CUDA_OUTER, CUDA_SYMMETRIC,
        CUDA_ARRANGE, CUDA_IMAGE, CUDA_CODES, CUDA_FILTERS, CUDA_PARTS, CUDA_KERNELS };
 /** Kernels of a prox, for cuda_plugin_kernel. */

@@ -184,7 +184,7 @@ static cuda_code code_of(const pudle_unroll *u, int64_t rows)
     return (cuda_code){ u->atoms, u->inner, rows * u->spec.atoms };
 }
 
-/* A kernel of kernels.h, for this precision. */
+/* A kernel of kernels.cu, for this precision. */
 static cuda_kernel *own_kernel(const pudle_unroll *u, int which)
 {
     return u->e->kernel[u->spec.dtype == PUDLE_F64][which];

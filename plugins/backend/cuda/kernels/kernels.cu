@@ -38,9 +38,11 @@ PUDLE_CALLABLE(pudle_tape_begin)
 
 #define REAL float
 #define K(name) pudle_##name##_f32
-#include "kernels.h"
+#include "arrays_kernels.h"
+#include "convolution_kernels.h"
 #undef REAL
 #undef K
 #define REAL double
 #define K(name) pudle_##name##_f64
-#include "kernels.h"
+#include "arrays_kernels.h"
+#include "convolution_kernels.h"

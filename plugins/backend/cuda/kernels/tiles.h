@@ -1,6 +1,6 @@
 /* Convolutions as products of matrices, one factor of which is gathered: a block of PUDLE_BLOCK threads works out a tile of
  *   out(m, n) = sum over k of left(m, k) right(k, n),
- * with factors brought to shared memory some terms k at a time. unroll_filters.h says what is a convolution in this form; kernels.h and the kernels of a prox
+ * with factors brought to shared memory some terms k at a time. unroll_filters.h says what is a convolution in this form; convolution_kernels.h and filters_kernels.h
  * say what becomes of out(m, n). Included after grid.h. */
 #define PUDLE_ROOM(real) (45056 / (int)sizeof(real)) /* numbers of both factors in shared memory, of the 48 KiB that can be had without asking */
 #define PUDLE_DEPTH(real) (256 / (int)sizeof(real))  /* terms at a time of a sum over positions */

@@ -1,0 +1,132 @@
+/* Convolutions as products (tiles.h) for REAL: D codes, D' image, and the gradient of the filters; those of layers are the prox's (filters_kernels.h). Included by
+ * kernels.cu once for float and once for double. */
+
+/* The filters in the order of a product: matrix[e] <- d[place[e]], or 0 where place is -1 */
+PUDLE_KERNEL K(arrange)(const REAL *d, const int *place, REAL *matrix, long long n)
+{
+    PUDLE_ENTRIES(i, n)
+        matrix[i] = place[i] < 0 ? 0 : d[place[i]];
+}
+PUDLE_CALLABLE(K(arrange))
+
+/* image <- sign D codes, and x where there is one */
+struct K(image_result) {
+    struct cell { int n, row, col; };
+    const pudle_filters &f;
+    const REAL *codes, *x;
+    const REAL sign;
+    REAL *image;
+    PUDLE_MEMBER cell begin(int m) const
+    {
+        const int cells = f.cells[0] * f.cells[1], row = m % cells / f.cells[1] * f.group[0], col = m % cells % f.cells[1] * f.group[1];
+        return { m / cells, row, col };
+    }
+    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const
+    {
+        const int group = f.group[0] * f.group[1], c = n / group, row = to.row + n % group / f.group[1], col = to.col + n % f.group[1];
+        const long long i = (((long long)to.n * f.c + c) * f.h + row) * f.w + col;
+        if (row < f.h && col < f.w)
+            image[i] = x ? x[i] + sign * sum : sign * sum;
+    }
+    PUDLE_MEMBER void again(const cell &to, int n) const
+    {
+        const int group = f.group[0] * f.group[1], row = to.row + n % group / f.group[1], col = to.col + n % f.group[1];
+        if (row < f.h && col < f.w)
+            put(to, n, pudle_pixel(f, codes, to.n, n / group, row, col));
+    }
+};
+PUDLE_KERNEL K(image)(pudle_filters f, pudle_tile tile, int count, const REAL *codes, const REAL *x, int sign, REAL *image)
+{
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
+        pudle_tile_of(room->at, b, tile, count, pudle_synthesis<REAL>(f, codes), K(image_result){ f, codes, x, (REAL)sign, image });
+    }
+}
+PUDLE_CALLABLE(K(image))
+
+/* codes += D' image */
+struct K(codes_result) {
+    typedef pudle_code_cell cell;
+    const pudle_filters &f;
+    REAL *codes;
+    PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }
+    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const { codes[to.at + (long long)n * f.p * f.q] += sum; }
+    PUDLE_MEMBER void again(const cell &, int) const {} /* every term is the definition's */
+};
+PUDLE_KERNEL K(codes)(pudle_filters f, pudle_tile tile, int count, const REAL *images, REAL *codes)
+{
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
+        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(codes_result){ f, codes });
+    }
+}
+PUDLE_CALLABLE(K(codes))
+
+/* The gradient of the filters: partial[split] (k, terms) <- its part of the sum over pairs, samples and positions of code times pixel. Splits have equal shares of
+ * all positions, PUDLE_DEPTH at a time; a split is as many blocks as tiles. */
+template <int ROW_BITS> PUDLE_DEVICE void K(filters_of)(REAL *room, const REAL **code, const REAL **image, long long b, const pudle_filters &f, const pudle_tile &tile,
+                                                        const pudle_pairs &pairs, int splits, REAL *partial)
+{
+    const int depth = PUDLE_DEPTH(REAL), rows = 1 << ROW_BITS, high = 4 * rows, wide_bits = 2 + tile.col_bits, wide = 1 << wide_bits, pitch = high + 1, plane = f.p * f.q;
+    const int across = (f.terms + wide - 1) >> wide_bits, tiles = across * ((f.k + high - 1) / high);
+    const int one = pairs.samples[0] * plane, two = one + pairs.samples[1] * plane, all = two + pairs.samples[2] * plane, steps = (all + depth - 1) / depth;
+    REAL *const right = room + depth * pitch;
+    const int split = (int)(b / tiles), above = (int)(b % tiles / across) * high, before = (int)(b % tiles % across) << wide_bits;
+    const int last = (int)((long long)steps * (split + 1) / splits);
+    PUDLE_OWN(REAL, sum, 16);
+    PUDLE_THREADS(t, width) for (int i = 0; i < 16 && t < width; i++) sum[PUDLE_ME(t)][i] = 0;
+    for (int step = (int)((long long)steps * split / splits); step < last; step++) {
+        PUDLE_THREADS(t, width) if (t < depth && width) {
+            const int e = step * depth + t < all ? step * depth + t : 0, pair = e < one ? 0 : e < two ? 1 : 2, own = pair == 0 ? e : pair == 1 ? e - one : e - two;
+            code[t] = (const REAL *)(pair == 0 ? pairs.codes[0] : pair == 1 ? pairs.codes[1] : pairs.codes[2]) + pudle_code_at(f, own).at;
+            image[t] = pudle_analysis<REAL>(f, (const REAL *)(pair == 0 ? pairs.images[0] : pair == 1 ? pairs.images[1] : pairs.images[2])).at(own);
+        }
+        PUDLE_SYNC;
+        PUDLE_THREADS(t, width) {
+            const int e = t & (depth - 1), n = t & (wide - 1), term = pudle_under(f, before + n < f.terms ? before + n : 0), some = all - step * depth;
+            for (int m = t / depth; m < high; m += width / depth)
+                pudle_bring(room + e * pitch + m, code[e] + (long long)(above + m < f.k ? above + m : 0) * plane, above + m < f.k && e < some);
+            for (int k = t >> wide_bits; k < depth; k += width >> wide_bits)
+                pudle_bring(right + (k << wide_bits) + n, image[k] + term, before + n < f.terms && k < some);
+            PUDLE_ARRIVED;
+        }
+        PUDLE_SYNC;
+        PUDLE_THREADS(t, width) if (width) pudle_multiply<4, ROW_BITS>(room, pitch, right, depth, tile.col_bits, t, sum[PUDLE_ME(t)]);
+        PUDLE_SYNC;
+    }
+    PUDLE_JOIN(4, room, ROW_BITS + tile.col_bits, sum)
+    PUDLE_THREADS(t, width) if (t < 1 << (ROW_BITS + tile.col_bits) && width) {
+        PUDLE_UNROLL
+        for (int i = 0; i < 16; i++) {
+            const int m = above + i / 4 * rows + t % rows, n = before + 4 * (t / rows) + i % 4;
+            if (m < f.k && n < f.terms)
+                partial[((long long)split * f.k + m) * f.terms + n] = sum[PUDLE_ME(t)][i];
+        }
+    }
+}
+PUDLE_KERNEL K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int splits, REAL *partial)
+{
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED const REAL *code[PUDLE_DEPTH(REAL)];
+        PUDLE_SHARED const REAL *image[PUDLE_DEPTH(REAL)];
+        if (tile.row_bits == 4)
+            K(filters_of)<4>(room->at, code, image, b, f, tile, pairs, splits, partial);
+        else
+            K(filters_of)<2>(room->at, code, image, b, f, tile, pairs, splits, partial);
+    }
+}
+PUDLE_CALLABLE(K(filters))
+
+/* out += the parts (parts, n), one after the other, in double */
+PUDLE_KERNEL K(parts)(const REAL *partial, int parts, REAL *out, long long n)
+{
+    PUDLE_ENTRIES(i, n) {
+        double sum = 0;
+        PUDLE_UNROLL_BY(16) /* so many are on their way at a time */
+        for (int p = 0; p < parts; p++)
+            sum += (double)partial[p * n + i];
+        out[i] = (REAL)((double)out[i] + sum);
+    }
+}
+PUDLE_CALLABLE(K(parts))
