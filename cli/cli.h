@@ -76,7 +76,10 @@ void cli_note_untrained(pd_context *ctx, const pd_settings *settings, const char
  *  rows, or one; what: the option and the path, for the message. @errors CONFIG */
 pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const pudle_cview *samples);
 
-/** PUDLE_SPLIT_* of --split; train when it is not given. @errors CONFIG */
+/** Samples (n, ...) of --input, in the config's precision: an array, and what pd_problem_open wants to know of it. The caller frees `input`. @errors IO, CONFIG */
+pudle_status cli_samples(pd_context *ctx, const char *path, const pd_settings *settings, const char *run_directory, pd_array *input, pudle_data_info *given);
+
+/** PUDLE_SPLIT_* of --split; train when it is not given. @errors CONFIG: beside --input too */
 pudle_status cli_split(pd_context *ctx, const cli_args *args, int *split);
 
 /** Reports of crashes inside plugins; and, once a command asks for it, SIGINT and SIGTERM set a flag instead of ending it. */

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "train/checkpoint.h"
 #include "train/order.h"
+#include "train/rundir.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,10 @@ pudle_status cli_settings_at(pd_context *ctx, const char *path, const cli_args *
 
 pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char *run_directory, const pudle_data_info *given, pd_problem *problem)
 {
+    char *config = run_directory ? pd_format("%s/config.cfg", run_directory) : NULL;
+    if (config && pd_rundir_edited(config))
+        pd_log(ctx, PUDLE_LOG_WARNING, "%s: has been edited since the run wrote it, and is taken as it is now", config);
+    free(config);
     pudle_status s = pd_problem_open(ctx, settings, given, problem);
     if (s)
         return s;
@@ -106,6 +111,8 @@ pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, con
 pudle_status cli_split(pd_context *ctx, const cli_args *args, int *split)
 {
     *split = PUDLE_SPLIT_TRAIN;
+    if (args->input && args->split)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--split chooses samples of the config's data, and --input brings others: give one of them");
     if (!args->split || !strcmp(args->split, "train"))
         return PUDLE_OK;
     *split = PUDLE_SPLIT_TEST;

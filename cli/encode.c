@@ -74,74 +74,6 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
     return s;
 }
 
-/* What the option of this name says: the shape that a source gives samples that are stored otherwise. Count 0: nothing. */
-static pudle_int_list shape_of_data(const pd_settings *settings)
-{
-    const pd_section *data = &settings->section[PD_SECTION_DATA];
-    pudle_int_list shape = { 0 };
-    pudle_option option;
-    for (int i = 0; data->plugin && pd_option_at(data->plugin->desc, i, &option); i++)
-        if (option.type == PUDLE_INT_LIST && !strcmp(option.name, "shape"))
-            memcpy(&shape, (const char *)data->plugin_params + option.offset, sizeof shape);
-    return shape;
-}
-
-/* Samples stored in rows get the shape that the config's data have, where they have as many entries. */
-static void shape_samples(const pd_settings *settings, pudle_data_info *given)
-{
-    const pudle_int_list shape = shape_of_data(settings);
-    int64_t entries = 1, own = 1;
-    for (int64_t i = 0; i < shape.count; i++)
-        entries *= shape.item[i];
-    for (int32_t i = 0; i < given->rank; i++)
-        own *= given->shape[i];
-    if (shape.count < 1 || shape.count >= PUDLE_MAX_RANK || entries != own)
-        return;
-    given->rank = (int32_t)shape.count;
-    for (int32_t i = 0; i < given->rank; i++)
-        given->shape[i] = shape.item[i];
-}
-
-/* A dense model knows by its dictionary how long samples are. */
-static pudle_status check_length(pd_context *ctx, const char *path, const char *directory, const pd_settings *settings, const pudle_data_info *given)
-{
-    pd_safetensors *checkpoint = NULL;
-    int64_t entries = 1;
-    if (!directory || settings->dictionary.kind != PD_KIND_DENSE)
-        return PUDLE_OK;
-    char *file = pd_format("%s/checkpoint.safetensors", directory);
-    pudle_status s = file ? pd_safetensors_read(ctx, file, &checkpoint) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
-    free(file);
-    const pudle_cview *d = s ? NULL : pd_safetensors_tensor(checkpoint, "dictionary");
-    for (int32_t i = 0; i < given->rank; i++)
-        entries *= given->shape[i];
-    if (d && d->rank == 2 && d->shape[0] != entries)
-        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--input %s: samples of %" PRId64 " entries; those of the model in %s have %" PRId64, path, entries, directory,
-                    d->shape[0]);
-    pd_safetensors_free(checkpoint);
-    return s;
-}
-
-static pudle_status read_input(pd_context *ctx, const char *path, const pd_settings *settings, const char *directory, pd_array *input,
-                               pudle_data_info *given)
-{
-    const int32_t dtype = settings->global.precision ? PUDLE_F64 : PUDLE_F32;
-    pudle_status s = pd_array_read(ctx, path, dtype, input);
-    if (s)
-        return s;
-    const pudle_view *v = &input->view;
-    if (v->rank < 2 || v->shape[0] < 1)
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--input %s: samples are wanted as rows of an array (n, m)", path);
-    *given = (pudle_data_info){ .size = sizeof *given, .rank = v->rank - 1, .samples = v->shape[0] };
-    memcpy(given->shape, v->shape + 1, sizeof(int64_t) * (size_t)(v->rank - 1));
-    shape_samples(settings, given);
-    const pudle_cview c = pudle_const(v);
-    char *what = pd_format("--input %s", path);
-    s = what ? cli_check_numbers(ctx, settings, what, &c) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
-    free(what);
-    return s ? s : check_length(ctx, path, directory, settings, given);
-}
-
 static pudle_status write_outputs(pd_context *ctx, const cli_args *args, const outputs *out)
 {
     const pudle_cview code = pudle_const(&out->code.view), reconstruction = pudle_const(&out->reconstruction.view);
@@ -169,8 +101,6 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     int split;
     if (!args->output)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle encode: say where the codes go with --output Z.npy"));
-    if (args->input && args->split)
-        return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle encode: --split chooses samples of the config's data, --input brings others"));
     pudle_status s = cli_split(ctx, args, &split);
     if (!s)
         s = cli_settings(ctx, args, &settings, &directory);
@@ -179,7 +109,7 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     if (!s)
         s = check_files(ctx, args, settings);
     if (!s && args->input)
-        s = read_input(ctx, args->input, settings, directory, &input, &given);
+        s = cli_samples(ctx, args->input, settings, directory, &input, &given);
     if (!s)
         s = cli_model(ctx, settings, directory, args->input ? &given : NULL, &problem);
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;

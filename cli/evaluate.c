@@ -11,10 +11,10 @@ typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; 
 
 /* ||x||^2 and ||x - x_hat||^2 of the batch, against the target where there is one; x_hat is the mean that the prediction stands
  * for. A target that is NaN is missing, and stays out of both. */
-static pudle_status add_energy(pd_problem *pb, const pd_batch *batch, const pudle_view *reconstruction, totals *t)
+static pudle_status add_energy(pd_problem *pb, const pd_batch *batch, const void *own_samples, const pudle_view *reconstruction, totals *t)
 {
     const pudle_cview c = pudle_const(reconstruction);
-    const void *wanted = batch->y.data ? pb->host.y : pb->host.x;
+    const void *wanted = own_samples ? own_samples : batch->y.data ? pb->host.y : pb->host.x;
     const pudle_cview x = pd_cview(wanted, pb->dtype, c.rank, c.shape);
     pd_array own = { 0 };
     pudle_status s = pd_problem_mean(pb, reconstruction);
@@ -32,11 +32,12 @@ static pudle_status add_energy(pd_problem *pb, const pd_batch *batch, const pudl
     return s;
 }
 
-static pudle_status add_block(pd_problem *pb, int split, int64_t first, int64_t count, void *memory, totals *t)
+static pudle_status add_block(pd_problem *pb, const pudle_cview *own, int split, int64_t first, int64_t count, void *memory, totals *t)
 {
+    const pudle_cview rows = own ? pd_crows(own, first, count) : (pudle_cview){ 0 };
     pd_batch batch;
     pd_pass pass = { .reconstruction = pd_matrix(memory, pb->dtype, count, pb->net.map.features) };
-    pudle_status s = pd_problem_first(pb, split, first, count, &batch);
+    pudle_status s = own ? pd_problem_own_batch(pb, &rows, &batch) : pd_problem_first(pb, split, first, count, &batch);
     if (!s)
         s = pd_network_run(&pb->net, &batch, &pass);
     if (!s)
@@ -47,10 +48,11 @@ static pudle_status add_block(pd_problem *pb, int split, int64_t first, int64_t 
     t->data_loss += pass.data_loss * (double)count;
     t->code_loss += pass.code_loss * (double)count;
     t->nonzeros += pass.nonzeros * (double)count;
-    return add_energy(pb, &batch, &pass.reconstruction, t);
+    return add_energy(pb, &batch, rows.data, &pass.reconstruction, t);
 }
 
-static pudle_status run(pd_problem *pb, int split, int64_t samples)
+/* own: the caller's samples (n, ...), or NULL for the config's data source. */
+static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64_t samples)
 {
     totals t = { 0 };
     double fixed = NAN, assigned = NAN;
@@ -58,7 +60,7 @@ static pudle_status run(pd_problem *pb, int split, int64_t samples)
     const int64_t block = cli_block(pb, samples);
     pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * pb->net.map.features) * pudle_dtype_size(pb->dtype), &memory);
     for (int64_t first = 0; first < samples && !s; first += block)
-        s = add_block(pb, split, first, samples - first < block ? samples - first : block, memory, &t);
+        s = add_block(pb, own, split, first, samples - first < block ? samples - first : block, memory, &t);
     if (!s)
         s = pd_problem_dictionary_error(pb, &fixed, &assigned);
     if (memory)
@@ -78,6 +80,8 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
     pd_settings *settings = NULL;
     char *directory = NULL;
     pd_problem problem;
+    pd_array input = { 0 };
+    pudle_data_info given = { 0 };
     int split;
     int64_t samples = 0;
     pudle_status s = cli_split(ctx, args, &split);
@@ -85,19 +89,23 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
         s = cli_settings(ctx, args, &settings, &directory);
     if (!s)
         cli_note_untrained(ctx, settings, directory, args->positional[0]);
+    if (!s && args->input)
+        s = cli_samples(ctx, args->input, settings, directory, &input, &given);
     if (!s)
-        s = cli_model(ctx, settings, directory, NULL, &problem);
-    if (!s && (s = pd_problem_samples(&problem, split, &samples)))
+        s = cli_model(ctx, settings, directory, args->input ? &given : NULL, &problem);
+    if (!s && !args->input && (s = pd_problem_samples(&problem, split, &samples)))
         pd_problem_close(&problem);
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         problem.net.depth = 0; /* forward only: no tape */
         problem.net.implicit = false;
-        s = run(&problem, split, samples);
+        const pudle_cview own = pudle_const(&input.view);
+        s = args->input ? run(&problem, &own, split, given.samples) : run(&problem, NULL, split, samples);
         pd_problem_close(&problem);
         if (s)
             code = cli_run_failed(ctx, s);
     }
+    pd_array_free(&input);
     free(directory);
     pd_settings_destroy(settings);
     return code;

@@ -12,7 +12,7 @@
 
 static const cli_command commands[] = {
     { "train", "CONFIG|RUN [--out DIR] [--resume] [--force] [--set KEY=VALUE]...", "learn a dictionary", "out resume force quiet set unset", 1, 1, cli_train },
-    { "evaluate", "RUN|CONFIG [--split train|test]", "loss, sparsity and errors of a learned dictionary", "split set unset quiet", 1, 1, cli_evaluate },
+    { "evaluate", "RUN|CONFIG [--split train|test|--input X.npy]", "loss, sparsity and errors of a learned dictionary", "split input set unset quiet", 1, 1, cli_evaluate },
     { "encode", "RUN|CONFIG --output Z.npy [--input X.npy] [--reconstruction XHAT.npy]", "codes of given samples",
       "input output reconstruction split set unset quiet", 1, 1, cli_encode },
     { "denoise", "INPUT OUTPUT --model RUN|--config CONFIG [--sigma S] [--shift-average] [--memory SIZE] [--grey] [--seed N] [--csv FILE] [--compare FILE.png]",

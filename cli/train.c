@@ -23,6 +23,13 @@ static void print_report(const pd_train_report *r, const char *directory)
     if (!isnan(r->last_error))
         printf("dictionary error, relative to the truth: %.4f -> %.4f (%.4f after the best order and signs)\n", r->first_error, r->last_error,
                r->assigned_error);
+    for (int i = 0; i < r->levels; i++) {
+        const pd_learned_level *l = &r->level[i];
+        printf("learned %s: %.6g", l->name, l->mean);
+        if (l->count > 1)
+            printf(" in the mean of %" PRId64 ", %" PRId64 " of them 0", l->count, l->zeros);
+        printf("\n");
+    }
     if (!r->nothing_to_do) {
         printf("memory: the network %.1f MiB, the process at most %.1f MiB", r->network_bytes / 1048576, r->peak_bytes / 1048576);
         if (r->device_bytes > 0)
@@ -58,8 +65,8 @@ int cli_train(pd_context *ctx, const cli_args *args)
         s = cli_settings(ctx, args, &settings, &directory);
     if (s)
         return cli_setup_failed(ctx, s);
-    if (directory && !args->resume && !args->force) {
-        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s is a run: --resume continues it, --force begins it anew", directory);
+    if (directory && !args->out && !args->resume && !args->force) {
+        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s is a run: --resume continues it, --force begins it anew, --out takes its config to another folder", directory);
     } else if (args->out || !directory) {
         free(directory);
         directory = args->out ? pd_strdup(args->out) : default_directory(args->positional[0]);

@@ -83,6 +83,8 @@ static bool section_has(const pd_section *section, const char *key)
 /* The same key, or the same group, somewhere else: the user put it in the wrong place. */
 static const char *elsewhere(pd_loader *loader, int home, const char *key)
 {
+    if (home == PD_SECTION_MODEL && section_has(&loader->settings->section[PD_SECTION_DICTIONARY], key))
+        return pd_key_path(loader->arena, pd_section_path(PD_SECTION_DICTIONARY), key);
     for (int i = 0; i < PD_SECTIONS; i++) {
         const char *path = pd_section_path(i), *dot = strrchr(path, '.');
         if (i != home && section_has(&loader->settings->section[i], key))
@@ -138,13 +140,18 @@ static const char *known_keys(pd_loader *loader, int home)
 static void report_unknown(pd_loader *loader, int home, const pd_entry *entry)
 {
     const char *what = entry->value.type == PD_LITERAL_GROUP ? "unknown group" : "unknown option";
-    const char *best = elsewhere(loader, home, entry->key);
+    const char *word = pd_name_here(entry->key);
+    const pd_section *section = &loader->settings->section[home];
+    const char *best = word != entry->key && section_has(section, word) ? word : elsewhere(loader, home, word);
     if (!best)
-        best = near_key(loader, home, entry->key, false);
+        best = near_key(loader, home, word, false);
     if (!best)
-        best = near_key(loader, home, entry->key, true);
+        best = near_key(loader, home, word, true);
     if (best)
         pd_report(loader, entry->where, "%s; did you mean \"%s\"?", what, best);
+    else if (section->plugin)
+        pd_report(loader, entry->where, "%s of '%s'; known here: %s. If it was another's, leave it out with --unset %s", what, section->plugin->desc->name,
+                  known_keys(loader, home), pd_key_path(loader->arena, section->path, entry->key));
     else
         pd_report(loader, entry->where, "%s; known here: %s", what, known_keys(loader, home));
     loader->group[home].bad = true;

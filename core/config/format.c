@@ -213,12 +213,24 @@ static const char *example_value(pd_arena *arena, const pudle_option *row)
     }
 }
 
-char *pd_option_example(pd_arena *arena, const pudle_option *row)
+static char *assignment(pd_arena *arena, const pudle_option *row, const char *value)
 {
     const bool text = row->type == PUDLE_STRING || row->type == PUDLE_PATH || row->type == PUDLE_ENUM ||
                       row->type == PUDLE_TEXT;
-    const char *value = row->dflt ? row->dflt : example_value(arena, row);
     if (!value)
         return NULL;
     return pd_arena_format(arena, text && value[0] != '"' ? "%s = \"%s\";" : "%s = %s;", row->name, value);
+}
+
+char *pd_option_example(pd_arena *arena, const pudle_option *row)
+{
+    return assignment(arena, row, row->dflt ? row->dflt : example_value(arena, row));
+}
+
+/* A default that says "nothing" shows nobody what a value looks like. */
+char *pd_option_instance(pd_arena *arena, const pudle_option *row)
+{
+    const bool nothing = !row->dflt || !strcmp(row->dflt, "0") || !strcmp(row->dflt, "[]") || !*row->dflt;
+    const bool ten = row->type == PUDLE_INT && ((row->min == 0 && row->max == 0) || (row->min <= 10 && row->max >= 10));
+    return nothing ? assignment(arena, row, ten ? "10" : example_value(arena, row)) : pd_option_example(arena, row);
 }

@@ -41,6 +41,21 @@ int pd_edit_distance(const char *a, const char *b)
     return last[m];
 }
 
+const char *pd_name_here(const char *word)
+{
+    static const char *const names[][2] = {
+        { "lr", "learning_rate" }, { "eta", "learning_rate" }, { "step_size", "step" }, { "batch_size", "batch" }, { "n_atoms", "atoms" },
+        { "n_components", "atoms" }, { "num_atoms", "atoms" }, { "num_epochs", "epochs" }, { "n_epochs", "epochs" }, { "iterations", "updates" },
+        { "max_iter", "updates" }, { "n_iter", "updates" }, { "num_layers", "layers" }, { "n_layers", "layers" }, { "unfoldings", "layers" },
+        { "num_iterations", "layers" }, { "random_state", "seed" }, { "kernel_size", "size" }, { "dtype", "precision" }, { "betas", "beta1" },
+        { "eps", "epsilon" }, { "optim", "optimizer" }, { "scheduler", "schedule" }, { "lam", "lambda" }, { "threshold_lr", "threshold_rate" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(word, names[i][0]))
+            return names[i][1];
+    return word;
+}
+
 /* One slip per three letters, at most three. */
 static int limit(const char *word)
 {

@@ -185,7 +185,7 @@ static const char *given(const pd_literal *value, char text[96])
 static bool wrong_type(pd_arena *arena, const pudle_option *row, const pd_literal *value, pd_why *why)
 {
     char text[96];
-    const char *example = pd_option_example(arena, row);
+    const char *example = pd_option_instance(arena, row);
     return refuse(why, "wants %s, but %s is given; write for instance  %s", pd_option_wants(row), given(value, text),
                   example ? example : "");
 }

@@ -60,6 +60,8 @@ void pd_real_literal(double value, char text[40]);                        /* the
 char *pd_option_value_text(pd_arena *arena, const pudle_option *row, const void *params);
 /** A line to paste: `lambda = 0.1;`. */
 char *pd_option_example(pd_arena *arena, const pudle_option *row);
+/** The same with a value that shows what one looks like. */
+char *pd_option_instance(pd_arena *arena, const pudle_option *row);
 /** Number of choices; with `index` in range *begin and *length are set to that choice. */
 int pd_choice(const char *choices, int index, const char **begin, int *length);
 
@@ -71,6 +73,8 @@ typedef struct pd_nearest { const char *word, *best; int distance; } pd_nearest;
 int pd_edit_distance(const char *a, const char *b);
 void pd_nearest_offer(pd_nearest *nearest, const char *name); /* name must live as long as nearest */
 const char *pd_nearest_best(const pd_nearest *nearest);       /* NULL: nothing is near enough */
+/** What other programs call by this word is called here; the word itself where it is nobody's. */
+const char *pd_name_here(const char *word);
 
 /* ------------------------------------------------------------------- loading */
 

@@ -316,6 +316,26 @@ static void check_levels(pd_loader *loader)
                   "work against each other; remove decay_every, or write  learn = \"global\";");
 }
 
+/* A level of the prox and an option of the loss that are called the same are mostly one number of one objective. Where the prox's is written and the loss's is
+ * not, the two may differ unnoticed. */
+static void note_namesakes(const pd_loader *loader)
+{
+    const pd_section *prox = &loader->settings->section[PD_SECTION_PROX], *loss = &loader->settings->section[PD_SECTION_LOSS];
+    pudle_option level, option;
+    for (int i = 0; prox->plugin && loss->plugin && prox->plugin_params && loss->plugin_params && pd_option_at(prox->plugin->desc, i, &level); i++)
+        for (int k = 0; (level.flags & PUDLE_THRESHOLD) && pd_option_at(loss->plugin->desc, k, &option); k++) {
+            double of_prox, of_loss;
+            if (strcmp(level.name, option.name) || option.type != PUDLE_REAL || !where_said(loader, PD_SECTION_PROX, level.name).given ||
+                where_said(loader, PD_SECTION_LOSS, level.name).given)
+                continue;
+            memcpy(&of_prox, (const char *)prox->plugin_params + level.offset, sizeof of_prox);
+            memcpy(&of_loss, (const char *)loss->plugin_params + option.offset, sizeof of_loss);
+            if (of_prox != of_loss)
+                pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g is a default, and prox.%s = %g: if the loss is to be what the encoder minimises, write both; "
+                       "--set loss.%s=%g", level.name, of_loss, level.name, of_prox, level.name, of_prox);
+        }
+}
+
 /* Encoders of their own: what is learned must be reached by the gradient, and have one meaning. */
 static void check_encoder(pd_loader *loader)
 {
@@ -364,6 +384,7 @@ void pd_rules(pd_loader *loader)
     }
     check_dictionary(loader);
     check_levels(loader);
+    note_namesakes(loader);
     parse_memory(loader);
     check_train(loader);
 }

@@ -89,7 +89,8 @@ static const pudle_option prox_table[] = {
       .doc = "How often beta changes by decay_change; 0: never." },
     { .name = "learn", .type = PUDLE_ENUM, AT(pd_prox_params, learn), .dflt = "none",
       .choices = "none|global|atom|layer|layer_atom",
-      .doc = "Learn the levels: one for all, one per atom, one per layer, one per layer and atom." },
+      .doc = "Learn the levels: one for all, one per atom, one per layer, one per layer and atom. A loss that puts no price on the code "
+             "learns thresholds away: give it one (loss.code_l1, or a loss with a penalty)." },
     { .name = "path", .type = PUDLE_PATH, AT(pd_prox_params, path),
       .doc = "A .npy file with initial levels, in the shape that learn asks for; without it every level starts at its "
              "option's value." },

@@ -2,6 +2,7 @@
 #include "conform/parts.h"
 #include "config/settings.h"
 
+#include <ctype.h>
 #include <time.h>
 
 #ifdef __GLIBC__
@@ -30,6 +31,28 @@ static bool descriptor(pd_trial *t)
     const uint64_t both = PUDLE_PROX_SEPARABLE | PUDLE_PROX_BATCH_COUPLED;
     if (d->kind == PUDLE_KIND_PROX && (d->caps & both) == both)
         return pd_fails(t, "SEPARABLE and BATCH_COUPLED contradict each other");
+    return true;
+}
+
+static bool has_option(const pudle_desc *desc, const char *name, size_t length)
+{
+    pudle_option row;
+    for (int i = 0; pd_option_at(desc, i, &row); i++)
+        if (strlen(row.name) == length && !strncmp(row.name, name, length))
+            return true;
+    return false;
+}
+
+bool pd_knows_options(pd_trial *t, const char *body)
+{
+    for (const char *at = strstr(body, "o->"); at; at = strstr(at + 3, "o->")) {
+        const char *name = at + 3;
+        const size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+        const bool word = at > body && (isalnum((unsigned char)at[-1]) || at[-1] == '_');
+        if (!word && !has_option(t->desc, name, length))
+            return pd_fails(t, "the source reads o->%.*s, and no option is called that; on devices members have the names of options: call both the same",
+                            (int)length, name);
+    }
     return true;
 }
 

@@ -236,7 +236,9 @@ static bool source(pd_trial *t)
         return pd_skips(t, "it keeps no source for devices");
     if (ops->source->levels != 0 || !ops->source->body || !*ops->source->body)
         return pd_fails(t, "the source of a loss has a body and no levels; it has %d", (int)ops->source->levels);
-    return t->desc->caps & PUDLE_LOSS_SEPARABLE ? true : pd_fails(t, "a source for one entry, and PUDLE_LOSS_SEPARABLE is not declared");
+    if (!(t->desc->caps & PUDLE_LOSS_SEPARABLE))
+        return pd_fails(t, "a source for one entry, and PUDLE_LOSS_SEPARABLE is not declared");
+    return pd_knows_options(t, ops->source->body) && (!code || !code->body || pd_knows_options(t, code->body));
 }
 
 /* ------------------------------------------------------------------- targets */

@@ -128,6 +128,15 @@ void pd_fill_normal(pd_trial *t, double *x, int64_t n, double scale); /* entries
 
 /* --------------------------------------------------------------- tolerances */
 
+/** Equal, or both not a number: that a result is none is another test's to say. */
+static inline bool pd_same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/** Does the table have every option that a source for devices reads as o->NAME? There its members are called as the options are. Else the trial fails. */
+bool pd_knows_options(pd_trial *t, const char *body);
+
 /** The one tolerance: a rounding error of 16 units in each of n terms, taken as independent. */
 static inline double pd_tolerance(int32_t dtype, int64_t n)
 {

@@ -61,6 +61,18 @@ double pd_level_scale(const pd_network *net, const pd_level *level)
     return level->per_step ? net->step : 1.0;
 }
 
+double pd_level_mean(const pd_level *level, int64_t *zeros)
+{
+    const int64_t count = level->rows * level->cols; /* host has a row for each layer; a level that they share is the first */
+    double sum = 0;
+    *zeros = 0;
+    for (int64_t i = 0; i < count; i++) {
+        sum += level->host[i];
+        *zeros += level->host[i] == 0;
+    }
+    return sum / (double)count;
+}
+
 /* Weights of the encoder: encoder_rows times the shape of D. */
 static pudle_status weights_init(pd_network *net, pd_parameter *p, const char *name)
 {

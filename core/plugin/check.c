@@ -49,6 +49,21 @@ static pudle_status check_kernels(const pudle_desc *d, const void *list, const c
     return PUDLE_OK;
 }
 
+/* A body reads as many levels as are handed to it: those of the table. */
+static pudle_status check_source(const pudle_desc *d, const pudle_prox_ops *ops, pd_reason *why)
+{
+    pudle_option row;
+    int thresholds = 0;
+    if (!PUDLE_HAS(ops, pudle_prox_ops, source) || !ops->source)
+        return PUDLE_OK;
+    for (int i = 0; pd_option_at(d, i, &row); i++)
+        thresholds += (row.flags & PUDLE_THRESHOLD) != 0;
+    if (ops->source->levels == thresholds)
+        return PUDLE_OK;
+    return pd_refuse(why, PUDLE_ERR_ABI, "prox '%s' reads %d level%s, and its option table has %d with PUDLE_THRESHOLD: give the level's row that flag, or correct the "
+                     "number in PUDLE_PROX", d->name, (int)ops->source->levels, ops->source->levels == 1 ? "" : "s", thresholds);
+}
+
 static pudle_status check_prox(const pudle_desc *d, pd_reason *why)
 {
     const pudle_prox_ops *ops = d->ops;
@@ -67,7 +82,7 @@ static pudle_status check_prox(const pudle_desc *d, pd_reason *why)
             return missing(d, "apply of a kernel", "the function that computes the prox", why);
     if (!ops->kernels[0]->vjp && ops->vjp_needs != PUDLE_VJP_NONE)
         return missing(d, "vjp of the host kernel", "the derivative, or declare vjp_needs = PUDLE_VJP_NONE", why);
-    return PUDLE_OK;
+    return check_source(d, ops, why);
 }
 
 static pudle_status check_loss(const pudle_desc *d, pd_reason *why)

@@ -39,7 +39,10 @@ pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds)
     pudle_status s = path ? pd_atomic_open(dir->ctx, path, &file) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (s)
         goto cleanup;
-    fprintf(pd_atomic_stream(file), "%s%s,seconds\n", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
+    fprintf(pd_atomic_stream(file), "%s%s", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
+    for (int i = 0; i < dir->levels; i++)
+        fprintf(pd_atomic_stream(file), ",%s", dir->level[i]);
+    fputs(",seconds\n", pd_atomic_stream(file));
     FILE *old = update > 0 ? fopen(path, "re") : NULL;
     if (old) {
         before = keep_rows(old, pd_atomic_stream(file), update);
@@ -78,6 +81,8 @@ pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row)
         cell(to, row->fixed_point);
         cell(to, isnan(row->fixed_point) ? NAN : (double)row->ill_conditioned); /* both come with a gradient */
     }
+    for (int i = 0; i < dir->levels; i++)
+        cell(to, row->level[i]);
     fprintf(to, ",%.3f\n", row->seconds);
     return ferror(to) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/metrics.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
 }

@@ -164,8 +164,9 @@ static pudle_status make_conv(pd_problem *pb)
         return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.kind = \"conv\" wants samples of shape (channels, length) or (channels, height, width); "
                        "these have %d axes", (int)pb->train.rank);
     if (how->size.count != axes)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.size has %lld numbers, and the data has %d axes beside its channels",
-                       (long long)how->size.count, (int)axes);
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.size has %lld number%s, and the data %d ax%s beside the first of a sample, which is its channels; "
+                       "samples of one channel are given it by data.shape, [1, length] or [1, height, width]", (long long)how->size.count,
+                       how->size.count == 1 ? "" : "s", (int)axes, axes == 1 ? "is" : "es");
     if (how->channels && how->channels != pb->train.shape[0])
         return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.channels = %lld, but the data has %lld", (long long)how->channels,
                        (long long)pb->train.shape[0]);

@@ -235,7 +235,8 @@ static pudle_status same_config(const pd_rundir *dir, const char *path, const pd
     pd_settings_destroy(old);
     if (!s && c.differences)
         s = pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s holds a run of another config: resume it with `pudle train %s --resume`, choose another folder "
-                    "with --out, or begin anew with --force", dir->path, dir->path);
+                    "with --out, or begin anew with --force. Another run can start from its dictionary: --out NEW --set model.dictionary.init=file "
+                    "--set model.dictionary.path=%s/dictionary.npy", dir->path, dir->path, dir->path);
     return s;
 }
 
@@ -290,6 +291,14 @@ static void read_identity(const char *path, char identity[65], bool *edited)
     free(text);
     if (file)
         fclose(file);
+}
+
+bool pd_rundir_edited(const char *config)
+{
+    char identity[65] = "";
+    bool edited = false;
+    read_identity(config, identity, &edited);
+    return edited;
 }
 
 static pudle_status write_config(pd_rundir *dir, const pd_settings *settings)

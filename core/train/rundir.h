@@ -18,6 +18,8 @@ typedef struct pd_rundir {
     bool begin_anew;   /* --force */
     char identity[65]; /* of this run: a digest of the options that its numbers depend on, as they were when it began */
     bool implicit;     /* metrics have the columns of an implicit gradient */
+    const char *level[PD_MAX_LEVELS]; /* and one for each learned level, of its name. The caller's */
+    int levels;
     const char *machine; /* what computes, in the backend's words, one fact a line; "": unknown. The caller's */
     FILE *metrics, *log;
 } pd_rundir;
@@ -28,6 +30,7 @@ typedef struct pd_metrics {
     double loss, data_loss, code_loss, nonzeros, rate, beta, step, gradient_norm, error, seconds;
     double fixed_point;      /* only in runs with an implicit gradient, as are the next; NaN: unknown */
     int64_t ill_conditioned;
+    double level[PD_MAX_LEVELS]; /* means of learned levels, in the order of pd_rundir.level */
 } pd_metrics;
 
 /** Make or open the folder, take its lock, and see what is there. Nothing but the lock is written, so that a run that cannot
@@ -40,6 +43,8 @@ pudle_status pd_rundir_claim(pd_rundir *dir, const pd_settings *settings);
 void pd_rundir_clear(const pd_rundir *dir);
 void pd_rundir_close(pd_rundir *dir);
 
+/** Is the text of a run's config.cfg another than the run wrote? */
+bool pd_rundir_edited(const char *config);
 /** Is this a file of a run: one of the names above, beside a manifest? */
 bool pd_rundir_owns(const char *path);
 /** path/name; the caller frees it. NULL without memory. */

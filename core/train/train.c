@@ -35,6 +35,7 @@ typedef struct run {
     bool warned;                            /* that codes are far from fixed points */
     bool beyond;                            /* warned that the network holds more than its budget */
     int left_out;                           /* updates so far that had badly conditioned supports */
+    const pd_level *level[PD_MAX_LEVELS];   /* those that are learned */
 } run;
 
 static double now(void)
@@ -97,6 +98,10 @@ static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double ra
                        .code_loss = pass->code_loss, .nonzeros = pass->nonzeros, .rate = rate, .beta = r->problem.net.beta,
                        .step = r->problem.net.alpha[0], .gradient_norm = pass->gradient_norm, .error = NAN, .seconds = elapsed(r),
                        .fixed_point = pass->fixed_point, .ill_conditioned = pass->ill_conditioned };
+    for (int i = 0; i < r->dir.levels; i++) {
+        int64_t zeros;
+        row.level[i] = pd_level_mean(r->level[i], &zeros);
+    }
     const pudle_status s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
     if (s)
         return s;
@@ -317,9 +322,14 @@ static pudle_status check_position(const run *r)
     return PUDLE_OK;
 }
 
-/* More updates after the end: what was done at the end must not be done in the middle. */
+/* More updates after the end: what was done at the end must not be done in the middle. And fewer than were done, of a run that has not ended, are
+ * hardly meant: a config that was overruled when the run began would end it here. */
 static pudle_status check_extension(run *r)
 {
+    if (!r->at.finished && r->at.update > r->total)
+        return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s: the run has done %" PRId64 " updates and is not at its end, and train.epochs and train.updates would now end it "
+                       "after %" PRId64 ": to go on as it was begun, pudle train %s --resume; to end it where it is, add --set train.updates=%" PRId64,
+                       r->dir.path, r->at.update, r->total, r->dir.path, r->at.update);
     if (!r->at.finished || r->at.update >= r->total)
         return PUDLE_OK;
     if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
@@ -420,6 +430,11 @@ static pudle_status begin(run *r)
         return s;
     if (r->dir.found)
         pd_log(r->ctx, PUDLE_LOG_INFO, "resuming at update %" PRId64 " of %" PRId64, r->at.update, r->total);
+    for (int i = 0; i < r->problem.net.levels; i++)
+        if (r->problem.net.level[i].learned) {
+            r->level[r->dir.levels] = &r->problem.net.level[i];
+            r->dir.level[r->dir.levels++] = r->problem.net.level[i].name;
+        }
     s = pd_metrics_open(&r->dir, r->at.update, &recorded);
     if (s)
         return s;
@@ -462,6 +477,22 @@ static pudle_status already_done(run *r, pd_train_report *report)
     if (!s)
         s = write_results(r);
     return s ? s : pd_problem_dictionary_error(&r->problem, &report->last_error, &report->assigned_error);
+}
+
+/* What was learned of the levels. A threshold that is learned down to nothing is a run that has gone wrong, and its loss looks better than ever. */
+static void report_levels(run *r, pd_train_report *report)
+{
+    for (int i = 0; i < r->dir.levels; i++) {
+        const pd_level *level = r->level[i];
+        pd_learned_level *to = &report->level[report->levels++];
+        snprintf(to->name, sizeof to->name, "%s", level->name);
+        to->count = level->rows * level->cols;
+        to->mean = pd_level_mean(level, &to->zeros);
+        if (2 * to->zeros >= to->count && !(level->bounded && level->min < 0))
+            pd_log(r->ctx, PUDLE_LOG_WARNING, "prox.%s has been learned down to 0, %" PRId64 " of %" PRId64 ": if it is a threshold, codes are not sparse any more. A loss "
+                   "without a price on the code asks for that; give it one (loss.code_l1, or a loss with a penalty), or fix the level: prox.learn = \"none\"",
+                   level->name, to->zeros, to->count);
+    }
 }
 
 /* The report's losses; of a run without a whole epoch, the mean so far. */
@@ -516,6 +547,8 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     report->seconds = elapsed(&r);
     report->first_error = r.at.first_error;
     report_losses(&r, report);
+    if (!s && !report->interrupted)
+        report_levels(&r, report);
     report->network_bytes = pd_memory_held(&r.problem);
     report->peak_bytes = pd_memory_peak();
     report->device_bytes = r.problem.exec ? pd_memory_device(&r.problem) : 0;

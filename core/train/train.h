@@ -13,6 +13,13 @@ typedef struct pd_train_options {
     const volatile sig_atomic_t *stop; /* set by a signal handler: finish the update, write a checkpoint, return */
 } pd_train_options;
 
+/** A level that was learned: its mean over layers and atoms, in the units of the code; how many numbers these are, and how many of them are 0. */
+typedef struct pd_learned_level {
+    char name[48];
+    double mean;
+    int64_t count, zeros;
+} pd_learned_level;
+
 typedef struct pd_train_report {
     int64_t updates;
     double seconds;               /* in all processes of the run */
@@ -20,6 +27,8 @@ typedef struct pd_train_report {
     double first_error, last_error, assigned_error; /* relative to the true dictionary; NaN where it is unknown */
     double network_bytes, peak_bytes; /* held by the network at the end; most that the process was resident with */
     double device_bytes;          /* most that the backend held of a device's memory; 0: none */
+    pd_learned_level level[PD_MAX_LEVELS];
+    int levels;
     bool interrupted, nothing_to_do;
 } pd_train_report;
 

@@ -150,6 +150,12 @@ run "$PUDLE" check "$cfg"
 said "$work/part.cfg:5: prox.lamda:" 'did you mean "lambda"?'
 
 # the command line
+bad_set 'train.lr=1e-3' 'did you mean "learning_rate"?'
+bad_set 'lr=1e-3' 'did you mean "train.learning_rate"?'
+bad_set 'model.n_components=20' 'did you mean "model.dictionary.atoms"?'
+bad_set 'train.epochs=many' 'write for instance  epochs = 10;'
+bad ":5: prox.lambda:" "unknown option of 'hard_threshold'" 5 'prox: { name = "hard_threshold"; lambda = 0.1; };'
+bad ":5: prox.lambda:" "leave it out with --unset prox.lambda" 5 'prox: { name = "hard_threshold"; lambda = 0.1; };'
 bad_set 'prox.lamda=1' 'unknown option; did you mean "lambda"?'
 bad_set 'prox.lambda=-1' 'is outside [0, inf)'
 bad_set 'porx.lambda=1' 'there is no group "porx"; did you mean "prox"?'

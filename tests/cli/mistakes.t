@@ -67,6 +67,34 @@ run "$PUDLE" train "$cfg" --out "$work/zeros" --quiet --set prox.lambda=100
     head -n 1 "$work/zeros/run.log" | grep -q begins
 ok $? 'codes that are all zero are told, on the terminal and in the log'
 
+# ---- what a config means is said before it is run
+run "$PUDLE" check "$cfg"
+[ "$status" -eq 0 ] && grep -q "^data: 4 samples of 2$" "$work/out" && grep -q "^model: 3 atoms, 4 layers of soft_threshold, loss least_squares" "$work/out" &&
+    grep -q "^training: 8 updates with 2 samples each, 2 an epoch$" "$work/out"
+ok $? 'check says what it has understood'
+run "$PUDLE" check "$cfg" --unset train.epochs --set data.test_path="$work/x.npy"
+[ "$status" -eq 0 ] && grep -q "neither train.epochs nor train.updates" "$work/out" && grep -q "4 for tests" "$work/out"
+ok $? 'and what is missing for training'
+run "$PUDLE" check "$cfg" --set loss.name=lasso --set prox.lambda=0.2
+[ "$status" -eq 0 ] && grep -q "loss.lambda = 0.1 is a default, and prox.lambda = 0.2" "$work/err"
+ok $? 'a loss whose lambda is not the written one of the prox'
+run "$PUDLE" check "$cfg" --set loss.name=lasso --set loss.lambda=0.3 --set prox.lambda=0.2
+[ "$status" -eq 0 ] && [ ! -s "$work/err" ]
+ok $? 'two that are both written are nobody else'"'"'s business'
+
+# ---- samples of one's own
+run "$PUDLE" evaluate "$work/good"
+cp "$work/out" "$work/own"
+run "$PUDLE" evaluate "$work/good" --input "$work/x.npy"
+[ "$status" -eq 0 ] && cmp -s "$work/out" "$work/own"
+ok $? 'evaluate takes samples of a file'
+run "$PUDLE" evaluate "$work/good" --input "$work/x3.npy"
+refuses 2 'samples of 3 entries; those of the model' 'but not of another length'
+run "$PUDLE" evaluate "$work/good" --input "$work/x.npy" --split test
+refuses 2 'give one of them' 'nor beside a split'
+run "$PUDLE" train "$work/good"
+refuses 2 '--out takes its config to another folder' 'a run is not begun anew by its name alone'
+
 # ---- files that change under a run
 run "$PUDLE" train "$cfg" --out "$work/changed" --quiet --set train.updates=3
 cp "$work/x.npy" "$work/keep.npy"

@@ -178,6 +178,12 @@ wait $pid
 done_updates=$(sed -n 's/^interrupted after \([0-9]*\) updates.*/\1/p' "$work/slow/run.log")
 [ -n "$done_updates" ]
 ok $? "the log says where a run was interrupted"
+# the config that --set overruled when the run began would end it long before where it is
+cp "$work/slow/config.cfg" "$work/config-before"
+run "$PUDLE" train "$work/slow.cfg" --out "$work/slow" --quiet --resume --set train.updates=1
+refuses 2 "has done $done_updates updates and is not at its end" "a resume does not end a run before where it is"
+cmp -s "$work/slow/config.cfg" "$work/config-before"
+ok $? "and leaves its limits as they were"
 # what SIGTERM in the last update leaves: all updates done, but not the end
 run "$PUDLE" train "$work/slow" --resume --quiet --set train.updates="$done_updates"
 run "$PUDLE" train "$work/slow.cfg" --out "$work/short" --quiet --set train.updates="$done_updates"
@@ -185,6 +191,33 @@ cmp -s "$work/slow/dictionary.npy" "$work/short/dictionary.npy" && cmp -s "$work
 ok $? "a run stopped in its last update is finished when resumed: normalised at the end"
 [ "$(awk -F, 'NR > 2 && $NF < last { bad = 1 } { last = $NF } END { print bad + 0 }' "$work/slow/metrics.csv")" -eq 0 ]
 ok $? "seconds go on after a resume"
+
+# ---- learned levels
+run "$PUDLE" train "$cfg" --out "$work/levels" --quiet --set prox.learn=atom --set loss.code_l1=0.2
+grep -q '^learned lambda: [0-9.e-]* in the mean of 15, [0-9]* of them 0$' "$work/out" && head -n 1 "$work/levels/metrics.csv" | grep -q ',lambda,seconds$' &&
+    awk -F, 'NF != 13 || (NR > 1 && $12 == "") { bad = 1 } END { exit bad }' "$work/levels/metrics.csv"
+ok $? "learned levels have a column of their own, and are reported"
+[ "$(sed -n 's/^learned lambda: \([^ ]*\) .*/\1/p' "$work/out")" = "$(awk -F, 'END { printf "%.6g", $12 }' "$work/levels/metrics.csv")" ]
+ok $? "as they are at the end"
+run "$PUDLE" train "$cfg" --out "$work/nothing" --quiet --set prox.learn=global --set train.epochs=200
+[ "$status" -eq 0 ] && grep -q "prox.lambda has been learned down to 0, 1 of 1" "$work/err" && grep -q "learned down to 0" "$work/nothing/run.log"
+ok $? "a level that is learned away is said to be"
+
+# ---- another run from this one; a config that was edited
+run "$PUDLE" train "$work/whole" --resume --set train.learning_rate=1e-3
+refuses 2 "model.dictionary.path=$work/whole/dictionary.npy" "a change that cannot be resumed with comes with a way to go on"
+run "$PUDLE" train "$work/whole" --out "$work/next" --quiet --set train.learning_rate=1e-3 --set model.dictionary.init=file --unset model.dictionary.noise \
+    --set model.dictionary.path="$work/whole/dictionary.npy"
+[ "$status" -eq 0 ] && [ "$(tail -n 1 "$work/whole/metrics.csv" | cut -d, -f 11)" = "$(sed -n 2p "$work/next/metrics.csv" | cut -d, -f 11)" ]
+ok $? "a run's config in another folder, from the dictionary it ended with"
+cp -r "$work/whole" "$work/edited"
+sed -i 's/lambda = 0.2/lambda = 0.3/' "$work/edited/config.cfg"
+run "$PUDLE" evaluate "$work/edited"
+[ "$status" -eq 0 ] && grep -q "has been edited since the run wrote it" "$work/err"
+ok $? "evaluating an edited run says so"
+run "$PUDLE" evaluate "$work/whole"
+[ ! -s "$work/err" ]
+ok $? "and that of another does not"
 
 # ---- data that have changed
 run "$PUDLE" gradient "$cfg" --out "$work/arrays" --quiet

@@ -30,7 +30,7 @@ static const mistake mistakes[] = {
     { TRAIN("theads = 3;"), .said = ":7: train.theads: unknown option; did you mean \"backend.threads\"?", NULL, 1 },
     { TRAIN("learning-rate = 1.0;"), .said = ":7: train.learning-rate: unknown option; did you mean \"learning_rate\"?",
       NULL, 1 },
-    { PROX("xyzzy = 1;"), .said = ":5: prox.xyzzy: unknown option; known here: name, decay,", "lambda, nonnegative", 1 },
+    { PROX("xyzzy = 1;"), .said = ":5: prox.xyzzy: unknown option of 'softly'; known here: name, decay,", "lambda, nonnegative", 1 },
     { .p.top = "trian: { };", .said = ":1: trian: unknown group; did you mean \"train\"?", NULL, 1 },
     { .p.top = "dictionary: { atoms = 2; };",
       .said = ":1: dictionary: unknown group; did you mean \"model.dictionary\"?",
