@@ -8,6 +8,7 @@ set -eu
 out=${1:?usage: figure5.sh OUT [SEED]}
 seed=${2:-1}
 pudle=${PUDLE:-pudle}
+command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 echo "method,nonzeros,dictionary_error,seconds" >"$out/final.csv"

@@ -17,6 +17,7 @@ pictures=${4:?$usage}
 saved=${5:-}
 if [ $# -gt 5 ]; then shift 5; else shift $#; fi
 pudle=${PUDLE:-pudle}
+command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
 [ -z "$saved" ] || [ -r "$saved" ] || { echo "curve.sh: cannot read $saved" >&2; exit 2; }
 
 "$pudle" train "$config" --out "$out" --resume --quiet --set data.path="$photos" --set data.test_path="$pictures" \

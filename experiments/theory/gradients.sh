@@ -8,6 +8,7 @@ out=${1:?usage: gradients.sh OUT [SEED]}
 seed=${2:-1}
 depths=${DEPTHS:-1 10 25 50 100}
 pudle=${PUDLE:-pudle}
+command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 
