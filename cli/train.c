@@ -20,6 +20,8 @@ static void print_report(const pd_train_report *r, const char *directory)
     else
         printf("%" PRId64 " updates in %.1f s: mean loss of the first epoch %.6g, of the last %.6g\n", r->updates, r->seconds, r->first_loss,
                r->last_loss);
+    if (!isnan(r->test_loss))
+        printf("mean loss of the test samples: %.6g\n", r->test_loss);
     if (!isnan(r->last_error))
         printf("dictionary error, relative to the truth: %.4f -> %.4f (%.4f after the best order and signs)\n", r->first_error, r->last_error,
                r->assigned_error);

@@ -72,7 +72,7 @@ typedef struct pd_train_params {
     bool shuffle, normalize;
     int32_t normalize_at;
     int64_t seed;
-    int64_t snapshot_every; /* in epochs; 0: never */
+    int64_t snapshot_every, test_every; /* in epochs; 0: never */
     int64_t checkpoint_every, log_every; /* in updates; checkpoint 0: every epoch or every 30 s, see docs */
     const char *memory;
 } pd_train_params;

@@ -151,6 +151,9 @@ static const pudle_option train_table[] = {
       .doc = "How often the state is saved; 0: at the end of an epoch, at most every 10 seconds." },
     { .name = "snapshot_every", .type = PUDLE_INT, AT(pd_train_params, snapshot_every), .dflt = "0", .max = 1e18, .unit = "epochs",
       .doc = "How often the dictionary is kept as dictionary_EPOCH.npy; 0: only at the end." },
+    { .name = "test_every", .type = PUDLE_INT, AT(pd_train_params, test_every), .dflt = "0", .max = 1e18, .unit = "epochs",
+      .doc = "How often the loss of the data's test samples is found, a row of test.csv each; before the first epoch, too, and at the end; 0: never. What is "
+             "learned does not depend on it." },
     { .name = "log_every", .type = PUDLE_INT, AT(pd_train_params, log_every), .dflt = "1", .min = 1, .max = 1e18,
       .unit = "updates",
       .doc = "How often a row of metrics is written." },

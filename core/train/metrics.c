@@ -1,4 +1,4 @@
-/* metrics.csv: rows appended while the run goes on, synchronised with the checkpoints. */
+/* metrics.csv and test.csv: rows appended while the run goes on, synchronised with the checkpoints. */
 #include "train/rundir.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -9,9 +9,9 @@
 
 static const char HEADER[] = "update,epoch,loss,data_loss,code_loss,nonzeros,learning_rate,beta,step,gradient_norm,dictionary_error";
 
-/* Copy the whole rows before `update`; a torn last line is dropped with the rest. The seconds of the last row up to the update
- * itself, which a finished run has: its closing row. */
-static double keep_rows(FILE *from, FILE *to, int64_t update)
+/* Copy the whole rows up to update `last`; a torn last line is dropped with the rest. The seconds of the last row up to the update
+ * after that, which a finished run has: its closing row. */
+static double keep_rows(FILE *from, FILE *to, int64_t last)
 {
     char *line = NULL;
     size_t size = 0;
@@ -21,44 +21,52 @@ static double keep_rows(FILE *from, FILE *to, int64_t update)
         if (row == 0 || line[length - 1] != '\n')
             continue;
         const int64_t number = strtoll(line, NULL, 10);
-        const char *last = strrchr(line, ',');
-        if (number < update)
+        const char *end = strrchr(line, ',');
+        if (number <= last)
             fputs(line, to);
-        if (number <= update && last)
-            seconds = strtod(last + 1, NULL);
+        if (number <= last + 1 && end)
+            seconds = strtod(end + 1, NULL);
     }
     free(line);
     return isfinite(seconds) && seconds > 0 ? seconds : 0;
 }
 
-pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds)
+/* A file of rows, with those that are kept, to be appended to. */
+static pudle_status open_rows(pd_rundir *dir, const char *name, const char *header, int64_t last, FILE **out, double *seconds)
 {
-    char *path = pd_rundir_file(dir, "metrics.csv");
+    char *path = pd_rundir_file(dir, name);
     pd_atomic *file = NULL;
-    double before = 0;
     pudle_status s = path ? pd_atomic_open(dir->ctx, path, &file) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (s)
         goto cleanup;
-    fprintf(pd_atomic_stream(file), "%s%s", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
-    for (int i = 0; i < dir->levels; i++)
-        fprintf(pd_atomic_stream(file), ",%s", dir->level[i]);
-    fputs(",seconds\n", pd_atomic_stream(file));
-    FILE *old = update > 0 ? fopen(path, "re") : NULL;
+    fputs(header, pd_atomic_stream(file));
+    *seconds = 0;
+    FILE *old = last >= 0 ? fopen(path, "re") : NULL;
     if (old) {
-        before = keep_rows(old, pd_atomic_stream(file), update);
+        *seconds = keep_rows(old, pd_atomic_stream(file), last);
         fclose(old);
     }
     s = pd_atomic_commit(dir->ctx, file);
     if (s)
         goto cleanup;
-    dir->metrics = fopen(path, "ae");
-    if (!dir->metrics)
+    *out = fopen(path, "ae");
+    if (!*out)
         s = pd_fail(dir->ctx, PUDLE_ERR_IO, "%s: %s", path, strerror(errno));
-    else
-        *seconds = before;
 cleanup:
     free(path);
     return s;
+}
+
+pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds)
+{
+    double ignored;
+    char header[sizeof HEADER + 64 + PD_MAX_LEVELS * 64];
+    int used = snprintf(header, sizeof header, "%s%s", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
+    for (int i = 0; i < dir->levels; i++)
+        used += snprintf(header + used, sizeof header - (size_t)used, ",%.60s", dir->level[i]);
+    snprintf(header + used, sizeof header - (size_t)used, ",seconds\n");
+    const pudle_status s = open_rows(dir, "metrics.csv", header, update - 1, &dir->metrics, seconds);
+    return s || !dir->tests ? s : open_rows(dir, "test.csv", "update,epoch,loss,data_loss,code_loss,nonzeros\n", update > 0 ? update : -1, &dir->test, &ignored);
 }
 
 static void cell(FILE *to, double value)
@@ -87,9 +95,22 @@ pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row)
     return ferror(to) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/metrics.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
 }
 
+pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, const pd_means *means)
+{
+    fprintf(dir->test, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.9g,%.9g\n", update, epoch, means->data_loss + means->code_loss, means->data_loss, means->code_loss,
+            means->nonzeros);
+    return ferror(dir->test) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/test.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
+}
+
+static pudle_status sync_file(const pd_rundir *dir, const char *name, FILE *file)
+{
+    if (file && (fflush(file) || fsync(fileno(file))))
+        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/%s: %s", dir->path, name, strerror(errno));
+    return PUDLE_OK;
+}
+
 pudle_status pd_metrics_sync(pd_rundir *dir)
 {
-    if (fflush(dir->metrics) || fsync(fileno(dir->metrics)))
-        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/metrics.csv: %s", dir->path, strerror(errno));
-    return PUDLE_OK;
+    const pudle_status s = sync_file(dir, "metrics.csv", dir->metrics);
+    return s ? s : sync_file(dir, "test.csv", dir->test);
 }

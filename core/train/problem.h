@@ -83,6 +83,8 @@ pudle_status pd_problem_dictionary_error(pd_problem *problem, double *fixed, dou
 
 /** The number of samples of a split. @errors NOTFOUND */
 pudle_status pd_problem_samples(pd_problem *problem, int split, int64_t *samples);
+/** That of the test samples, which train.test_every asks for. */
+pudle_status pd_problem_tests(pd_problem *problem, int64_t *samples);
 
 /** Stop with NUMERIC, naming layer and update, if the loss or the gradient is not finite. */
 pudle_status pd_problem_check_finite(pd_problem *problem, const pd_batch *batch, const pd_pass *pass, int64_t update);

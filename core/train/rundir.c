@@ -60,7 +60,7 @@ static bool numbered(const char *name, size_t length, const char *before, const 
 static int kind_of(const char *name, size_t length)
 {
     static const struct { const char *name; int kind; } names[] = {
-        { "manifest.json", EVERY_START }, { "config.cfg", EVERY_START }, { "run.log", EVERY_START }, { "metrics.csv", PROGRESS },
+        { "manifest.json", EVERY_START }, { "config.cfg", EVERY_START }, { "run.log", EVERY_START }, { "metrics.csv", PROGRESS }, { "test.csv", PROGRESS },
         { "checkpoint.safetensors", PROGRESS }, { "dictionary.npy", RESULT }, { "dictionary.png", RESULT }, { "thresholds.npz", RESULT },
         { "encoder.npz", RESULT },
     };
@@ -201,7 +201,7 @@ static const char MARK[] = "\n// identity of the run: ", TEXT_MARK[] = "\n// dig
 /* Options that may change between a run and its continuation: they do not touch the path that the numbers take. */
 static bool may_change(const pd_settings *settings, const char *key)
 {
-    static const char *const keys[] = { "train.updates", "train.checkpoint_every", "train.log_every", "train.snapshot_every", "backend.threads",
+    static const char *const keys[] = { "train.updates", "train.checkpoint_every", "train.log_every", "train.snapshot_every", "train.test_every", "backend.threads",
                                         "plugin_path" };
     if (!strcmp(key, "train.epochs")) /* the cosine spans them, so its rates would not be those of the run so far */
         return settings->train.schedule != PD_SCHEDULE_COSINE;
@@ -392,7 +392,7 @@ static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const p
 pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_rundir *dir)
 {
     *dir = (pd_rundir){ .ctx = ctx, .path = pd_strdup(options->directory), .lock = -1, .begin_anew = options->force,
-                         .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT };
+                         .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT, .tests = settings->train.test_every > 0 };
     pudle_status s = dir->path ? make_folders(ctx, dir->path) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         s = refuse_others(dir);
@@ -432,6 +432,7 @@ pudle_status pd_rundir_claim(pd_rundir *dir, const pd_settings *settings)
         pd_log(dir->ctx, PUDLE_LOG_WARNING, "%s: the checkpoint there is of a run that --force was replacing: discarded, the run begins anew",
                dir->path);
     remove_file(dir, "metrics.csv"); /* first: rows without a checkpoint tell that somebody has taken that away */
+    remove_file(dir, "test.csv");
     remove_file(dir, "checkpoint.safetensors");
     return PUDLE_OK;
 }
@@ -444,6 +445,8 @@ void pd_rundir_close(pd_rundir *dir)
     }
     if (dir->metrics)
         fclose(dir->metrics);
+    if (dir->test)
+        fclose(dir->test);
     if (dir->lock >= 0)
         close(dir->lock);
     free(dir->path);

@@ -1,4 +1,4 @@
-/* core/train/rundir.h - the folder of a run: manifest.json, config.cfg, metrics.csv, run.log, checkpoint.safetensors,
+/* core/train/rundir.h - the folder of a run: manifest.json, config.cfg, metrics.csv, test.csv, run.log, checkpoint.safetensors,
  * dictionary.npy, dictionary.png, thresholds.npz, dictionary_EPOCH.npy.
  *
  * manifest.json is written first of all: without it, files of these names are somebody else's and nothing is touched. config.cfg
@@ -7,6 +7,7 @@
 #ifndef PD_RUNDIR_H
 #define PD_RUNDIR_H
 
+#include "train/means.h"
 #include "train/train.h"
 
 typedef struct pd_rundir {
@@ -21,7 +22,8 @@ typedef struct pd_rundir {
     const char *level[PD_MAX_LEVELS]; /* and one for each learned level, of its name. The caller's */
     int levels;
     const char *machine; /* what computes, in the backend's words, one fact a line; "": unknown. The caller's */
-    FILE *metrics, *log;
+    bool tests;          /* there is a test.csv */
+    FILE *metrics, *test, *log;
 } pd_rundir;
 
 /** One row of metrics.csv. */
@@ -53,9 +55,11 @@ char *pd_rundir_file(const pd_rundir *dir, const char *name);
 pudle_status pd_rundir_write(pd_rundir *dir, const char *name, const char *text);
 
 /** Open metrics.csv for appending; rows at or after `update` (written after the checkpoint) are dropped first. seconds: what
- *  its last row up to the update says, 0 without one. */
+ *  its last row up to the update says, 0 without one. And test.csv, where there is one, whose row at the update stays, if any update was made. */
 pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds);
 pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row);
+/** A row of test.csv: losses and nonzeros of the test samples after so many updates. */
+pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, const pd_means *means);
 /** Everything appended so far reaches the disk: before each checkpoint, so that no row is lost. */
 pudle_status pd_metrics_sync(pd_rundir *dir);
 

@@ -29,6 +29,8 @@ typedef struct run {
     pd_progress at;
     pd_progress_line line;
     int64_t samples, batch, batches, total; /* per epoch; updates in all */
+    int64_t test_samples;                   /* 0: they are not looked at */
+    double test_loss;                       /* as last found; NaN: never */
     int64_t *order;                         /* sample numbers of this epoch */
     double started, before, last_checkpoint; /* before: seconds of earlier processes */
     double last_error;                      /* as last recorded, for the progress line */
@@ -231,6 +233,25 @@ static pudle_status snapshot(run *r)
     return s;
 }
 
+/* The loss of the test samples, as D is now. */
+static pudle_status test(run *r)
+{
+    pd_means means;
+    pudle_status s = settle(r);
+    if (!s)
+        s = pd_problem_means(&r->problem, PUDLE_SPLIT_TEST, r->test_samples, r->batch < r->test_samples ? r->batch : r->test_samples, r->at.update,
+                             &means);
+    if (s)
+        return pd_fail(r->ctx, s, "in a look at the test samples (train.test_every) after update %" PRId64, r->at.update);
+    r->test_loss = means.data_loss + means.code_loss;
+    return pd_metrics_test(&r->dir, r->at.update, r->at.epoch, &means);
+}
+
+static bool test_due(const run *r)
+{
+    return r->test_samples > 0 && r->at.position == 0 && r->at.epoch % r->settings->train.test_every == 0;
+}
+
 static pudle_status loop(run *r, bool *interrupted)
 {
     int64_t shuffled = -1;
@@ -241,6 +262,8 @@ static pudle_status loop(run *r, bool *interrupted)
         s = update(r);
         if (!s)
             s = snapshot(r);
+        if (!s && test_due(r))
+            s = test(r);
         *interrupted = !s && r->options->stop && *r->options->stop;
         if (*interrupted)
             return checkpoint(r);
@@ -297,7 +320,9 @@ static pudle_status plan(run *r)
     r->total = t->epochs > 0 ? t->epochs * r->batches : t->updates;
     if (t->updates > 0 && t->updates < r->total)
         r->total = t->updates;
-    const pudle_status s = pd_memory_plan(&r->problem);
+    pudle_status s = pd_memory_plan(&r->problem);
+    if (!s && t->test_every > 0)
+        s = pd_problem_tests(&r->problem, &r->test_samples);
     if (s)
         return s;
     r->order = pd_alloc((size_t)r->samples, sizeof *r->order);
@@ -443,7 +468,9 @@ static pudle_status begin(run *r)
     r->at.samples = r->samples;
     r->at.batch = r->batch;
     memcpy(r->at.identity, r->dir.identity, sizeof r->at.identity);
-    if (!r->dir.found)
+    if (r->test_samples && r->at.update == 0)
+        s = test(r);
+    if (!s && !r->dir.found)
         s = checkpoint(r); /* from here on there is always something to go on from */
     if (!s && r->at.update == 0)
         pd_rundir_clear(&r->dir);
@@ -455,6 +482,8 @@ static pudle_status finish(run *r, pd_train_report *report)
     pudle_status s = PUDLE_OK;
     if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
         s = pd_normalize_atoms(&r->problem);
+    if (!s && r->test_samples && !test_due(r))
+        s = test(r);
     if (!s)
         s = closing_row(r);
     if (!s)
@@ -523,7 +552,7 @@ static pudle_status check_limits(pd_context *ctx, const pd_settings *settings)
 
 pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_train_report *report)
 {
-    run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1 }, .last_error = NAN,
+    run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1 }, .last_error = NAN, .test_loss = NAN,
               .at = { .first_loss = NAN, .last_loss = NAN, .first_error = NAN, .seconds = NAN } };
     *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN };
     pudle_status s = check_limits(ctx, settings);
@@ -547,6 +576,7 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     report->seconds = elapsed(&r);
     report->first_error = r.at.first_error;
     report_losses(&r, report);
+    report->test_loss = r.test_loss;
     if (!s && !report->interrupted)
         report_levels(&r, report);
     report->network_bytes = pd_memory_held(&r.problem);

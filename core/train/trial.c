@@ -5,7 +5,7 @@
 pudle_status pd_try_first_batch(pd_problem *pb)
 {
     const int64_t samples = pb->train.samples, count = pd_batch_size(pb->settings, samples);
-    int64_t *order = pd_alloc((size_t)samples, sizeof *order);
+    int64_t tests = 0, *order = pd_alloc((size_t)samples, sizeof *order);
     pd_batch batch;
     pd_pass pass = { .gradient = true };
     if (!order)
@@ -21,6 +21,8 @@ pudle_status pd_try_first_batch(pd_problem *pb)
                pb->prox.desc->name);
     if (!s)
         s = pd_problem_check_targets(pb);
+    if (!s && pb->settings->train.test_every > 0)
+        s = pd_problem_tests(pb, &tests);
     free(order);
     return s;
 }

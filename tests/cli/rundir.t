@@ -31,7 +31,7 @@ grep -q 'mean loss of the first epoch' "$work/out"
 ok $? "the report says which losses it compares"
 
 # ---- somebody's files
-for name in config.cfg metrics.csv dictionary.npy dictionary.png thresholds.npz run.log manifest.json dictionary_3.npy checkpoint.safetensors; do
+for name in config.cfg metrics.csv test.csv dictionary.npy dictionary.png thresholds.npz run.log manifest.json dictionary_3.npy checkpoint.safetensors; do
     mkdir "$work/own"
     echo mine >"$work/own/$name"
     for how in "" --force --resume; do
@@ -191,6 +191,32 @@ cmp -s "$work/slow/dictionary.npy" "$work/short/dictionary.npy" && cmp -s "$work
 ok $? "a run stopped in its last update is finished when resumed: normalised at the end"
 [ "$(awk -F, 'NR > 2 && $NF < last { bad = 1 } { last = $NF } END { print bad + 0 }' "$work/slow/metrics.csv")" -eq 0 ]
 ok $? "seconds go on after a resume"
+
+# ---- test samples, looked at on the way
+sed 's/seed = 3; }/seed = 3; test_samples = 70; }/; s|step = 0.2|step = "1/L"|' "$cfg" >"$work/test.cfg"
+run "$PUDLE" train "$work/test.cfg" --out "$work/unlooked" --quiet
+run "$PUDLE" train "$work/test.cfg" --out "$work/looked" --quiet --set train.test_every=2
+[ "$status" -eq 0 ] && [ "$(cut -d, -f 1,2 "$work/looked/test.csv" | tr '\n' ' ')" = "update,epoch 0,0 14,2 28,4 " ] && [ ! -e "$work/unlooked/test.csv" ]
+ok $? "a row before the first epoch, and after every second"
+cmp -s "$work/unlooked/dictionary.npy" "$work/looked/dictionary.npy" && [ "$(sed 's/,[^,]*$//' "$work/unlooked/metrics.csv")" = "$(sed 's/,[^,]*$//' "$work/looked/metrics.csv")" ]
+ok $? "what is learned does not depend on it"
+wanted=$("$PUDLE" evaluate "$work/looked" --split test | sed -n 's/^loss=//p')
+awk -F, -v want="$wanted" 'END { d = $3 / want - 1; exit !(d < 1e-6 && d > -1e-6) }' "$work/looked/test.csv" && grep -q "^mean loss of the test samples: " "$work/out"
+ok $? "the last row is what evaluate finds"
+run "$PUDLE" train "$work/test.cfg" --out "$work/parts" --quiet --set train.test_every=2 --set train.updates=17
+[ "$(tail -n 1 "$work/parts/test.csv" | cut -d, -f 1,2)" = "17,2" ]
+ok $? "and at the end of a run that ends within an epoch"
+run "$PUDLE" train "$work/test.cfg" --out "$work/cut" --quiet --set train.test_every=2 --set train.checkpoint_every=11 --set train.updates=25
+head -n 3 "$work/looked/test.csv" >"$work/rows"
+tail -n 1 "$work/cut/test.csv" >>"$work/rows" # as the run was: at its end
+tail -n 1 "$work/looked/test.csv" >>"$work/rows"
+run "$PUDLE" train "$work/test.cfg" --out "$work/cut" --quiet --set train.test_every=2 --set train.checkpoint_every=11 --resume
+cmp -s "$work/rows" "$work/cut/test.csv" && cmp -s "$work/cut/dictionary.npy" "$work/looked/dictionary.npy"
+ok $? "a resume keeps its rows and goes on with them"
+run "$PUDLE" train "$cfg" --out "$work/testless" --quiet --set train.test_every=1
+refuses 2 "train.test_every = 1 wants test samples" "a source without test samples is refused"
+run "$PUDLE" check "$cfg" --set train.test_every=1
+refuses 2 "train.test_every = 1 wants test samples" "by check, too"
 
 # ---- learned levels
 run "$PUDLE" train "$cfg" --out "$work/levels" --quiet --set prox.learn=atom --set loss.code_l1=0.2
