@@ -201,6 +201,15 @@ static void print_next_steps(const folder *f)
            "next: cd %s && make check\n", f->path, f->name, f->path);
 }
 
+static void note_namesake(const folder *f)
+{
+    const pd_plugin *other = NULL;
+    if (!pd_plugin_find(f->ctx, pd_kind_from_name(f->kind), f->name, &other))
+        pd_log(f->ctx, PUDLE_LOG_WARNING, "there is a %s '%s' already, %s: where yours is found first, as with --plugin-path, it stands for it; another name keeps both",
+               f->kind, f->name, other->path);
+    pd_error_clear(f->ctx); /* that there is none */
+}
+
 int cli_plugins_new(pd_context *ctx, const cli_args *args)
 {
     const char *given = getenv("PUDLE_TEMPLATES"), *dir = args->dir ? args->dir : ".";
@@ -216,8 +225,10 @@ int cli_plugins_new(pd_context *ctx, const cli_args *args)
     char *build = pd_build_folder(), *own = build ? pd_format("%s/templates", build) : NULL;
     const char *templates = given && *given ? given : own ? own : PD_TEMPLATE_DIR;
     const pudle_status s = f.path && f.temporary ? make_folder(&f, templates) : no_memory(ctx);
-    if (!s)
+    if (!s) {
         print_next_steps(&f);
+        note_namesake(&f);
+    }
     free(own);
     free(build);
     free(f.path);

@@ -65,7 +65,8 @@ static int limit(const char *word)
 
 void pd_nearest_offer(pd_nearest *nearest, const char *name)
 {
-    const int distance = pd_edit_distance(nearest->word, name);
+    const size_t length = strlen(nearest->word);
+    const int distance = length >= 3 && !strncmp(nearest->word, name, length) ? 1 : pd_edit_distance(nearest->word, name); /* or its beginning */
     const int shorter = (int)strlen(name) < (int)strlen(nearest->word) ? (int)strlen(name) : (int)strlen(nearest->word);
     if (distance > limit(nearest->word) || distance >= shorter) /* nothing of the word would be left */
         return;

@@ -49,6 +49,9 @@ refuses 2 "my_prox: exists already and is left as it is" "a folder of the name i
 [ "$(cat my_prox/README.md)" = mine ]
 ok $? "and has kept its files"
 mkdir taken && echo mine >a_file
+run pudle plugins new prox soft_threshold
+[ "$status" -eq 0 ] && grep -q "there is a prox 'soft_threshold' already" "$work/err"
+ok $? "a plugin called as one that is there comes with a warning"
 run pudle plugins new prox taken
 refuses 2 "exists already" "nor an empty folder"
 run pudle plugins new prox a_file
