@@ -7,37 +7,53 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void print_count(int64_t count, const char *what)
+{
+    printf("%" PRId64 " %s%s", count, what, count == 1 ? "" : "s");
+}
+
 static void print_shape(int32_t rank, const int64_t *shape)
 {
     for (int32_t i = 0; i < rank; i++)
         printf("%s%" PRId64, i ? " x " : "", shape[i]);
 }
 
-/* The layers' gradient and the operators, the numbers of samples, and what training will do with them. */
+/* The numbers of samples, the network, and what training will do with them. */
 static void print_meaning(pd_problem *pb)
 {
     const pd_settings *settings = pb->settings;
     const pd_train_params *t = &settings->train;
     const pd_map *map = &pb->net.map;
     const int64_t samples = pb->train.samples, batch = pd_batch_size(settings, samples), batches = (samples + batch - 1) / batch;
-    int64_t test = 0, updates = t->epochs > 0 ? t->epochs * batches : t->updates;
-    if (t->updates > 0 && t->updates < updates)
-        updates = t->updates;
-    printf("data: %" PRId64 " samples of ", samples);
-    print_shape(pb->train.rank, pb->train.shape);
-    if (pd_problem_samples(pb, PUDLE_SPLIT_TEST, &test))
+    const int64_t updates = pd_total_updates(t, batches);
+    int64_t test = 0;
+    const pudle_status tests = pd_problem_samples(pb, PUDLE_SPLIT_TEST, &test);
+    if (tests && tests != PUDLE_ERR_NOTFOUND)
+        pd_log(pb->ctx, PUDLE_LOG_WARNING, "the test samples cannot be used: %s", pd_error(pb->ctx));
+    if (tests)
         pd_error_clear(pb->ctx);
+    printf("data: ");
+    print_count(samples, "sample");
+    printf(" of ");
+    print_shape(pb->train.rank, pb->train.shape);
     if (test)
         printf(", %" PRId64 " for tests", test);
-    printf("\nmodel: %" PRId64 " atoms", map->atoms);
+    printf("\nmodel: ");
+    print_count(map->atoms, "atom");
     if (map->code_rank > 1) {
         printf(", codes of ");
         print_shape(map->code_rank, map->code_shape);
     }
-    printf(", %" PRId64 " layers of %s, loss %s, backend %s\n", pb->net.layers, pb->prox.desc->name, pb->loss.desc->name, pb->backend.desc->name);
-    if (updates > 0)
-        printf("training: %" PRId64 " updates with %" PRId64 " sample%s each, %" PRId64 " an epoch\n", updates, batch, batch == 1 ? "" : "s", batches);
-    else
+    printf(", ");
+    print_count(pb->net.layers, "layer");
+    printf(" of %s, loss %s, backend %s\n", pb->prox.desc->name, pb->loss.desc->name, pb->backend.desc->name);
+    if (updates > 0) {
+        printf("training: ");
+        print_count(updates, "update");
+        printf(" with ");
+        print_count(batch, "sample");
+        printf(" each, %" PRId64 " an epoch\n", batches);
+    } else
         printf("training: neither train.epochs nor train.updates says how long, which pudle train wants to know\n");
 }
 

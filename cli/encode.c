@@ -52,7 +52,7 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
         pd_pass pass = { .code = pd_matrix(code, pb->dtype, count, map->code), .reconstruction = pd_matrix(data, pb->dtype, count, map->features) };
         if (own) {
             const pudle_cview rows = pd_crows(own, first, count);
-            s = pd_problem_own_batch(pb, &rows, &batch);
+            s = pd_problem_own_batch(pb, &rows, false, &batch);
         } else {
             s = pd_problem_first(pb, split, first, count, &batch);
         }

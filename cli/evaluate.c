@@ -37,7 +37,7 @@ static pudle_status add_block(pd_problem *pb, const pudle_cview *own, int split,
     const pudle_cview rows = own ? pd_crows(own, first, count) : (pudle_cview){ 0 };
     pd_batch batch;
     pd_pass pass = { .reconstruction = pd_matrix(memory, pb->dtype, count, pb->net.map.features) };
-    pudle_status s = own ? pd_problem_own_batch(pb, &rows, &batch) : pd_problem_first(pb, split, first, count, &batch);
+    pudle_status s = own ? pd_problem_own_batch(pb, &rows, true, &batch) : pd_problem_first(pb, split, first, count, &batch);
     if (!s)
         s = pd_network_run(&pb->net, &batch, &pass);
     if (!s)

@@ -142,11 +142,13 @@ static void report_unknown(pd_loader *loader, int home, const pd_entry *entry)
     const char *what = entry->value.type == PD_LITERAL_GROUP ? "unknown group" : "unknown option";
     const char *word = pd_name_here(entry->key);
     const pd_section *section = &loader->settings->section[home];
-    const char *best = word != entry->key && section_has(section, word) ? word : elsewhere(loader, home, word);
+    const char *best = word != entry->key && section_has(section, word) ? word : elsewhere(loader, home, entry->key);
     if (!best)
-        best = near_key(loader, home, word, false);
+        best = near_key(loader, home, entry->key, false);
+    if (!best && word != entry->key)
+        best = elsewhere(loader, home, word);
     if (!best)
-        best = near_key(loader, home, word, true);
+        best = near_key(loader, home, entry->key, true);
     if (best)
         pd_report(loader, entry->where, "%s; did you mean \"%s\"?", what, best);
     else if (section->plugin)

@@ -230,7 +230,7 @@ char *pd_option_example(pd_arena *arena, const pudle_option *row)
 /* A default that says "nothing" shows nobody what a value looks like. */
 char *pd_option_instance(pd_arena *arena, const pudle_option *row)
 {
-    const bool nothing = !row->dflt || !strcmp(row->dflt, "0") || !strcmp(row->dflt, "[]") || !*row->dflt;
+    const bool nothing = !row->dflt || !strcmp(row->dflt, "0") || !strcmp(row->dflt, "0.0") || !strcmp(row->dflt, "[]") || !*row->dflt;
     const bool ten = row->type == PUDLE_INT && ((row->min == 0 && row->max == 0) || (row->min <= 10 && row->max >= 10));
     return nothing ? assignment(arena, row, ten ? "10" : example_value(arena, row)) : pd_option_example(arena, row);
 }

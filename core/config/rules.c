@@ -325,14 +325,16 @@ static void note_namesakes(const pd_loader *loader)
     for (int i = 0; prox->plugin && loss->plugin && prox->plugin_params && loss->plugin_params && pd_option_at(prox->plugin->desc, i, &level); i++)
         for (int k = 0; (level.flags & PUDLE_THRESHOLD) && pd_option_at(loss->plugin->desc, k, &option); k++) {
             double of_prox, of_loss;
+            char exact[40];
             if (strcmp(level.name, option.name) || option.type != PUDLE_REAL || !where_said(loader, PD_SECTION_PROX, level.name).given ||
                 where_said(loader, PD_SECTION_LOSS, level.name).given)
                 continue;
             memcpy(&of_prox, (const char *)prox->plugin_params + level.offset, sizeof of_prox);
             memcpy(&of_loss, (const char *)loss->plugin_params + option.offset, sizeof of_loss);
+            pd_real_literal(of_prox, exact);
             if (of_prox != of_loss)
-                pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g is a default, and prox.%s = %g: if the loss is to be what the encoder minimises, write both; "
-                       "--set loss.%s=%g", level.name, of_loss, level.name, of_prox, level.name, of_prox);
+                pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g is a default, and prox.%s = %s: if the loss is to be what the encoder minimises, write both; "
+                       "--set loss.%s=%s", level.name, of_loss, level.name, exact, level.name, exact);
         }
 }
 

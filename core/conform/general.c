@@ -34,24 +34,34 @@ static bool descriptor(pd_trial *t)
     return true;
 }
 
+/* Of a type that a device has a member for. */
 static bool has_option(const pudle_desc *desc, const char *name, size_t length)
 {
     pudle_option row;
     for (int i = 0; pd_option_at(desc, i, &row); i++)
         if (strlen(row.name) == length && !strncmp(row.name, name, length))
-            return true;
+            return row.type == PUDLE_BOOL || row.type == PUDLE_INT || row.type == PUDLE_REAL || row.type == PUDLE_ENUM;
     return false;
+}
+
+/* Behind `word` and blanks; NULL: it is not there. */
+static const char *behind(const char *at, const char *word)
+{
+    at += strspn(at, " \t\n");
+    return strncmp(at, word, strlen(word)) ? NULL : at + strlen(word) + strspn(at + strlen(word), " \t\n");
 }
 
 bool pd_knows_options(pd_trial *t, const char *body)
 {
-    for (const char *at = strstr(body, "o->"); at; at = strstr(at + 3, "o->")) {
-        const char *name = at + 3;
-        const size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
-        const bool word = at > body && (isalnum((unsigned char)at[-1]) || at[-1] == '_');
-        if (!word && !has_option(t->desc, name, length))
-            return pd_fails(t, "the source reads o->%.*s, and no option is called that; on devices members have the names of options: call both the same",
-                            (int)length, name);
+    if (t->desc->create) /* then devices do not get the body: its instance is not the params */
+        return true;
+    for (const char *at = strchr(body, 'o'); at; at = strchr(at + 1, 'o')) {
+        const bool within = at > body && (isalnum((unsigned char)at[-1]) || at[-1] == '_');
+        const char *name = within ? NULL : behind(at + 1, "->");
+        const size_t length = name ? strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") : 0;
+        if (name && !has_option(t->desc, name, length))
+            return pd_fails(t, "the source reads o->%.*s, and no option of a number or a choice is called that; on devices members have the names of options: call "
+                            "both the same", (int)length, name);
     }
     return true;
 }

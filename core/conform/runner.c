@@ -46,7 +46,11 @@ bool pd_conform_known(const char *name)
     return false;
 }
 
-static const double AFTER_TIMEOUT = 5;
+/* Seconds that a test may take once one has taken all that it was given. */
+static double after_timeout(double timeout)
+{
+    return timeout / 4 > 5 ? timeout / 4 : 5;
+}
 
 typedef struct run {
     pd_context *ctx;
@@ -157,8 +161,8 @@ static pudle_status in_process_of_its_own(run *r, const pd_test *test)
         continue;
     close(ends[0]);
     judge_end(r, in_time, status);
-    if (!in_time && r->limit > AFTER_TIMEOUT) {
-        r->limit = AFTER_TIMEOUT;
+    if (!in_time && r->limit > after_timeout(r->how->timeout)) {
+        r->limit = after_timeout(r->how->timeout);
         fprintf(r->to, "# a test did not end: those that follow are given %g s each\n", r->limit);
     }
     return PUDLE_OK;

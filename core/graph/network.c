@@ -61,16 +61,16 @@ double pd_level_scale(const pd_network *net, const pd_level *level)
     return level->per_step ? net->step : 1.0;
 }
 
-double pd_level_mean(const pd_level *level, int64_t *zeros)
+double pd_level_mean(const pd_network *net, const pd_level *level, int64_t *zeros)
 {
-    const int64_t count = level->rows * level->cols; /* host has a row for each layer; a level that they share is the first */
-    double sum = 0;
+    double sum = 0, beta = 1;
     *zeros = 0;
-    for (int64_t i = 0; i < count; i++) {
-        sum += level->host[i];
-        *zeros += level->host[i] == 0;
-    }
-    return sum / (double)count;
+    for (int64_t t = 0; t < level->rows; t++, beta *= net->beta) /* host has a row for each layer; a level that they share is the first */
+        for (int64_t k = 0; k < level->cols; k++) {
+            sum += level->host[t * level->cols + k];
+            *zeros += level->host[t * level->cols + k] == 0 && beta > 1e-200;
+        }
+    return sum / (double)(level->rows * level->cols);
 }
 
 /* Weights of the encoder: encoder_rows times the shape of D. */

@@ -131,8 +131,9 @@ pudle_status pd_parameter_init(pd_network *net, pd_parameter *p, int32_t rank, c
 
 /** Learned levels to their initial values, times the step where the option says so: the step must be known. */
 pudle_status pd_network_start_levels(pd_network *net);
-/** The mean of a learned level as the last refresh found it, over its layers and atoms; and how many of these numbers are 0. */
-double pd_level_mean(const pd_level *level, int64_t *zeros);
+/** The mean of a learned level as the last refresh found it, over its layers and atoms; and how many of these numbers are 0, and not because of a
+ *  decay. */
+double pd_level_mean(const pd_network *net, const pd_level *level, int64_t *zeros);
 /** What an option's value is multiplied by to become a level: the step, or 1. */
 double pd_level_scale(const pd_network *net, const pd_level *level);
 

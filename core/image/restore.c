@@ -193,7 +193,7 @@ static pudle_status run_pieces(pd_restorer *r, const pd_pieces *p, int64_t first
     pd_pass pass = { .reconstruction = pd_matrix(r->device, r->dtype, count, (int64_t)values) };
     for (int64_t i = 0; i < count; i++)
         pd_piece_cut(p, first + i, picture, (char *)r->host + (size_t)i * values * width);
-    pudle_status s = pd_problem_own_batch(pb, &input, &batch);
+    pudle_status s = pd_problem_own_batch(pb, &input, false, &batch);
     if (!s)
         s = pd_network_run(&pb->net, &batch, &pass);
     if (!s && !(isfinite(pass.data_loss) && isfinite(pass.code_loss)) && all_finite(&input)) /* a NaN that came in goes out */

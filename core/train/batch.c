@@ -224,7 +224,7 @@ pudle_status pd_problem_first(pd_problem *pb, int split, int64_t first, int64_t 
     return s;
 }
 
-pudle_status pd_problem_own_batch(pd_problem *pb, const pudle_cview *x, pd_batch *batch)
+pudle_status pd_problem_own_batch(pd_problem *pb, const pudle_cview *x, bool targets, pd_batch *batch)
 {
     pudle_status s = reserve(pb, x->shape[0]);
     if (s)
@@ -234,6 +234,8 @@ pudle_status pd_problem_own_batch(pd_problem *pb, const pudle_cview *x, pd_batch
     memcpy(shape + 1, pb->train.shape, sizeof(int64_t) * (PUDLE_MAX_RANK - 1));
     const pudle_cview shaped = pd_cview(x->data, pb->dtype, pb->train.rank + 1, shape);
     s = check_targets(pb, &pb->inner, &shaped);
+    if (!s && targets)
+        s = check_targets(pb, &pb->loss, &shaped);
     if (!s)
         s = pb->be->upload(pb->exec, pb->x, x->data, (size_t)pudle_count(x) * pudle_dtype_size(pb->dtype));
     if (s)

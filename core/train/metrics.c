@@ -9,9 +9,17 @@
 
 static const char HEADER[] = "update,epoch,loss,data_loss,code_loss,nonzeros,learning_rate,beta,step,gradient_norm,dictionary_error";
 
-/* Copy the whole rows up to update `last`; a torn last line is dropped with the rest. The seconds of the last row up to the update
- * after that, which a finished run has: its closing row. */
-static double keep_rows(FILE *from, FILE *to, int64_t last)
+static int commas(const char *line)
+{
+    int count = 0;
+    for (; *line; line++)
+        count += *line == ',';
+    return count;
+}
+
+/* Copy the whole rows up to update `last`; a torn last line is dropped with the rest. Rows of an older version, which had fewer columns, get empty
+ * ones before the last. The seconds of the last row up to the update after that, which a finished run has: its closing row. */
+static double keep_rows(FILE *from, FILE *to, int columns, int64_t last)
 {
     char *line = NULL;
     size_t size = 0;
@@ -22,8 +30,12 @@ static double keep_rows(FILE *from, FILE *to, int64_t last)
             continue;
         const int64_t number = strtoll(line, NULL, 10);
         const char *end = strrchr(line, ',');
-        if (number <= last)
-            fputs(line, to);
+        if (number <= last && end) {
+            fprintf(to, "%.*s", (int)(end - line), line);
+            for (int i = commas(line); i < columns - 1; i++)
+                putc(',', to);
+            fputs(end, to);
+        }
         if (number <= last + 1 && end)
             seconds = strtod(end + 1, NULL);
     }
@@ -43,7 +55,7 @@ static pudle_status open_rows(pd_rundir *dir, const char *name, const char *head
     *seconds = 0;
     FILE *old = last >= 0 ? fopen(path, "re") : NULL;
     if (old) {
-        *seconds = keep_rows(old, pd_atomic_stream(file), last);
+        *seconds = keep_rows(old, pd_atomic_stream(file), commas(header) + 1, last);
         fclose(old);
     }
     s = pd_atomic_commit(dir->ctx, file);
@@ -63,7 +75,7 @@ pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds)
     char header[sizeof HEADER + 64 + PD_MAX_LEVELS * 64];
     int used = snprintf(header, sizeof header, "%s%s", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
     for (int i = 0; i < dir->levels; i++)
-        used += snprintf(header + used, sizeof header - (size_t)used, ",%.60s", dir->level[i]);
+        used += snprintf(header + used, sizeof header - (size_t)used, ",prox.%.50s", dir->level[i]);
     snprintf(header + used, sizeof header - (size_t)used, ",seconds\n");
     const pudle_status s = open_rows(dir, "metrics.csv", header, update - 1, &dir->metrics, seconds);
     return s || !dir->tests ? s : open_rows(dir, "test.csv", "update,epoch,loss,data_loss,code_loss,nonzeros\n", update > 0 ? update : -1, &dir->test, &ignored);

@@ -8,6 +8,12 @@ int64_t pd_batch_size(const pd_settings *settings, int64_t samples)
 }
 
 /* A Fisher-Yates shuffle that depends on (seed, epoch) alone. */
+int64_t pd_total_updates(const pd_train_params *t, int64_t batches)
+{
+    const int64_t epochs = t->epochs * batches;
+    return t->epochs > 0 && (t->updates <= 0 || epochs < t->updates) ? epochs : t->updates;
+}
+
 void pd_epoch_order(const pd_settings *settings, int64_t epoch, int64_t samples, int64_t *order)
 {
     for (int64_t i = 0; i < samples; i++)

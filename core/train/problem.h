@@ -67,8 +67,8 @@ bool pd_looks_at_targets(const pudle_desc *loss);
 pudle_status pd_problem_check_targets(pd_problem *problem);
 /** Samples that will be asked for next, of at most the last batch's number: they may be read meanwhile. */
 void pd_problem_ahead(pd_problem *problem, int split, uint64_t epoch, const int64_t *index, int64_t count);
-/** `count` samples that the caller brings: x (count, features) in host memory, of the problem's dtype. */
-pudle_status pd_problem_own_batch(pd_problem *problem, const pudle_cview *x, pd_batch *batch);
+/** `count` samples that the caller brings: x (count, features) in host memory, of the problem's dtype. targets: the training loss will be asked about them, too. */
+pudle_status pd_problem_own_batch(pd_problem *problem, const pudle_cview *x, bool targets, pd_batch *batch);
 /** `count` samples in order. */
 pudle_status pd_problem_first(pd_problem *problem, int split, int64_t first, int64_t count, pd_batch *batch);
 

@@ -235,8 +235,10 @@ static pudle_status same_config(const pd_rundir *dir, const char *path, const pd
     pd_settings_destroy(old);
     if (!s && c.differences)
         s = pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s holds a run of another config: resume it with `pudle train %s --resume`, choose another folder "
-                    "with --out, or begin anew with --force. Another run can start from its dictionary: --out NEW --set model.dictionary.init=file "
-                    "--set model.dictionary.path=%s/dictionary.npy", dir->path, dir->path, dir->path);
+                    "with --out, or begin anew with --force", dir->path, dir->path);
+    if (s == PUDLE_ERR_CONFIG && c.differences && exists(dir, "dictionary.npy"))
+        pd_fail(dir->ctx, s, "another run can start from its dictionary: --out NEW%s --set model.dictionary.init=file --set model.dictionary.path=%s/dictionary.npy",
+                settings->dictionary.init == PD_INIT_TRUTH ? " --unset model.dictionary.noise" : "", dir->path);
     return s;
 }
 

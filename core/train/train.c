@@ -102,7 +102,7 @@ static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double ra
                        .fixed_point = pass->fixed_point, .ill_conditioned = pass->ill_conditioned };
     for (int i = 0; i < r->dir.levels; i++) {
         int64_t zeros;
-        row.level[i] = pd_level_mean(r->level[i], &zeros);
+        row.level[i] = pd_level_mean(&r->problem.net, r->level[i], &zeros);
     }
     const pudle_status s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
     if (s)
@@ -317,9 +317,7 @@ static pudle_status plan(run *r)
     r->batches = (r->samples + r->batch - 1) / r->batch;
     if (t->epochs > 0 && r->batches > INT64_MAX / t->epochs)
         return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "train.epochs = %" PRId64 ": too many", t->epochs);
-    r->total = t->epochs > 0 ? t->epochs * r->batches : t->updates;
-    if (t->updates > 0 && t->updates < r->total)
-        r->total = t->updates;
+    r->total = pd_total_updates(t, r->batches);
     pudle_status s = pd_memory_plan(&r->problem);
     if (!s && t->test_every > 0)
         s = pd_problem_tests(&r->problem, &r->test_samples);
@@ -353,8 +351,8 @@ static pudle_status check_extension(run *r)
 {
     if (!r->at.finished && r->at.update > r->total)
         return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s: the run has done %" PRId64 " updates and is not at its end, and train.epochs and train.updates would now end it "
-                       "after %" PRId64 ": to go on as it was begun, pudle train %s --resume; to end it where it is, add --set train.updates=%" PRId64,
-                       r->dir.path, r->at.update, r->total, r->dir.path, r->at.update);
+                       "after %" PRId64 ": to go on as it was begun, pudle train %s --resume; to end it where it is, that with %s--set train.updates=%" PRId64,
+                       r->dir.path, r->at.update, r->total, r->dir.path, r->settings->train.epochs > 0 ? "--unset train.epochs " : "", r->at.update);
     if (!r->at.finished || r->at.update >= r->total)
         return PUDLE_OK;
     if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
@@ -410,6 +408,9 @@ static void log_end(const run *r, pudle_status s, const pd_train_report *report)
     pd_log_note(r->ctx, "memory: the network held %.1f MiB, the process at most %.1f MiB", report->network_bytes / 1048576, report->peak_bytes / 1048576);
     if (report->device_bytes > 0)
         pd_log_note(r->ctx, "memory of the device: at most %.1f MiB", report->device_bytes / 1048576);
+    for (int i = 0; i < report->levels; i++)
+        pd_log_note(r->ctx, "learned %s: %.6g in the mean of %" PRId64 ", %" PRId64 " of them 0", report->level[i].name, report->level[i].mean, report->level[i].count,
+                    report->level[i].zeros);
     if (!s && !isnan(report->last_error))
         pd_log_note(r->ctx, "dictionary error: %.4f -> %.4f (%.4f after the best order and signs)", report->first_error, report->last_error,
                     report->assigned_error);
@@ -516,8 +517,8 @@ static void report_levels(run *r, pd_train_report *report)
         pd_learned_level *to = &report->level[report->levels++];
         snprintf(to->name, sizeof to->name, "%s", level->name);
         to->count = level->rows * level->cols;
-        to->mean = pd_level_mean(level, &to->zeros);
-        if (2 * to->zeros >= to->count && !(level->bounded && level->min < 0))
+        to->mean = pd_level_mean(&r->problem.net, level, &to->zeros);
+        if (2 * to->zeros >= to->count && level->initial != 0 && !(level->bounded && level->min < 0))
             pd_log(r->ctx, PUDLE_LOG_WARNING, "prox.%s has been learned down to 0, %" PRId64 " of %" PRId64 ": if it is a threshold, codes are not sparse any more. A loss "
                    "without a price on the code asks for that; give it one (loss.code_l1, or a loss with a penalty), or fix the level: prox.learn = \"none\"",
                    level->name, to->zeros, to->count);

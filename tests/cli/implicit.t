@@ -15,7 +15,7 @@ train:   { epochs = 4; batch = 64; seed = 1; };
 EOF
 run "$PUDLE" train "$work/run.cfg" --out "$work/run" --quiet
 is_success "a run with an implicit gradient"
-[ "$(head -n 1 "$work/run/metrics.csv" | cut -d, -f11-)" = "dictionary_error,fixed_point,ill_conditioned,lambda,seconds" ]
+[ "$(head -n 1 "$work/run/metrics.csv" | cut -d, -f11-)" = "dictionary_error,fixed_point,ill_conditioned,prox.lambda,seconds" ]
 ok $? "metrics.csv has its columns"
 awk -F, 'NR > 1 && NR < 22 && !($12 > 0 && $12 < 1e-3 && $13 == 0) { bad = 1 } END { exit bad }' "$work/run/metrics.csv"
 ok $? "the codes were close to fixed points, and no support was left out"

@@ -60,6 +60,12 @@ refuses 1 'sample 0 of the batch, entry 2' 'a negative count in samples of one'"
 run "$PUDLE" train "$work/c.cfg" --out "$work/o" --set loss.offset_path="$work/gaps.npy"
 refuses 2 'holds 40 numbers; wanted are 8' 'an offset of another length'
 
+run "$PUDLE" train "$work/c.cfg" --out "$work/l" --quiet --set inner_loss.name=least_squares
+run "$PUDLE" evaluate "$work/l" --input "$work/negative.npy"
+refuses 1 'sample 0 of the batch, entry 2' 'or where it is their loss that is asked for'
+run "$PUDLE" encode "$work/l" --input "$work/negative.npy" --output "$work/z.npy"
+is_success 'but not where it is not'
+
 # ---- codes of zero are the model of a constant rate: 160 log(1 + e^a) - 60 a over 20 samples, e^a / (1 + e^a) = 3/8
 config 'name = "bernoulli"; offset = -0.51082562376599072;' x.npy '"1/L"'
 run "$PUDLE" evaluate "$work/c.cfg" --set prox.lambda=1e6

@@ -184,8 +184,10 @@ run "$PUDLE" train "$work/slow.cfg" --out "$work/slow" --quiet --resume --set tr
 refuses 2 "has done $done_updates updates and is not at its end" "a resume does not end a run before where it is"
 cmp -s "$work/slow/config.cfg" "$work/config-before"
 ok $? "and leaves its limits as they were"
+grep -q -- "--unset train.epochs --set train.updates=$done_updates" "$work/err"
+ok $? "and what it advises is what is done below"
 # what SIGTERM in the last update leaves: all updates done, but not the end
-run "$PUDLE" train "$work/slow" --resume --quiet --set train.updates="$done_updates"
+run "$PUDLE" train "$work/slow" --resume --quiet --unset train.epochs --set train.updates="$done_updates"
 run "$PUDLE" train "$work/slow.cfg" --out "$work/short" --quiet --set train.updates="$done_updates"
 cmp -s "$work/slow/dictionary.npy" "$work/short/dictionary.npy" && cmp -s "$work/slow/checkpoint.safetensors" "$work/short/checkpoint.safetensors"
 ok $? "a run stopped in its last update is finished when resumed: normalised at the end"
@@ -220,11 +222,20 @@ refuses 2 "train.test_every = 1 wants test samples" "by check, too"
 
 # ---- learned levels
 run "$PUDLE" train "$cfg" --out "$work/levels" --quiet --set prox.learn=atom --set loss.code_l1=0.2
-grep -q '^learned lambda: [0-9.e-]* in the mean of 15, [0-9]* of them 0$' "$work/out" && head -n 1 "$work/levels/metrics.csv" | grep -q ',lambda,seconds$' &&
+grep -q '^learned lambda: [0-9.e-]* in the mean of 15, [0-9]* of them 0$' "$work/out" && head -n 1 "$work/levels/metrics.csv" | grep -q ',prox.lambda,seconds$' &&
     awk -F, 'NF != 13 || (NR > 1 && $12 == "") { bad = 1 } END { exit bad }' "$work/levels/metrics.csv"
 ok $? "learned levels have a column of their own, and are reported"
 [ "$(sed -n 's/^learned lambda: \([^ ]*\) .*/\1/p' "$work/out")" = "$(awk -F, 'END { printf "%.6g", $12 }' "$work/levels/metrics.csv")" ]
 ok $? "as they are at the end"
+sed -i 's/,[^,]*\(,[^,]*\)$/\1/' "$work/levels/metrics.csv" # as a version without them has left it
+seconds=$(sed -n 2p "$work/levels/metrics.csv" | sed 's/.*,//')
+run "$PUDLE" train "$work/levels" --quiet --resume --set train.epochs=5
+[ "$status" -eq 0 ] && [ "$(sed -n 2p "$work/levels/metrics.csv" | cut -d, -f 12-)" = ",$seconds" ] &&
+    awk -F, 'NF != 13 || (NR > 30 && $12 == "") { bad = 1 } END { exit bad }' "$work/levels/metrics.csv"
+ok $? "rows of before stay, with an empty cell"
+run "$PUDLE" train "$cfg" --out "$work/zero" --quiet --set prox.name=elastic_net --set prox.mu=0 --set prox.learn=global --set loss.code_l1=0.2
+[ "$status" -eq 0 ] && ! grep -q "learned down" "$work/err"
+ok $? "a level that was 0 from the start was not learned away"
 run "$PUDLE" train "$cfg" --out "$work/nothing" --quiet --set prox.learn=global --set train.epochs=200
 [ "$status" -eq 0 ] && grep -q "prox.lambda has been learned down to 0, 1 of 1" "$work/err" && grep -q "learned down to 0" "$work/nothing/run.log"
 ok $? "a level that is learned away is said to be"

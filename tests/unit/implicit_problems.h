@@ -105,13 +105,13 @@ static inline double relative_norm(const double *a, const double *b, int64_t n, 
     return n ? sqrt(off) / fmax(sqrt(norm), size) : 0;
 }
 
-/* The further off of a gradient's parts; NaN where the loss is. */
+/* How far off a gradient's parts are, added up; NaN where any of them is, or the loss. */
 static inline double distance(const outcome *x, const outcome *y)
 {
     const double size = 1e-3 * fabs(y->loss);
     assert_int_equal(x->weights, y->weights);
     assert_int_equal(x->levels, y->levels);
-    return fmax(relative_norm(x->dictionary, y->dictionary, x->weights, size), relative_norm(x->level, y->level, x->levels, size)) + 0 * y->loss;
+    return relative_norm(x->dictionary, y->dictionary, x->weights, size) + relative_norm(x->level, y->level, x->levels, size) + 0 * y->loss;
 }
 
 static inline void agree(const setup *a, const outcome *y, double bound, const char *what)

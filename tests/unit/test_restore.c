@@ -386,7 +386,7 @@ static void learned_levels(void **state)
     const pudle_cview v = pd_cview(x, PUDLE_F64, 4, (const int64_t[]){ 1, m.channels, image.h, image.w });
     void *device = NULL;
     pd_batch batch;
-    ok(pd_problem_own_batch(&pb, &v, &batch));
+    ok(pd_problem_own_batch(&pb, &v, false, &batch));
     ok(pb.be->alloc(pb.exec, sizeof *x * (size_t)count, &device));
     pd_pass pass = { .reconstruction = pd_matrix(device, PUDLE_F64, 1, count) };
     ok(pd_network_run(&pb.net, &batch, &pass));

@@ -183,7 +183,7 @@ static outcome outcome_of(const setup *s, bool primitives)
     pd_batch batch;
     assert_int_equal(net->be->alloc(net->exec, (size_t)out.codes * pudle_dtype_size(net->dtype), &memory), PUDLE_OK);
     pd_pass pass = { .gradient = true, .code = pd_matrix(memory, net->dtype, s->n, net->map.code) };
-    assert_int_equal(pd_problem_own_batch(&o.pb, &x, &batch), PUDLE_OK);
+    assert_int_equal(pd_problem_own_batch(&o.pb, &x, false, &batch), PUDLE_OK);
     for (int i = 0; i < 4; i++) { /* with a tape, without, without, with: each finds what the one before has left */
         pass.gradient = i == 0 || i == 3;
         if (pd_network_run(net, &batch, &pass))

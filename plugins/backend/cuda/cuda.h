@@ -83,6 +83,7 @@ typedef struct cuda_exec {
     cuda_kernel *kernel[2][CUDA_KERNELS], *sum_rows, *tape_begin;
     cuda_reserved *reserved;
     size_t reserved_peak; /* of those that are gone */
+    bool told_managed;    /* that there is no managed memory */
     cuda_buffer partial, packed[2], workspace;
     int64_t workspace_moved; /* how often: what was recorded with the old one is void */
     double *result;         /* pinned: what reductions leave */

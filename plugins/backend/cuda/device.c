@@ -187,7 +187,8 @@ static bool gpu_reserve(cuda_gpu *gpu, size_t bytes, void **memory, bool *whole,
     if (!RUN(cudaDeviceGetAttribute, &pages, cudaDevAttrConcurrentManagedAccess, gpu->index) || !RUN(cudaMemGetInfo, &left, &all))
         return false;
     if (bytes > left)
-        return gpu_fails(why, PUDLE_ERR_NOMEM, "%.1f MiB are wanted, and the device has %.1f free", (double)bytes / 1048576, (double)left / 1048576);
+        return gpu_fails(why, PUDLE_ERR_NOMEM, "%.1f MiB are wanted, and the device has %.1f free; smaller blocks (train.batch, train.memory) and backend.unroll = "
+                         "\"products\" take less", (double)bytes / 1048576, (double)left / 1048576);
     *whole = !pages || cudaMallocManaged(&at, bytes ? bytes : 1, cudaMemAttachGlobal) != cudaSuccess;
     if (*whole) {
         (void)cudaGetLastError();

@@ -33,7 +33,7 @@ static bool rtc_good(nvrtcResult e, const char *call, cuda_fault *why)
 bool gpu_compiler_version(int version[3])
 {
     cuda_fault why;
-    version[2] = 0;
+    version[0] = version[1] = version[2] = 0;
     return open_library(&why) && rtc.nvrtcVersion_at(&version[0], &version[1]) == NVRTC_SUCCESS;
 }
 

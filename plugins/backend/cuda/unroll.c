@@ -390,9 +390,10 @@ static pudle_status reserve_tape(pudle_unroll *u)
     cuda_fault why;
     if (whole ? !cuda.alloc(e->gpu, bytes, &u->kept.kept, &why) : !cuda.reserve(e->gpu, bytes, &u->kept.kept, &whole, &why))
         return cuda_failed(e, "unroll", &why);
-    if (whole && e->set.managed)
+    if (whole && e->set.managed && !e->told_managed)
         e->base.host->log(e->base.host->ctx, PUDLE_LOG_INFO, "managed memory cannot be had here: the inputs of layers take %.1f MiB of the device's",
                           (double)bytes / 1048576);
+    e->told_managed = e->told_managed || whole;
     const pudle_status s = cuda_send(e, "unroll", u->kept.used, none, sizeof none);
     u->held += whole ? bytes : 0;
     if (s || whole)
