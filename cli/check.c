@@ -62,6 +62,7 @@ int cli_check(pd_context *ctx, const cli_args *args)
     pd_settings *settings = NULL;
     char *directory = NULL;
     pd_problem problem;
+    pd_means tests;
     pudle_status s = cli_settings(ctx, args, &settings, &directory);
     if (!s)
         s = pd_problem_open(ctx, settings, NULL, &problem);
@@ -73,7 +74,7 @@ int cli_check(pd_context *ctx, const cli_args *args)
         if (!s)
             s = pd_problem_initialise(&problem);
         if (!s)
-            s = pd_try_first_batch(&problem);
+            s = pd_try_first_batch(&problem, &tests);
         if (!s) {
             printf("%s: ok\n", args->positional[0]);
             print_meaning(&problem);

@@ -9,6 +9,19 @@
 
 static const char HEADER[] = "update,epoch,loss,data_loss,code_loss,nonzeros,learning_rate,beta,step,gradient_norm,dictionary_error";
 
+static const char TEST_HEADER[] = "update,epoch,loss,data_loss,code_loss,nonzeros\n";
+
+bool pd_metrics_foreign_tests(const pd_rundir *dir)
+{
+    char line[sizeof TEST_HEADER] = "", *path = pd_rundir_file(dir, "test.csv");
+    FILE *file = path ? fopen(path, "re") : NULL;
+    const bool foreign = file && (!fgets(line, sizeof line, file) || strcmp(line, TEST_HEADER));
+    if (file)
+        fclose(file);
+    free(path);
+    return foreign;
+}
+
 static int commas(const char *line)
 {
     int count = 0;
@@ -19,7 +32,7 @@ static int commas(const char *line)
 
 /* Copy the whole rows up to update `last`; a torn last line is dropped with the rest. Rows of an older version, which had fewer columns, get empty
  * ones before the last. The seconds of the last row up to the update after that, which a finished run has: its closing row. */
-static double keep_rows(FILE *from, FILE *to, int columns, int64_t last)
+static double keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t *kept)
 {
     char *line = NULL;
     size_t size = 0;
@@ -35,6 +48,7 @@ static double keep_rows(FILE *from, FILE *to, int columns, int64_t last)
             for (int i = commas(line); i < columns - 1; i++)
                 putc(',', to);
             fputs(end, to);
+            *kept = number;
         }
         if (number <= last + 1 && end)
             seconds = strtod(end + 1, NULL);
@@ -44,7 +58,7 @@ static double keep_rows(FILE *from, FILE *to, int columns, int64_t last)
 }
 
 /* A file of rows, with those that are kept, to be appended to. */
-static pudle_status open_rows(pd_rundir *dir, const char *name, const char *header, int64_t last, FILE **out, double *seconds)
+static pudle_status open_rows(pd_rundir *dir, const char *name, const char *header, int64_t last, FILE **out, int64_t *kept, double *seconds)
 {
     char *path = pd_rundir_file(dir, name);
     pd_atomic *file = NULL;
@@ -52,10 +66,11 @@ static pudle_status open_rows(pd_rundir *dir, const char *name, const char *head
     if (s)
         goto cleanup;
     fputs(header, pd_atomic_stream(file));
+    *kept = -1;
     *seconds = 0;
     FILE *old = last >= 0 ? fopen(path, "re") : NULL;
     if (old) {
-        *seconds = keep_rows(old, pd_atomic_stream(file), commas(header) + 1, last);
+        *seconds = keep_rows(old, pd_atomic_stream(file), commas(header) + 1, last, kept);
         fclose(old);
     }
     s = pd_atomic_commit(dir->ctx, file);
@@ -69,16 +84,17 @@ cleanup:
     return s;
 }
 
-pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds)
+pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, double *seconds)
 {
+    int64_t kept;
     double ignored;
     char header[sizeof HEADER + 64 + PD_MAX_LEVELS * 64];
     int used = snprintf(header, sizeof header, "%s%s", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
     for (int i = 0; i < dir->levels; i++)
         used += snprintf(header + used, sizeof header - (size_t)used, ",prox.%.50s", dir->level[i]);
     snprintf(header + used, sizeof header - (size_t)used, ",seconds\n");
-    const pudle_status s = open_rows(dir, "metrics.csv", header, update - 1, &dir->metrics, seconds);
-    return s || !dir->tests ? s : open_rows(dir, "test.csv", "update,epoch,loss,data_loss,code_loss,nonzeros\n", update > 0 ? update : -1, &dir->test, &ignored);
+    const pudle_status s = open_rows(dir, "metrics.csv", header, update - 1, &dir->metrics, &kept, seconds);
+    return s || !dir->tests ? s : open_rows(dir, "test.csv", TEST_HEADER, tested, &dir->test, &dir->tested, &ignored);
 }
 
 static void cell(FILE *to, double value)
@@ -111,6 +127,7 @@ pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, cons
 {
     fprintf(dir->test, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.9g,%.9g\n", update, epoch, means->data_loss + means->code_loss, means->data_loss, means->code_loss,
             means->nonzeros);
+    dir->tested = update;
     return ferror(dir->test) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/test.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
 }
 

@@ -7,13 +7,15 @@ int64_t pd_batch_size(const pd_settings *settings, int64_t samples)
     return settings->train.batch > 0 ? settings->train.batch : samples;
 }
 
-/* A Fisher-Yates shuffle that depends on (seed, epoch) alone. */
 int64_t pd_total_updates(const pd_train_params *t, int64_t batches)
 {
-    const int64_t epochs = t->epochs * batches;
+    int64_t epochs;
+    if (__builtin_mul_overflow(t->epochs, batches, &epochs))
+        epochs = INT64_MAX;
     return t->epochs > 0 && (t->updates <= 0 || epochs < t->updates) ? epochs : t->updates;
 }
 
+/* A Fisher-Yates shuffle that depends on (seed, epoch) alone. */
 void pd_epoch_order(const pd_settings *settings, int64_t epoch, int64_t samples, int64_t *order)
 {
     for (int64_t i = 0; i < samples; i++)

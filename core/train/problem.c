@@ -94,8 +94,10 @@ pudle_status pd_problem_samples(pd_problem *pb, int split, int64_t *samples)
 pudle_status pd_problem_tests(pd_problem *pb, int64_t *samples)
 {
     const pudle_status s = pd_problem_samples(pb, PUDLE_SPLIT_TEST, samples);
-    return s ? pd_fail(pb->ctx, s, "train.test_every = %lld wants test samples: name some (data.test_path, or what the source '%s' has for them), or write  "
-                       "test_every = 0;", (long long)pb->settings->train.test_every, pb->data.desc->name) : s;
+    if (s == PUDLE_ERR_NOTFOUND)
+        return pd_fail(pb->ctx, s, "train.test_every = %lld wants test samples: name some (data.test_path, or what the source '%s' has for them), or write  "
+                       "test_every = 0;", (long long)pb->settings->train.test_every, pb->data.desc->name);
+    return s;
 }
 
 static const int64_t depth_all = -1;

@@ -238,7 +238,10 @@ static pudle_status same_config(const pd_rundir *dir, const char *path, const pd
                     "with --out, or begin anew with --force", dir->path, dir->path);
     if (s == PUDLE_ERR_CONFIG && c.differences && exists(dir, "dictionary.npy"))
         pd_fail(dir->ctx, s, "another run can start from its dictionary: --out NEW%s --set model.dictionary.init=file --set model.dictionary.path=%s/dictionary.npy",
-                settings->dictionary.init == PD_INIT_TRUTH ? " --unset model.dictionary.noise" : "", dir->path);
+                settings->dictionary.init == PD_INIT_TRUTH ? " --unset model.dictionary.noise"
+                : settings->dictionary.init == PD_INIT_PAIRWISE
+                    ? " --unset model.dictionary.pairs --unset model.dictionary.samples --unset model.dictionary.sparsity"
+                    : "", dir->path);
     return s;
 }
 
@@ -374,6 +377,8 @@ static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const p
     if ((there.kinds & (1u << PROGRESS | 1u << RESULT)) && !options->resume && !options->force)
         return pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s already holds a run: --resume continues it, --force begins anew, --out chooses another folder",
                        dir->path);
+    if ((dir->tests || options->force) && pd_metrics_foreign_tests(dir))
+        return pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s/test.csv is of no run, and would be overwritten: move it away, or choose another folder with --out", dir->path);
     remove_torn(dir);
     pudle_status s = make_identity(dir, settings);
     if (s || !options->resume)
@@ -394,7 +399,7 @@ static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const p
 pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_rundir *dir)
 {
     *dir = (pd_rundir){ .ctx = ctx, .path = pd_strdup(options->directory), .lock = -1, .begin_anew = options->force,
-                         .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT, .tests = settings->train.test_every > 0 };
+                         .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT, .tests = settings->train.test_every > 0, .tested = -1 };
     pudle_status s = dir->path ? make_folders(ctx, dir->path) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         s = refuse_others(dir);

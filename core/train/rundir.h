@@ -23,6 +23,7 @@ typedef struct pd_rundir {
     int levels;
     const char *machine; /* what computes, in the backend's words, one fact a line; "": unknown. The caller's */
     bool tests;          /* there is a test.csv */
+    int64_t tested;      /* the update of its last row; -1: none */
     FILE *metrics, *test, *log;
 } pd_rundir;
 
@@ -55,9 +56,11 @@ char *pd_rundir_file(const pd_rundir *dir, const char *name);
 pudle_status pd_rundir_write(pd_rundir *dir, const char *name, const char *text);
 
 /** Open metrics.csv for appending; rows at or after `update` (written after the checkpoint) are dropped first. seconds: what
- *  its last row up to the update says, 0 without one. And test.csv, where there is one, whose row at the update stays, if any update was made. */
-pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, double *seconds);
+ *  its last row up to the update says, 0 without one. And test.csv, where there is one, whose rows up to `tested` stay. */
+pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, double *seconds);
 pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row);
+/** Is a file test.csv there that no run has written? Folders of runs before 0.1 may have one of their user's. */
+bool pd_metrics_foreign_tests(const pd_rundir *dir);
 /** A row of test.csv: losses and nonzeros of the test samples after so many updates. */
 pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, const pd_means *means);
 /** Everything appended so far reaches the disk: before each checkpoint, so that no row is lost. */

@@ -30,6 +30,7 @@ typedef struct run {
     pd_progress_line line;
     int64_t samples, batch, batches, total; /* per epoch; updates in all */
     int64_t test_samples;                   /* 0: they are not looked at */
+    pd_means first;                         /* of them before update 0, as the trial has found it */
     double test_loss;                       /* as last found; NaN: never */
     int64_t *order;                         /* sample numbers of this epoch */
     double started, before, last_checkpoint; /* before: seconds of earlier processes */
@@ -38,6 +39,7 @@ typedef struct run {
     bool beyond;                            /* warned that the network holds more than its budget */
     int left_out;                           /* updates so far that had badly conditioned supports */
     const pd_level *level[PD_MAX_LEVELS];   /* those that are learned */
+    bool began_at_0[PD_MAX_LEVELS];         /* half of it or more, so that nothing has been learned away */
 } run;
 
 static double now(void)
@@ -233,23 +235,28 @@ static pudle_status snapshot(run *r)
     return s;
 }
 
-/* The loss of the test samples, as D is now. */
+static bool stopped(const run *r)
+{
+    return r->options->stop && *r->options->stop;
+}
+
+/* The loss of the test samples, as D is now. A signal ends the look; then there is no row, and a resume looks again. */
 static pudle_status test(run *r)
 {
-    pd_means means;
+    pd_means means = r->first;
     pudle_status s = settle(r);
-    if (!s)
-        s = pd_problem_means(&r->problem, PUDLE_SPLIT_TEST, r->test_samples, r->batch < r->test_samples ? r->batch : r->test_samples, r->at.update,
-                             &means);
-    if (s)
-        return pd_fail(r->ctx, s, "in a look at the test samples (train.test_every) after update %" PRId64, r->at.update);
+    if (!s && (r->at.update > 0 || r->dir.found)) /* else the trial has found it */
+        s = pd_problem_means(&r->problem, r->test_samples, r->at.update, r->options->stop, &means);
+    if (s || means.stopped)
+        return s;
     r->test_loss = means.data_loss + means.code_loss;
     return pd_metrics_test(&r->dir, r->at.update, r->at.epoch, &means);
 }
 
+/* Before the next update; what is to be said after the last is finish()'s. */
 static bool test_due(const run *r)
 {
-    return r->test_samples > 0 && r->at.position == 0 && r->at.epoch % r->settings->train.test_every == 0;
+    return r->test_samples > 0 && r->at.position == 0 && r->at.epoch % r->settings->train.test_every == 0 && r->dir.tested != r->at.update;
 }
 
 static pudle_status loop(run *r, bool *interrupted)
@@ -257,14 +264,18 @@ static pudle_status loop(run *r, bool *interrupted)
     int64_t shuffled = -1;
     pudle_status s = PUDLE_OK;
     while (r->at.update < r->total && !s) {
+        if (test_due(r)) {
+            s = test(r);
+            *interrupted = !s && stopped(r);
+            if (s || *interrupted)
+                return s ? s : checkpoint(r);
+        }
         if (r->at.epoch != shuffled)
             pd_epoch_order(r->settings, shuffled = r->at.epoch, r->samples, r->order);
         s = update(r);
         if (!s)
             s = snapshot(r);
-        if (!s && test_due(r))
-            s = test(r);
-        *interrupted = !s && r->options->stop && *r->options->stop;
+        *interrupted = !s && stopped(r);
         if (*interrupted)
             return checkpoint(r);
         if (!s && r->at.update < r->total && checkpoint_due(r))
@@ -351,8 +362,8 @@ static pudle_status check_extension(run *r)
 {
     if (!r->at.finished && r->at.update > r->total)
         return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s: the run has done %" PRId64 " updates and is not at its end, and train.epochs and train.updates would now end it "
-                       "after %" PRId64 ": to go on as it was begun, pudle train %s --resume; to end it where it is, that with %s--set train.updates=%" PRId64,
-                       r->dir.path, r->at.update, r->total, r->dir.path, r->settings->train.epochs > 0 ? "--unset train.epochs " : "", r->at.update);
+                       "after %" PRId64 ": to go on as it was begun, pudle train %s --resume; to end it where it is, that with --set train.updates=%" PRId64,
+                       r->dir.path, r->at.update, r->total, r->dir.path, r->at.update);
     if (!r->at.finished || r->at.update >= r->total)
         return PUDLE_OK;
     if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
@@ -424,13 +435,21 @@ static pudle_status prepare(run *r)
     if (!s)
         s = r->dir.found ? go_on(r) : pd_problem_initialise(&r->problem);
     if (!s && !r->dir.found)
-        s = pd_try_first_batch(&r->problem);
+        s = pd_try_first_batch(&r->problem, &r->first);
     r->problem.be->describe(r->problem.exec, machine, sizeof machine);
     r->dir.machine = machine;
     if (!s)
         s = pd_rundir_claim(&r->dir, r->settings);
     r->dir.machine = "";
     return s;
+}
+
+static bool starts_at_0(const run *r, int level)
+{
+    const pd_level *l = &r->problem.net.level[level];
+    int64_t zeros;
+    (void)pd_level_mean(&r->problem.net, l, &zeros);
+    return 2 * zeros >= l->rows * l->cols;
 }
 
 /* Everything that can be refused comes first: only then does the folder become this run's, and old files go. What is said on the way is in the
@@ -460,8 +479,11 @@ static pudle_status begin(run *r)
         if (r->problem.net.level[i].learned) {
             r->level[r->dir.levels] = &r->problem.net.level[i];
             r->dir.level[r->dir.levels++] = r->problem.net.level[i].name;
+            r->began_at_0[r->dir.levels - 1] = r->dir.found ? r->problem.net.level[i].initial == 0 && !r->settings->prox.path : starts_at_0(r, i);
         }
-    s = pd_metrics_open(&r->dir, r->at.update, &recorded);
+    /* A row at the end of a run that normalises there, and was stopped on the way, is of atoms that were not. */
+    const bool anew = !r->at.finished && r->at.update >= r->total && r->settings->train.normalize_at == PD_NORMALIZE_END;
+    s = pd_metrics_open(&r->dir, r->at.update, r->dir.found ? r->at.update - anew : -1, &recorded);
     if (s)
         return s;
     r->before = isfinite(r->at.seconds) && r->at.seconds > 0 ? r->at.seconds : recorded;
@@ -469,12 +491,24 @@ static pudle_status begin(run *r)
     r->at.samples = r->samples;
     r->at.batch = r->batch;
     memcpy(r->at.identity, r->dir.identity, sizeof r->at.identity);
-    if (r->test_samples && r->at.update == 0)
-        s = test(r);
-    if (!s && !r->dir.found)
+    if (!r->dir.found)
         s = checkpoint(r); /* from here on there is always something to go on from */
     if (!s && r->at.update == 0)
         pd_rundir_clear(&r->dir);
+    return s;
+}
+
+/* Of what was learned. It does not end early: a row that is not there now would never come. */
+static pudle_status last_test(run *r)
+{
+    pd_train_options whole = *r->options;
+    const pd_train_options *const given = r->options;
+    if (!r->test_samples || r->dir.tested == r->at.update)
+        return PUDLE_OK;
+    whole.stop = NULL;
+    r->options = &whole;
+    const pudle_status s = test(r);
+    r->options = given;
     return s;
 }
 
@@ -483,8 +517,8 @@ static pudle_status finish(run *r, pd_train_report *report)
     pudle_status s = PUDLE_OK;
     if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
         s = pd_normalize_atoms(&r->problem);
-    if (!s && r->test_samples && !test_due(r))
-        s = test(r);
+    if (!s)
+        s = last_test(r);
     if (!s)
         s = closing_row(r);
     if (!s)
@@ -500,6 +534,8 @@ static pudle_status already_done(run *r, pd_train_report *report)
 {
     report->nothing_to_do = true;
     pudle_status s = pd_problem_refresh(&r->problem, pd_problem_beta(&r->problem, r->at.update));
+    if (!s)
+        s = last_test(r);
     if (!s)
         s = closing_row(r);
     if (!s)
@@ -518,7 +554,7 @@ static void report_levels(run *r, pd_train_report *report)
         snprintf(to->name, sizeof to->name, "%s", level->name);
         to->count = level->rows * level->cols;
         to->mean = pd_level_mean(&r->problem.net, level, &to->zeros);
-        if (2 * to->zeros >= to->count && level->initial != 0 && !(level->bounded && level->min < 0))
+        if (2 * to->zeros >= to->count && !r->began_at_0[i] && !(level->bounded && level->min < 0))
             pd_log(r->ctx, PUDLE_LOG_WARNING, "prox.%s has been learned down to 0, %" PRId64 " of %" PRId64 ": if it is a threshold, codes are not sparse any more. A loss "
                    "without a price on the code asks for that; give it one (loss.code_l1, or a loss with a penalty), or fix the level: prox.learn = \"none\"",
                    level->name, to->zeros, to->count);
@@ -577,7 +613,7 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     report->seconds = elapsed(&r);
     report->first_error = r.at.first_error;
     report_losses(&r, report);
-    report->test_loss = r.test_loss;
+    report->test_loss = report->interrupted ? NAN : r.test_loss;
     if (!s && !report->interrupted)
         report_levels(&r, report);
     report->network_bytes = pd_memory_held(&r.problem);

@@ -2,10 +2,10 @@
 #include "train/order.h"
 #include <stdlib.h>
 
-pudle_status pd_try_first_batch(pd_problem *pb)
+pudle_status pd_try_first_batch(pd_problem *pb, pd_means *tests)
 {
     const int64_t samples = pb->train.samples, count = pd_batch_size(pb->settings, samples);
-    int64_t tests = 0, *order = pd_alloc((size_t)samples, sizeof *order);
+    int64_t test_samples = 0, *order = pd_alloc((size_t)samples, sizeof *order);
     pd_batch batch;
     pd_pass pass = { .gradient = true };
     if (!order)
@@ -22,7 +22,9 @@ pudle_status pd_try_first_batch(pd_problem *pb)
     if (!s)
         s = pd_problem_check_targets(pb);
     if (!s && pb->settings->train.test_every > 0)
-        s = pd_problem_tests(pb, &tests);
+        s = pd_problem_tests(pb, &test_samples);
+    if (!s && test_samples > 0)
+        s = pd_problem_means(pb, test_samples, 0, NULL, tests);
     free(order);
     return s;
 }

@@ -66,6 +66,13 @@ refuses 1 'sample 0 of the batch, entry 2' 'or where it is their loss that is as
 run "$PUDLE" encode "$work/l" --input "$work/negative.npy" --output "$work/z.npy"
 is_success 'but not where it is not'
 
+run "$PUDLE" train "$work/c.cfg" --out "$work/p" --force --set data.test_path="$work/negative.npy" --set train.test_every=1
+refuses 1 'train.test_every = 0 trains without' 'test samples that the loss does not take'
+[ -e "$work/p/checkpoint.safetensors" ]
+ok $? 'are found before anything of an earlier run goes'
+run "$PUDLE" check "$work/c.cfg" --set data.test_path="$work/negative.npy" --set train.test_every=1
+refuses 2 'sample 0 of the batch, entry 2' 'and by check'
+
 # ---- codes of zero are the model of a constant rate: 160 log(1 + e^a) - 60 a over 20 samples, e^a / (1 + e^a) = 3/8
 config 'name = "bernoulli"; offset = -0.51082562376599072;' x.npy '"1/L"'
 run "$PUDLE" evaluate "$work/c.cfg" --set prox.lambda=1e6

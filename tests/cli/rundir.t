@@ -184,10 +184,10 @@ run "$PUDLE" train "$work/slow.cfg" --out "$work/slow" --quiet --resume --set tr
 refuses 2 "has done $done_updates updates and is not at its end" "a resume does not end a run before where it is"
 cmp -s "$work/slow/config.cfg" "$work/config-before"
 ok $? "and leaves its limits as they were"
-grep -q -- "--unset train.epochs --set train.updates=$done_updates" "$work/err"
+grep -q -- "to end it where it is, that with --set train.updates=$done_updates" "$work/err"
 ok $? "and what it advises is what is done below"
 # what SIGTERM in the last update leaves: all updates done, but not the end
-run "$PUDLE" train "$work/slow" --resume --quiet --unset train.epochs --set train.updates="$done_updates"
+run "$PUDLE" train "$work/slow" --resume --quiet --set train.updates="$done_updates"
 run "$PUDLE" train "$work/slow.cfg" --out "$work/short" --quiet --set train.updates="$done_updates"
 cmp -s "$work/slow/dictionary.npy" "$work/short/dictionary.npy" && cmp -s "$work/slow/checkpoint.safetensors" "$work/short/checkpoint.safetensors"
 ok $? "a run stopped in its last update is finished when resumed: normalised at the end"
@@ -215,6 +215,25 @@ tail -n 1 "$work/looked/test.csv" >>"$work/rows"
 run "$PUDLE" train "$work/test.cfg" --out "$work/cut" --quiet --set train.test_every=2 --set train.checkpoint_every=11 --resume
 cmp -s "$work/rows" "$work/cut/test.csv" && cmp -s "$work/cut/dictionary.npy" "$work/looked/dictionary.npy"
 ok $? "a resume keeps its rows and goes on with them"
+run "$PUDLE" train "$work/test.cfg" --out "$work/normal" --quiet --set train.test_every=1 --set train.normalize_at=end
+wanted=$("$PUDLE" evaluate "$work/normal" --split test | sed -n 's/^loss=//p')
+awk -F, -v want="$wanted" 'END { d = $3 / want - 1; exit !(d < 1e-6 && d > -1e-6) }' "$work/normal/test.csv" &&
+    [ "$(cut -d, -f 1 "$work/normal/test.csv" | tr '\n' ' ')" = "update 0 7 14 21 28 " ]
+ok $? "the last row is of atoms as they are written, normalised"
+run "$PUDLE" train "$work/unlooked" --quiet --resume --set train.test_every=1
+[ "$status" -eq 0 ] && [ "$(cut -d, -f 1,2 "$work/unlooked/test.csv" | tr '\n' ' ')" = "update,epoch 28,4 " ]
+ok $? "a finished run is looked at when that is asked for"
+"$PUDLE" train "$work/test.cfg" --out "$work/twice" --quiet --set train.test_every=3 --set train.updates=10 >/dev/null 2>&1
+rm "$work/twice/dictionary.png" && mkdir "$work/twice/dictionary.png"
+for try in 1 2; do run "$PUDLE" train "$work/twice" --resume --quiet --set train.updates=17; done
+[ "$status" -eq 1 ] && rmdir "$work/twice/dictionary.png" && run "$PUDLE" train "$work/twice" --resume --quiet --set train.updates=17
+[ "$status" -eq 0 ] && [ "$(cut -d, -f 1 "$work/twice/test.csv" | tr '\n' ' ')" = "update 0 10 17 " ]
+ok $? "a row at the end stands once, however often the end is tried"
+cp -r "$work/whole" "$work/users" && echo 'a,b' >"$work/users/test.csv"
+run "$PUDLE" train "$work/test.cfg" --out "$work/users" --force --quiet
+refuses 2 "test.csv is of no run" "a test.csv of the user's is not overwritten"
+[ "$(cat "$work/users/test.csv")" = "a,b" ] && [ -e "$work/users/checkpoint.safetensors" ]
+ok $? "and nothing else"
 run "$PUDLE" train "$cfg" --out "$work/testless" --quiet --set train.test_every=1
 refuses 2 "train.test_every = 1 wants test samples" "a source without test samples is refused"
 run "$PUDLE" check "$cfg" --set train.test_every=1
