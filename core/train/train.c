@@ -241,12 +241,12 @@ static bool stopped(const run *r)
 }
 
 /* The loss of the test samples, as D is now. A signal ends the look; then there is no row, and a resume looks again. */
-static pudle_status test(run *r)
+static pudle_status test(run *r, const volatile sig_atomic_t *stop)
 {
     pd_means means = r->first;
     pudle_status s = settle(r);
     if (!s && (r->at.update > 0 || r->dir.found)) /* else the trial has found it */
-        s = pd_problem_means(&r->problem, r->test_samples, r->at.update, r->options->stop, &means);
+        s = pd_problem_means(&r->problem, r->test_samples, r->at.update, stop, &means);
     if (s || means.stopped)
         return s;
     r->test_loss = means.data_loss + means.code_loss;
@@ -265,7 +265,7 @@ static pudle_status loop(run *r, bool *interrupted)
     pudle_status s = PUDLE_OK;
     while (r->at.update < r->total && !s) {
         if (test_due(r)) {
-            s = test(r);
+            s = test(r, r->options->stop);
             *interrupted = !s && stopped(r);
             if (s || *interrupted)
                 return s ? s : checkpoint(r);
@@ -501,15 +501,7 @@ static pudle_status begin(run *r)
 /* Of what was learned. It does not end early: a row that is not there now would never come. */
 static pudle_status last_test(run *r)
 {
-    pd_train_options whole = *r->options;
-    const pd_train_options *const given = r->options;
-    if (!r->test_samples || r->dir.tested == r->at.update)
-        return PUDLE_OK;
-    whole.stop = NULL;
-    r->options = &whole;
-    const pudle_status s = test(r);
-    r->options = given;
-    return s;
+    return r->test_samples && r->dir.tested != r->at.update ? test(r, NULL) : PUDLE_OK;
 }
 
 static pudle_status finish(run *r, pd_train_report *report)
