@@ -58,7 +58,7 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, " };\nprox: { name = \"%s\"; %s = %.17g; nonnegative = %s; decay = %.17g; learn = \"%s\"; };\n",
                 s->hard ? "hard_threshold" : "soft_threshold", s->hard ? "threshold" : "lambda", s->lambda, s->nonnegative ? "true" : "false",
                 s->decay, s->learn);
-    fprintf(f, "loss: { name = \"%s\"; };\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, (long long)s->seed);
+    fprintf(f, "loss: { name = \"%s\"; %s};\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, strcmp(s->loss, "lasso") ? "" : "lambda = 0.1; ", (long long)s->seed);
     assert_int_equal(fclose(f), 0);
     if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) || pd_problem_initialise(&o->pb))
         fail_msg("%s", pd_error(ctx));
