@@ -134,6 +134,12 @@ static inline bool pd_same_number(double a, double b)
     return a == b || (isnan(a) && isnan(b));
 }
 
+/** The same up to `most`. */
+static inline bool pd_near_number(double a, double b, double most)
+{
+    return fabs(a - b) <= most || pd_same_number(a, b);
+}
+
 /** Does the table have every option that a source for devices reads as o->NAME? There its members are called as the options are. Else the trial fails. */
 bool pd_knows_options(pd_trial *t, const char *body);
 

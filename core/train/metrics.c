@@ -91,7 +91,7 @@ pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, dou
     char header[sizeof HEADER + 64 + PD_MAX_LEVELS * 64];
     int used = snprintf(header, sizeof header, "%s%s", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
     for (int i = 0; i < dir->levels; i++)
-        used += snprintf(header + used, sizeof header - (size_t)used, ",prox.%.50s", dir->level[i]);
+        used += snprintf(header + used, sizeof header - (size_t)used, ",prox.%.50s", dir->level[i]->name);
     snprintf(header + used, sizeof header - (size_t)used, ",seconds\n");
     const pudle_status s = open_rows(dir, "metrics.csv", header, update - 1, &dir->metrics, &kept, seconds);
     return s || !dir->tests ? s : open_rows(dir, "test.csv", TEST_HEADER, tested, &dir->test, &dir->tested, &ignored);

@@ -19,7 +19,7 @@ typedef struct pd_rundir {
     bool begin_anew;   /* --force */
     char identity[65]; /* of this run: a digest of the options that its numbers depend on, as they were when it began */
     bool implicit;     /* metrics have the columns of an implicit gradient */
-    const char *level[PD_MAX_LEVELS]; /* and one for each learned level, of its name. The caller's */
+    const pd_level *level[PD_MAX_LEVELS]; /* and one for each learned level, of its name. The caller's */
     int levels;
     const char *machine; /* what computes, in the backend's words, one fact a line; "": unknown. The caller's */
     bool tests;          /* there is a test.csv */

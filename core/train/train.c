@@ -38,8 +38,7 @@ typedef struct run {
     bool warned;                            /* that codes are far from fixed points */
     bool beyond;                            /* warned that the network holds more than its budget */
     int left_out;                           /* updates so far that had badly conditioned supports */
-    const pd_level *level[PD_MAX_LEVELS];   /* those that are learned */
-    bool began_at_0[PD_MAX_LEVELS];         /* half of it or more, so that nothing has been learned away */
+    bool began_at_0[PD_MAX_LEVELS];         /* half of a learned level (dir.level) or more, so that nothing has been learned away */
 } run;
 
 static double now(void)
@@ -104,7 +103,7 @@ static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double ra
                        .fixed_point = pass->fixed_point, .ill_conditioned = pass->ill_conditioned };
     for (int i = 0; i < r->dir.levels; i++) {
         int64_t zeros;
-        row.level[i] = pd_level_mean(&r->problem.net, r->level[i], &zeros);
+        row.level[i] = pd_level_mean(&r->problem.net, r->dir.level[i], &zeros);
     }
     const pudle_status s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
     if (s)
@@ -444,12 +443,18 @@ static pudle_status prepare(run *r)
     return s;
 }
 
-static bool starts_at_0(const run *r, int level)
+/* The levels that are learned. Where they began is known of a run that begins now; of another, what the config says. */
+static void find_learned(run *r)
 {
-    const pd_level *l = &r->problem.net.level[level];
-    int64_t zeros;
-    (void)pd_level_mean(&r->problem.net, l, &zeros);
-    return 2 * zeros >= l->rows * l->cols;
+    for (int i = 0; i < r->problem.net.levels; i++) {
+        const pd_level *level = &r->problem.net.level[i];
+        int64_t zeros;
+        if (!level->learned)
+            continue;
+        (void)pd_level_mean(&r->problem.net, level, &zeros);
+        r->began_at_0[r->dir.levels] = r->dir.found ? level->initial == 0 && !r->settings->prox.path : 2 * zeros >= level->rows * level->cols;
+        r->dir.level[r->dir.levels++] = level;
+    }
 }
 
 /* Everything that can be refused comes first: only then does the folder become this run's, and old files go. What is said on the way is in the
@@ -475,12 +480,7 @@ static pudle_status begin(run *r)
         return s;
     if (r->dir.found)
         pd_log(r->ctx, PUDLE_LOG_INFO, "resuming at update %" PRId64 " of %" PRId64, r->at.update, r->total);
-    for (int i = 0; i < r->problem.net.levels; i++)
-        if (r->problem.net.level[i].learned) {
-            r->level[r->dir.levels] = &r->problem.net.level[i];
-            r->dir.level[r->dir.levels++] = r->problem.net.level[i].name;
-            r->began_at_0[r->dir.levels - 1] = r->dir.found ? r->problem.net.level[i].initial == 0 && !r->settings->prox.path : starts_at_0(r, i);
-        }
+    find_learned(r);
     /* A row at the end of a run that normalises there, and was stopped on the way, is of atoms that were not. */
     const bool anew = !r->at.finished && r->at.update >= r->total && r->settings->train.normalize_at == PD_NORMALIZE_END;
     s = pd_metrics_open(&r->dir, r->at.update, r->dir.found ? r->at.update - anew : -1, &recorded);
@@ -541,7 +541,7 @@ static pudle_status already_done(run *r, pd_train_report *report)
 static void report_levels(run *r, pd_train_report *report)
 {
     for (int i = 0; i < r->dir.levels; i++) {
-        const pd_level *level = r->level[i];
+        const pd_level *level = r->dir.level[i];
         pd_learned_level *to = &report->level[report->levels++];
         snprintf(to->name, sizeof to->name, "%s", level->name);
         to->count = level->rows * level->cols;

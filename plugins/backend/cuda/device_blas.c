@@ -8,27 +8,18 @@ enum { WORKSPACE = 8 << 20 };
 #define BLAS_FUNCTIONS(X)                                                                                                \
     X(cublasCreate_v2) X(cublasDestroy_v2) X(cublasSetStream_v2) X(cublasSetWorkspace_v2) X(cublasGetVersion_v2)         \
     X(cublasGemmEx_64) X(cublasGetStatusString)
-static GPU_FUNCTIONS(BLAS_FUNCTIONS) blas;
 
 #define FILE_NAME "libcublas.so." GPU_TEXT(CUBLAS_VER_MAJOR)
 
-static bool open_library(cuda_fault *why)
-{
-    void *lib = blas.open ? NULL : gpu_library(FILE_NAME, "matrix products", why);
-#define FIND(f) &&gpu_symbol(lib, FILE_NAME, #f, &blas.f##_at, why)
-    if (!blas.open)
-        blas.open = lib BLAS_FUNCTIONS(FIND);
-#undef FIND
-    return blas.open;
-}
+GPU_LIBRARY(BLAS_FUNCTIONS, "matrix products")
 
 static bool blas_good(cublasStatus_t e, const char *call, cuda_fault *why)
 {
     return e == CUBLAS_STATUS_SUCCESS ||
-           gpu_fails(why, e == CUBLAS_STATUS_ALLOC_FAILED ? PUDLE_ERR_NOMEM : PUDLE_ERR_DEVICE, "%s: %s", call, blas.cublasGetStatusString_at(e));
+           gpu_fails(why, e == CUBLAS_STATUS_ALLOC_FAILED ? PUDLE_ERR_NOMEM : PUDLE_ERR_DEVICE, "%s: %s", call, library.cublasGetStatusString_at(e));
 }
 
-#define BLAS(call, ...) blas_good(blas.call##_at(__VA_ARGS__), #call, why)
+#define BLAS(call, ...) blas_good(library.call##_at(__VA_ARGS__), #call, why)
 
 bool gpu_blas_open(cuda_gpu *gpu, cuda_fault *why)
 {
@@ -38,13 +29,13 @@ bool gpu_blas_open(cuda_gpu *gpu, cuda_fault *why)
 void gpu_blas_close(cuda_gpu *gpu)
 {
     if (gpu->blas)
-        (void)blas.cublasDestroy_v2_at(gpu->blas);
+        (void)library.cublasDestroy_v2_at(gpu->blas);
 }
 
 bool gpu_blas_version(cuda_gpu *gpu, int version[3])
 {
     int v = 0;
-    const bool good = blas.cublasGetVersion_v2_at(gpu->blas, &v) == CUBLAS_STATUS_SUCCESS;
+    const bool good = library.cublasGetVersion_v2_at(gpu->blas, &v) == CUBLAS_STATUS_SUCCESS;
     version[0] = v / 10000;
     version[1] = v / 100 % 100;
     version[2] = v % 100;

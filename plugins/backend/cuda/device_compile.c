@@ -10,31 +10,22 @@
     X(nvrtcVersion) X(nvrtcGetNumSupportedArchs) X(nvrtcGetSupportedArchs) X(nvrtcCreateProgram) X(nvrtcDestroyProgram)  \
     X(nvrtcCompileProgram) X(nvrtcGetProgramLogSize) X(nvrtcGetProgramLog) X(nvrtcGetCUBINSize) X(nvrtcGetCUBIN)         \
     X(nvrtcGetPTXSize) X(nvrtcGetPTX) X(nvrtcGetErrorString)
-static GPU_FUNCTIONS(RTC_FUNCTIONS) rtc;
 
 #define FILE_NAME "libnvrtc.so." GPU_TEXT(CUBLAS_VER_MAJOR) /* of one toolkit */
 
-static bool open_library(cuda_fault *why)
-{
-    void *lib = rtc.open ? NULL : gpu_library(FILE_NAME, "the kernels of prox and loss plugins", why);
-#define FIND(f) &&gpu_symbol(lib, FILE_NAME, #f, &rtc.f##_at, why)
-    if (!rtc.open)
-        rtc.open = lib RTC_FUNCTIONS(FIND);
-#undef FIND
-    return rtc.open;
-}
+GPU_LIBRARY(RTC_FUNCTIONS, "the kernels of prox and loss plugins")
 
 static bool rtc_good(nvrtcResult e, const char *call, cuda_fault *why)
 {
-    return e == NVRTC_SUCCESS || gpu_fails(why, PUDLE_ERR_DEVICE, "%s: %s", call, rtc.nvrtcGetErrorString_at(e));
+    return e == NVRTC_SUCCESS || gpu_fails(why, PUDLE_ERR_DEVICE, "%s: %s", call, library.nvrtcGetErrorString_at(e));
 }
-#define RTC(call, ...) rtc_good(rtc.call##_at(__VA_ARGS__), #call, why)
+#define RTC(call, ...) rtc_good(library.call##_at(__VA_ARGS__), #call, why)
 
 bool gpu_compiler_version(int version[3])
 {
     cuda_fault why;
     version[0] = version[1] = version[2] = 0;
-    return open_library(&why) && rtc.nvrtcVersion_at(&version[0], &version[1]) == NVRTC_SUCCESS;
+    return open_library(&why) && library.nvrtcVersion_at(&version[0], &version[1]) == NVRTC_SUCCESS;
 }
 
 bool gpu_targets(cuda_gpu *gpu, int *list, int room, int *count, char *compiler, size_t size, cuda_fault *why)
@@ -59,8 +50,8 @@ static bool complaint(nvrtcProgram program, const char *name, cuda_fault *why)
 {
     size_t size = 0;
     char *log = NULL;
-    if (rtc.nvrtcGetProgramLogSize_at(program, &size) == NVRTC_SUCCESS && (log = calloc(size + 1, 1)))
-        (void)rtc.nvrtcGetProgramLog_at(program, log);
+    if (library.nvrtcGetProgramLogSize_at(program, &size) == NVRTC_SUCCESS && (log = calloc(size + 1, 1)))
+        (void)library.nvrtcGetProgramLog_at(program, log);
     gpu_fails(why, PUDLE_ERR_UNSUPPORTED, "nvrtcCompileProgram refuses the device source of '%s': %s", name, log ? log : "it does not say why");
     free(log);
     return false;
@@ -77,13 +68,13 @@ bool gpu_compile(cuda_gpu *gpu, const char *text, const char *name, const char *
     snprintf(target, sizeof target, "--gpu-architecture=%s", arch);
     if (!open_library(why) || !RTC(nvrtcCreateProgram, &program, text, name, 0, NULL, NULL))
         return false;
-    const nvrtcResult e = rtc.nvrtcCompileProgram_at(program, 2, options);
+    const nvrtcResult e = library.nvrtcCompileProgram_at(program, 2, options);
     bool good = e == NVRTC_ERROR_COMPILATION ? complaint(program, name, why) : rtc_good(e, "nvrtcCompileProgram", why);
     good = good && (cubin ? RTC(nvrtcGetCUBINSize, program, bytes) : RTC(nvrtcGetPTXSize, program, bytes));
     if (good && !(out = malloc(*bytes + 1)))
         good = gpu_fails(why, PUDLE_ERR_NOMEM, "out of memory");
     good = good && (cubin ? RTC(nvrtcGetCUBIN, program, out) : RTC(nvrtcGetPTX, program, out));
-    (void)rtc.nvrtcDestroyProgram_at(&program);
+    (void)library.nvrtcDestroyProgram_at(&program);
     if (!good)
         free(out);
     else

@@ -12,7 +12,6 @@
     X(cudnnSetConvolutionMathType) X(cudnnGetConvolutionForwardAlgorithm_v7)                                             \
     X(cudnnGetConvolutionBackwardDataAlgorithm_v7) X(cudnnGetConvolutionBackwardFilterAlgorithm_v7)                      \
     X(cudnnConvolutionForward) X(cudnnConvolutionBackwardData) X(cudnnConvolutionBackwardFilter)
-static GPU_FUNCTIONS(DNN_FUNCTIONS) dnn;
 
 /* A shape of convolutions as cuDNN knows it; kept, for making one takes as long as a launch. */
 typedef struct descriptors {
@@ -31,33 +30,25 @@ struct gpu_dnn {
 
 #define FILE_NAME "libcudnn.so." GPU_TEXT(CUDNN_MAJOR)
 
-static bool open_library(cuda_fault *why)
-{
-    void *lib = dnn.open ? NULL : gpu_library(FILE_NAME, "convolutions", why);
-#define FIND(f) &&gpu_symbol(lib, FILE_NAME, #f, &dnn.f##_at, why)
-    if (!dnn.open)
-        dnn.open = lib DNN_FUNCTIONS(FIND);
-#undef FIND
-    return dnn.open;
-}
+GPU_LIBRARY(DNN_FUNCTIONS, "convolutions")
 
 static bool dnn_good(cudnnStatus_t e, const char *call, cuda_fault *why)
 {
-    return e == CUDNN_STATUS_SUCCESS || gpu_fails(why, PUDLE_ERR_DEVICE, "%s: %s", call, dnn.cudnnGetErrorString_at(e));
+    return e == CUDNN_STATUS_SUCCESS || gpu_fails(why, PUDLE_ERR_DEVICE, "%s: %s", call, library.cudnnGetErrorString_at(e));
 }
 
-#define DNN(call, ...) dnn_good(dnn.call##_at(__VA_ARGS__), #call, why)
+#define DNN(call, ...) dnn_good(library.call##_at(__VA_ARGS__), #call, why)
 
 static void describe_free(descriptors *d)
 {
     if (d->images)
-        (void)dnn.cudnnDestroyTensorDescriptor_at(d->images);
+        (void)library.cudnnDestroyTensorDescriptor_at(d->images);
     if (d->codes)
-        (void)dnn.cudnnDestroyTensorDescriptor_at(d->codes);
+        (void)library.cudnnDestroyTensorDescriptor_at(d->codes);
     if (d->filters)
-        (void)dnn.cudnnDestroyFilterDescriptor_at(d->filters);
+        (void)library.cudnnDestroyFilterDescriptor_at(d->filters);
     if (d->conv)
-        (void)dnn.cudnnDestroyConvolutionDescriptor_at(d->conv);
+        (void)library.cudnnDestroyConvolutionDescriptor_at(d->conv);
     free(d);
 }
 
@@ -143,7 +134,7 @@ void gpu_dnn_close(cuda_gpu *gpu)
         describe_free(d);
     }
     if (n->handle)
-        (void)dnn.cudnnDestroy_at(n->handle);
+        (void)library.cudnnDestroy_at(n->handle);
     free(n);
     gpu->dnn = NULL;
 }
@@ -152,7 +143,7 @@ bool gpu_dnn_version(int version[3])
 {
     cuda_fault why;
     const bool good = open_library(&why);
-    const int v = good ? (int)dnn.cudnnGetVersion_at() : 0;
+    const int v = good ? (int)library.cudnnGetVersion_at() : 0;
     version[0] = v / 10000;
     version[1] = v / 100 % 100;
     version[2] = v % 100;

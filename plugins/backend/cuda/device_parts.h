@@ -33,9 +33,18 @@ PUDLE_PRINTF(3, 4) bool gpu_fails(cuda_fault *why, pudle_status status, const ch
 void *gpu_library(const char *file, const char *purpose, cuda_fault *why);
 /** The address of a function into a pointer to it. */
 bool gpu_symbol(void *lib, const char *file, const char *name, void *function, cuda_fault *why);
-/** A library's functions: a member f_at for each name f of the list FUNCTIONS, opened once. */
+/** A library that is opened once, by open_library(why): library.f_at for each name f of the list FUNCTIONS. FILE_NAME is a macro of the file that says this. */
 #define GPU_POINTER(f) __typeof__(&(f)) f##_at;
-#define GPU_FUNCTIONS(FUNCTIONS) struct { bool open; FUNCTIONS(GPU_POINTER) }
+#define GPU_FIND(f) &&gpu_symbol(at, FILE_NAME, #f, &library.f##_at, why)
+#define GPU_LIBRARY(FUNCTIONS, purpose)                                              \
+    static struct { bool open; FUNCTIONS(GPU_POINTER) } library;                     \
+    static bool open_library(cuda_fault *why)                                        \
+    {                                                                                \
+        void *at = library.open ? NULL : gpu_library(FILE_NAME, purpose, why);       \
+        if (!library.open)                                                           \
+            library.open = at FUNCTIONS(GPU_FIND);                                   \
+        return library.open;                                                         \
+    }
 #define GPU_TEXT_OF(x) #x
 #define GPU_TEXT(x) GPU_TEXT_OF(x)
 
