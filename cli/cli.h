@@ -20,6 +20,11 @@ typedef struct cli_args {
     double rtol, atol;
     bool has_tolerance;
     bool resume, force, quiet, dictionary;
+    /* attribute */
+    const char *samples, *atoms; /* numbers with commas between them */
+    int64_t top; /* 0: the default */
+    double omega;
+    bool has_omega;
     /* denoise */
     const char *model, *config, *csv, *compare;
     double sigma;
@@ -91,6 +96,7 @@ int cli_train(pd_context *ctx, const cli_args *args);
 int cli_gradient(pd_context *ctx, const cli_args *args);
 int cli_evaluate(pd_context *ctx, const cli_args *args);
 int cli_encode(pd_context *ctx, const cli_args *args);
+int cli_attribute(pd_context *ctx, const cli_args *args);
 int cli_denoise(pd_context *ctx, const cli_args *args);
 extern const char cli_denoise_help[]; /* what --help adds to the usage */
 int cli_bench(pd_context *ctx, const cli_args *args);

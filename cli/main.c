@@ -15,6 +15,8 @@ static const cli_command commands[] = {
     { "evaluate", "RUN|CONFIG [--split train|test|--input X.npy]", "loss, sparsity and errors of a learned dictionary", "split input set unset quiet", 1, 1, cli_evaluate },
     { "encode", "RUN|CONFIG --output Z.npy [--input X.npy] [--reconstruction XHAT.npy]", "codes of given samples",
       "input output reconstruction split set unset quiet", 1, 1, cli_encode },
+    { "attribute", "RUN|CONFIG --out DIR [--atoms LIST] [--split train|test|--input X.npy] [--samples LIST] [--top K] [--omega W]",
+      "which training samples an atom is made of, and which a code calls up", "out atoms split input samples top omega set unset quiet", 1, 1, cli_attribute },
     { "denoise", "INPUT OUTPUT --model RUN|--config CONFIG [--sigma S] [--shift-average] [--memory SIZE] [--grey] [--seed N] [--csv FILE] [--compare FILE.png]",
       "pictures of any size through a convolutional model", "input output model config sigma shift-average memory grey seed csv compare set unset quiet", 0, 2,
       cli_denoise },
@@ -52,6 +54,8 @@ static const struct option long_options[] = {
     { "seed", required_argument, NULL, 'D' },  { "csv", required_argument, NULL, 'V' },    { "compare", required_argument, NULL, 'P' },
     { "only", required_argument, NULL, 'N' },  { "backend", required_argument, NULL, 'B' }, { "timeout", required_argument, NULL, 'T' },
     { "in-process", no_argument, NULL, 'I' }, { "seconds", required_argument, NULL, 'E' }, { "runs", required_argument, NULL, 'U' },
+    { "samples", required_argument, NULL, 'n' }, { "atoms", required_argument, NULL, 'j' }, { "top", required_argument, NULL, 'k' },
+    { "omega", required_argument, NULL, 'w' },
     { "dir", required_argument, NULL, 'W' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
 };
 
@@ -66,6 +70,10 @@ static const struct { const char *name, *value, *text; } explained[] = {
     { "output", "FILE", "where the result goes" },
     { "reconstruction", "FILE", "also write what the codes stand for" },
     { "split", "train|test", "which samples of the config's data; train by default" },
+    { "atoms", "LIST", "atoms in the picture, as 8,9,19; by default the dozen of most energy" },
+    { "samples", "LIST", "samples that are explained at length, of --split or --input; by default the first eight" },
+    { "top", "K", "training samples that are named for each, from either end; 10 by default" },
+    { "omega", "W", "weight of the dictionary's squares, 1/2 W ||D||^2; by default samples * train.weight_decay, or 0.001" },
     { "rtol", "R", "with --atol: agree where max|a-b| <= atol + rtol max|b|, else exit with 1" },
     { "atol", "A", "the same" },
     { "dictionary", "", "columns are atoms, compared in the best order and with the best signs as well" },
@@ -133,13 +141,14 @@ static pudle_status seed(pd_context *ctx, const char *text, int64_t *value)
     return PUDLE_OK;
 }
 
-static pudle_status runs(pd_context *ctx, const char *text, int64_t *value)
+/* A whole number from 1 to `most`. */
+static pudle_status count(pd_context *ctx, const char *name, const char *text, int64_t most, int64_t *value)
 {
     char *end = NULL;
     errno = 0;
     *value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || *value < 1 || *value > 1000000000)
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--runs %s: a whole number from 1 to 1000000000 is wanted", text);
+    if (end == text || *end || errno || *value < 1 || *value > most)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--%s %s: a whole number from 1 to %lld is wanted", name, text, (long long)most);
     return PUDLE_OK;
 }
 
@@ -189,7 +198,11 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'I': args->in_process = true; break;
     case 'T': return tolerance(ctx, "timeout", text, &args->timeout);
     case 'E': return seconds(ctx, text, &args->seconds);
-    case 'U': return runs(ctx, text, &args->runs);
+    case 'U': return count(ctx, "runs", text, 1000000000, &args->runs);
+    case 'n': args->samples = text; break;
+    case 'j': args->atoms = text; break;
+    case 'k': return count(ctx, "top", text, 100000, &args->top);
+    case 'w': args->has_omega = true; return tolerance(ctx, "omega", text, &args->omega);
     case 'u':
     case 's':
         if (args->sets == (int)(sizeof args->set / sizeof *args->set))

@@ -406,6 +406,53 @@ static bool truth(pd_trial *t)
     return true;
 }
 
+/* -------------------------------------------------------------------- labels */
+
+enum { UNWRITTEN = -77 };
+
+static pudle_status ask_labels(pd_trial *t, const pudle_data_labels *ext, int32_t split, const int64_t *index, int64_t count, int64_t *labels)
+{
+    const pudle_data_request request = { .size = sizeof request, .split = split, .index = index, .count = count };
+    for (int64_t i = 0; i < count; i++)
+        labels[i] = UNWRITTEN;
+    pd_test_host_forget(&t->host);
+    const pudle_status s = PD_IN(t, "labels", ext->labels(&t->host.table, t->self, &request, labels));
+    PD_OUT(t);
+    return s;
+}
+
+/* Every sample has one label, whatever is asked for beside it. */
+static bool labels(pd_trial *t)
+{
+    const pudle_data_labels *ext = t->desc->get_ext ? t->desc->get_ext(PUDLE_DATA_LABELS) : NULL;
+    data_case c;
+    if (!ext)
+        return pd_skips(t, "its samples have no classes");
+    for (int draw = 0; draw < DRAWS; draw++) {
+        int64_t index[FEW], own[FEW], one;
+        if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))
+            return false;
+        draw_index(t, &c, index, FEW);
+        pudle_status s = ask_labels(t, ext, PUDLE_SPLIT_TRAIN, index, FEW, own);
+        if (s)
+            return pd_fails(t, "the labels: %s", pd_status_text(s));
+        for (int i = 0; i < FEW; i++) {
+            if (own[i] < 0 && own[i] != PUDLE_NO_LABEL)
+                return pd_fails(t, own[i] == UNWRITTEN ? "the label of sample %lld is not written" : "the label of sample %lld is %lld: labels are 0 or more, "
+                                "or PUDLE_NO_LABEL", (long long)index[i], (long long)own[i]);
+            s = ask_labels(t, ext, PUDLE_SPLIT_TRAIN, &index[i], 1, &one);
+            if (s || one != own[i])
+                return pd_fails(t, "sample %lld has label %lld, and another one when it is asked for alone", (long long)index[i], (long long)own[i]);
+        }
+        const int64_t wrong = draw % 2 ? -1 : c.info.samples;
+        s = ask_labels(t, ext, PUDLE_SPLIT_TRAIN, &wrong, 1, &one);
+        if (s != PUDLE_ERR_ARG || !pd_test_host_heard(&t->host))
+            return pd_fails(t, "the label of sample %lld of %lld is asked for: PUDLE_ERR_ARG is wanted, with a reason through host->fail", (long long)wrong,
+                            (long long)c.info.samples);
+    }
+    return true;
+}
+
 const pd_test pd_data_tests[] = {
     { "describe", "the samples that describe promises can be read, in the shape it says", described },
     { "order", "a sample does not depend on what is or was asked for beside it", order },
@@ -415,5 +462,6 @@ const pd_test pd_data_tests[] = {
     { "bounds", "nothing outside its arrays is written", bounds },
     { "threads", "many threads may read samples and true codes at the same time", threads },
     { "truth", "the true dictionary and codes are there, in the shape of the data", truth },
+    { "labels", "every sample has a label, or PUDLE_NO_LABEL", labels },
     { NULL, NULL, NULL },
 };

@@ -2,9 +2,7 @@
 #include "train/atoms_picture.h"
 #include <math.h>
 #include <stdlib.h>
-
-/* How atoms are drawn: as pictures (channels, height, width), or as `rows` curves of `length` numbers, one below the other. */
-typedef struct drawing { int channels; int64_t height, width, rows, length; } drawing;
+#include <string.h>
 
 enum {
     CHANNELS_MOST = 4,                  /* of signals: data of more rows and columns are pictures */
@@ -12,23 +10,28 @@ enum {
     CURVES_MOST = 10000                 /* in a picture; more are rows of grey */
 };
 
+static pd_drawing curves(int64_t rows, int64_t length)
+{
+    return (pd_drawing){ 1, rows * CURVE_HEIGHT, length < CURVE_WIDTH ? length : CURVE_WIDTH, rows, length };
+}
+
 /* Pictures are filters or data that are ones, and numbers in a row whose count is a square, which flattened pictures have; all else is curves. */
-static drawing drawing_of(const pd_map *map, int64_t size)
+pd_drawing pd_drawing_of(const pd_map *map, int64_t size)
 {
     const bool filter = map->atom_axis == 0;
     const int32_t rank = filter ? map->weight_rank - 1 : map->data_rank;
     const int64_t *shape = filter ? map->weight_shape + 1 : map->data_shape, root = (int64_t)llround(sqrt((double)size));
     if (rank == 3 && (shape[0] == 1 || shape[0] == 3))
-        return (drawing){ (int)shape[0], shape[1], shape[2], 0, 0 };
+        return (pd_drawing){ (int)shape[0], shape[1], shape[2], 0, 0 };
     if (rank == 3) /* channels below each other */
-        return (drawing){ 1, shape[0] * shape[1], shape[2], 0, 0 };
+        return (pd_drawing){ 1, shape[0] * shape[1], shape[2], 0, 0 };
     if (rank == 2 && !filter && shape[0] > CHANNELS_MOST && shape[1] > CHANNELS_MOST)
-        return (drawing){ 1, shape[0], shape[1], 0, 0 };
+        return (pd_drawing){ 1, shape[0], shape[1], 0, 0 };
     if (rank < 2 && root * root == size && size > 1)
-        return (drawing){ 1, root, root, 0, 0 };
+        return (pd_drawing){ 1, root, root, 0, 0 };
     if (map->atoms > CURVES_MOST)
-        return (drawing){ 1, 1, size, 0, 0 };
-    return (drawing){ .rows = rank == 2 ? shape[0] : 1, .length = rank == 2 ? shape[1] : size };
+        return (pd_drawing){ 1, 1, size, 0, 0 };
+    return rank == 2 ? curves(shape[0], shape[1]) : curves(1, size);
 }
 
 /* An atom's `rows` curves of `length` numbers, `across` pixels wide: bars from the middle, up and bright for what is positive, down and dark for what
@@ -52,18 +55,12 @@ static void draw_curves(const double *from, int64_t rows, int64_t length, int64_
         }
 }
 
-static pudle_status write_curves(pd_problem *pb, const double *atoms, const drawing *d, const char *png)
+void pd_draw(const pd_drawing *d, const double *values, double *tile)
 {
-    const int64_t count = pb->net.map.atoms, across = d->length < CURVE_WIDTH ? d->length : CURVE_WIDTH, tile = d->rows * CURVE_HEIGHT * across;
-    double *tiles = pd_alloc((size_t)(count * tile), sizeof *tiles);
-    if (!tiles)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the picture of the atoms");
-    for (int64_t k = 0; k < count; k++)
-        draw_curves(atoms + k * d->rows * d->length, d->rows, d->length, across, tiles + k * tile);
-    const pudle_cview view = pd_cmatrix(tiles, PUDLE_F64, count, tile);
-    const pudle_status s = pd_mosaic_write(pb->ctx, png, &view, 1, d->rows * CURVE_HEIGHT, across, 0, 0);
-    free(tiles);
-    return s;
+    if (d->rows)
+        draw_curves(values, d->rows, d->length, d->width, tile);
+    else
+        memcpy(tile, values, (size_t)(d->channels * d->height * d->width) * sizeof *tile);
 }
 
 pudle_status pd_atoms_picture(pd_problem *pb, const pd_array *d, const char *png)
@@ -73,16 +70,19 @@ pudle_status pd_atoms_picture(pd_problem *pb, const pd_array *d, const char *png
     const pudle_cview all = pudle_const(&d->view);
     const bool columns = map->atom_axis == 1;
     const int64_t size = matrix.shape[columns ? 0 : 1];
-    const drawing how = drawing_of(map, size);
-    double *tiles = pd_alloc((size_t)(map->atoms * size), sizeof *tiles);
-    if (!tiles)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the picture of the atoms");
-    for (int64_t k = 0; k < map->atoms; k++) /* one row each */
+    const pd_drawing how = pd_drawing_of(map, size);
+    const int64_t tile = how.channels * how.height * how.width;
+    double *tiles = pd_alloc((size_t)(map->atoms * tile), sizeof *tiles), *atom = pd_alloc((size_t)size, sizeof *atom);
+    pudle_status s = tiles && atom ? PUDLE_OK : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the picture of the atoms");
+    for (int64_t k = 0; k < map->atoms && !s; k++) {
         for (int64_t i = 0; i < size; i++)
-            tiles[k * size + i] = pudle_entry(&all, columns ? i * map->atoms + k : k * size + i);
-    const pudle_cview view = pd_cmatrix(tiles, PUDLE_F64, map->atoms, size);
-    const pudle_status s = how.rows ? write_curves(pb, tiles, &how, png)
-                                    : pd_mosaic_write(pb->ctx, png, &view, how.channels, how.height, how.width, 0, 0);
+            atom[i] = pudle_entry(&all, columns ? i * map->atoms + k : k * size + i);
+        pd_draw(&how, atom, tiles + k * tile);
+    }
+    const pudle_cview view = pd_cmatrix(tiles, PUDLE_F64, map->atoms, tile);
+    if (!s)
+        s = pd_mosaic_write(pb->ctx, png, &view, how.channels, how.height, how.width, 0, 0);
+    free(atom);
     free(tiles);
     return s;
 }

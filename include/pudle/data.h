@@ -51,6 +51,16 @@ typedef struct pudle_data_truth {
     pudle_status (*codes)(const pudle_host *host, const void *self, const pudle_data_request *request); /* request.x is (count, p) */
 } pudle_data_truth;
 
+/** Extension of sources whose samples belong to classes (get_ext): reports say which, and tell classes apart. Re-entrant, as read is.
+ *  labels: request->count numbers, each at least 0, or PUDLE_NO_LABEL; request->x and y are NULL.
+ *  @errors ARG for an index outside [0, samples), NOTFOUND when the source has no such split */
+#define PUDLE_DATA_LABELS "pudle.data.labels/1"
+#define PUDLE_NO_LABEL ((int64_t)-1)
+typedef struct pudle_data_labels {
+    uint32_t size, flags;
+    pudle_status (*labels)(const pudle_host *host, const void *self, const pudle_data_request *request, int64_t *labels);
+} pudle_data_labels;
+
 /** Host service: numeric arrays from NumPy files (.npy, and arrays inside .npz as "file.npz:name"). All integer, boolean
  *  and floating element types of NumPy up to 64 bits are converted; Fortran order and either byte order are understood. */
 #define PUDLE_HOST_ARRAYS "pudle.host.arrays/1"

@@ -32,6 +32,7 @@ static const pudle_option options[] = {
 
 typedef struct split {
     uint8_t *pixels; /* (samples, 784); NULL: the split's files do not exist */
+    uint8_t *labels; /* (samples) */
     int64_t samples;
 } split;
 
@@ -154,8 +155,8 @@ static bool wanted(const params *o, uint8_t label)
     return o->classes.count == 0;
 }
 
-/* Move the chosen images to the front. */
-static int64_t choose(const params *o, uint8_t *pixels, const uint8_t *labels, int64_t n)
+/* Move the chosen images and their labels to the front. */
+static int64_t choose(const params *o, uint8_t *pixels, uint8_t *labels, int64_t n)
 {
     int64_t kept = 0;
     for (int64_t i = 0; i < n && (o->limit == 0 || kept < o->limit); i++) {
@@ -163,6 +164,7 @@ static int64_t choose(const params *o, uint8_t *pixels, const uint8_t *labels, i
             continue;
         if (kept < i)
             memcpy(pixels + kept * PIXELS, pixels + i * PIXELS, PIXELS);
+        labels[kept] = labels[i];
         kept++;
     }
     return kept;
@@ -174,23 +176,21 @@ static pudle_status load_split(const pudle_host *host, const params *o, const ch
     if (!find_file(o->path, split_prefix, "images", "idx3", images) ||
         !find_file(o->path, split_prefix, "labels", "idx1", labels_path))
         return PUDLE_OK; /* describe will say so, should the split be asked for */
-    uint8_t *labels = NULL;
     int64_t n = 0, n_labels = 0;
     pudle_status s = idx_load(host, images, 3, &out->pixels, &n);
     if (!s)
-        s = idx_load(host, labels_path, 1, &labels, &n_labels);
+        s = idx_load(host, labels_path, 1, &out->labels, &n_labels);
     if (!s && n != n_labels)
         s = host->fail(host->ctx, PUDLE_ERR_IO, "%s: %lld labels, but %s has %lld images", labels_path, (long long)n_labels,
                        images, (long long)n);
     for (int64_t i = 0; i < n && !s; i++)
-        if (labels[i] >= CLASSES)
+        if (out->labels[i] >= CLASSES)
             s = host->fail(host->ctx, PUDLE_ERR_IO, "%s: byte %lld: label %d is not in 0..%d", labels_path,
-                           (long long)(8 + i), labels[i], CLASSES - 1);
+                           (long long)(8 + i), out->labels[i], CLASSES - 1);
     if (!s)
-        out->samples = choose(o, out->pixels, labels, n);
+        out->samples = choose(o, out->pixels, out->labels, n);
     if (!s && out->samples == 0)
         s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: none of the chosen classes occurs", labels_path);
-    host->free(host->ctx, labels);
     return s;
 }
 
@@ -199,8 +199,10 @@ static void destroy(const pudle_host *host, void *self)
     source *d = self;
     if (!d)
         return;
-    host->free(host->ctx, d->split[0].pixels);
-    host->free(host->ctx, d->split[1].pixels);
+    for (int i = 0; i < 2; i++) {
+        host->free(host->ctx, d->split[i].pixels);
+        host->free(host->ctx, d->split[i].labels);
+    }
     host->free(host->ctx, d);
 }
 
@@ -232,14 +234,18 @@ static const split *split_of(const source *d, int32_t which)
     return which == PUDLE_SPLIT_TRAIN || which == PUDLE_SPLIT_TEST ? &d->split[which] : NULL;
 }
 
+static pudle_status no_split(const pudle_host *host, const source *d, int32_t which)
+{
+    return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "%s: no %s-images-idx3-ubyte with %s-labels-idx1-ubyte here (raw or .gz)", d->folder,
+                      prefix[which == PUDLE_SPLIT_TEST], prefix[which == PUDLE_SPLIT_TEST]);
+}
+
 static pudle_status describe(const pudle_host *host, const void *self, int32_t which, pudle_data_info *info)
 {
     const source *d = self;
     const split *s = split_of(d, which);
     if (!s || !s->pixels)
-        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND,
-                          "%s: no %s-images-idx3-ubyte with %s-labels-idx1-ubyte here (raw or .gz)", d->folder,
-                          prefix[which == PUDLE_SPLIT_TEST], prefix[which == PUDLE_SPLIT_TEST]);
+        return no_split(host, d, which);
     info->rank = 1;
     info->samples = s->samples;
     info->shape[0] = info->target_shape[0] = PIXELS;
@@ -264,6 +270,25 @@ static pudle_status read_samples(const pudle_host *host, const void *self, const
     return PUDLE_OK;
 }
 
+static pudle_status read_labels(const pudle_host *host, const void *self, const pudle_data_request *request, int64_t *labels)
+{
+    const source *d = self;
+    const split *s = split_of(d, request->split);
+    if (!s || !s->pixels)
+        return no_split(host, d, request->split);
+    const pudle_status status = samples_check(host, request, s->samples);
+    for (int64_t i = 0; i < request->count && !status; i++)
+        labels[i] = s->labels[request->index[i]];
+    return status;
+}
+
+static const pudle_data_labels labels = { sizeof(pudle_data_labels), 0, read_labels };
+
+static const void *get_ext(const char *id)
+{
+    return strcmp(id, PUDLE_DATA_LABELS) == 0 ? &labels : NULL;
+}
+
 static const pudle_data_ops ops = { .size = sizeof(pudle_data_ops), .describe = describe, .read = read_samples };
 
 static const pudle_desc desc = {
@@ -281,5 +306,6 @@ static const pudle_desc desc = {
     .create = create,
     .destroy = destroy,
     .ops = &ops,
+    .get_ext = get_ext,
 };
 PUDLE_PLUGIN(&desc);

@@ -3,9 +3,10 @@
  * same shape. Each of the four roles may take a range of rows of its file, and those without a file of their own read that of the
  * role they follow. Every value is looked at once, when the files are opened; afterwards rows are read as they are asked for. */
 #include "samples.h"
+#include <string.h>
 
 typedef struct params {
-    const char *path, *target, *test_path, *test_target;
+    const char *path, *target, *test_path, *test_target, *labels, *test_labels;
     pudle_int_list rows, target_rows, test_rows, test_target_rows, shape;
     bool missing;
 } params;
@@ -25,6 +26,10 @@ static const pudle_option options[] = {
     ROWS(target_rows, "The same for the targets; without a file target they are rows of path."),
     ROWS(test_rows, "The same for the test samples; without a file test_path they are rows of path."),
     ROWS(test_target_rows, "The same for their targets; without a file test_target they are rows of the test samples' file."),
+    { .name = "labels", .type = PUDLE_PATH, .offset = offsetof(params, labels),
+      .doc = "Classes of the training samples, whole numbers from 0 on, as many as path has rows; reports tell classes apart." },
+    { .name = "test_labels", .type = PUDLE_PATH, .offset = offsetof(params, test_labels),
+      .doc = "The same for the test samples, as many as their file has rows." },
     { .name = "shape", .type = PUDLE_INT_LIST, .offset = offsetof(params, shape), .dflt = "[]", .min = 1, .max = 1e15,
       .doc = "Shape of a sample, where it shall not be the file's: [1, 3000] makes signals of one channel out of rows of 3000." },
     { .name = "missing", .type = PUDLE_BOOL, .offset = offsetof(params, missing), .dflt = "false",
@@ -33,7 +38,7 @@ static const pudle_option options[] = {
 };
 
 typedef struct split {
-    pudle_array_file *x, *y; /* NULL: not given */
+    pudle_array_file *x, *y, *labels; /* NULL: not given */
     int64_t first, first_y;  /* row of sample 0 */
     int64_t samples;
     int64_t values;          /* in one sample */
@@ -65,6 +70,8 @@ static pudle_status check(const pudle_host *host, const void *params_)
     if (o->shape.count >= PUDLE_MAX_RANK)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %lld axes; 1 to %d are possible", (long long)o->shape.count, PUDLE_MAX_RANK - 1);
     const bool target = target_of(o) != NULL, test = test_of(o) != NULL;
+    if (o->test_labels && !test)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "test_labels is given without test_path or test_rows");
     if ((o->test_target || o->test_target_rows.count) && !test)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "test_target is given without test_path");
     if (test && target != (test_target_of(o) != NULL))
@@ -163,6 +170,27 @@ static pudle_status open_split(const pudle_host *host, const source *d, const ch
     return s;
 }
 
+/* Classes, one for every row of the samples' file. */
+static pudle_status open_labels(const pudle_host *host, const source *d, const char *path, const char *samples, split *out)
+{
+    const pudle_host_arrays *arrays = d->arrays;
+    if (!path || !samples)
+        return PUDLE_OK;
+    pudle_status s = arrays->open(host->ctx, path, &out->labels);
+    if (s)
+        return s;
+    if (arrays->rank(out->labels) != 1 || arrays->extent(out->labels, 0) != arrays->extent(out->x, 0))
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: labels are wanted as an array (%lld), one for each row of %s", path,
+                          (long long)arrays->extent(out->x, 0), samples);
+    for (int64_t i = 0; i < arrays->extent(out->labels, 0) && !s; i++) {
+        double label = 0;
+        s = arrays->read_row(host->ctx, out->labels, i, PUDLE_F64, &label);
+        if (!s && !(label >= 0 && label < 9e15 && label == floor(label)))
+            s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: label %lld is %g; classes are whole numbers from 0 on", path, (long long)i, label);
+    }
+    return s;
+}
+
 static void destroy(const pudle_host *host, void *self)
 {
     source *d = self;
@@ -171,6 +199,7 @@ static void destroy(const pudle_host *host, void *self)
     for (int i = 0; i < 2; i++) {
         d->arrays->close(d->split[i].x);
         d->arrays->close(d->split[i].y);
+        d->arrays->close(d->split[i].labels);
     }
     host->free(host->ctx, d);
 }
@@ -191,6 +220,10 @@ static pudle_status create(const pudle_host *host, const void *params_, void **s
         s = open_split(host, d, test, &o->test_rows, test_target_of(o), &o->test_target_rows, &d->split[PUDLE_SPLIT_TEST]);
     if (!s && test)
         s = same_shape(host, arrays, d->split[0].x, o->path, d->split[1].x, test);
+    if (!s)
+        s = open_labels(host, d, o->labels, o->path, &d->split[PUDLE_SPLIT_TRAIN]);
+    if (!s)
+        s = open_labels(host, d, o->test_labels, test, &d->split[PUDLE_SPLIT_TEST]);
     if (s) {
         destroy(host, d);
         return s;
@@ -205,12 +238,17 @@ static const split *split_of(const source *d, int32_t which)
     return s && s->x ? s : NULL;
 }
 
+static pudle_status no_test(const pudle_host *host)
+{
+    return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: give test_path or test_rows");
+}
+
 static pudle_status describe(const pudle_host *host, const void *self, int32_t which, pudle_data_info *info)
 {
     const source *d = self;
     const split *s = split_of(d, which);
     if (!s)
-        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: give test_path or test_rows");
+        return no_test(host);
     const pudle_int_list *shape = &d->o->shape;
     info->rank = shape->count ? (int32_t)shape->count : d->arrays->rank(s->x) - 1;
     info->samples = s->samples;
@@ -242,6 +280,29 @@ static pudle_status read_samples(const pudle_host *host, const void *self, const
     return status;
 }
 
+static pudle_status read_labels(const pudle_host *host, const void *self, const pudle_data_request *request, int64_t *labels)
+{
+    const source *d = self;
+    const split *s = split_of(d, request->split);
+    if (!s)
+        return no_test(host);
+    pudle_status status = samples_check(host, request, s->samples);
+    for (int64_t i = 0; i < request->count && !status; i++) {
+        double label = (double)PUDLE_NO_LABEL;
+        if (s->labels)
+            status = d->arrays->read_row(host->ctx, s->labels, s->first + request->index[i], PUDLE_F64, &label);
+        labels[i] = (int64_t)label;
+    }
+    return status;
+}
+
+static const pudle_data_labels labels = { sizeof(pudle_data_labels), 0, read_labels };
+
+static const void *get_ext(const char *id)
+{
+    return strcmp(id, PUDLE_DATA_LABELS) == 0 ? &labels : NULL;
+}
+
 static const pudle_data_ops ops = { .size = sizeof(pudle_data_ops), .describe = describe, .read = read_samples };
 
 static const pudle_desc desc = {
@@ -259,5 +320,6 @@ static const pudle_desc desc = {
     .create = create,
     .destroy = destroy,
     .ops = &ops,
+    .get_ext = get_ext,
 };
 PUDLE_PLUGIN(&desc);

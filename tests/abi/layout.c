@@ -196,6 +196,11 @@ static const row rows[] = {
     AT(pudle_data_truth, dictionary, 16),
     AT(pudle_data_truth, codes, 24),
 
+    SIZE(pudle_data_labels, 16),
+    AT(pudle_data_labels, size, 0),
+    AT(pudle_data_labels, flags, 4),
+    AT(pudle_data_labels, labels, 8),
+
     SIZE(pudle_host_arrays, 48),
     AT(pudle_host_arrays, size, 0),
     AT(pudle_host_arrays, flags, 4),

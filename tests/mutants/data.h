@@ -20,6 +20,9 @@
 #ifndef MORE
 #define MORE
 #endif
+#ifndef LABEL /* of sample `index`, at place k of the request */
+#define LABEL index % 3
+#endif
 
 typedef struct params { int64_t samples, features; } params;
 MORE
@@ -56,6 +59,24 @@ static pudle_status read_samples(const pudle_host *host, const void *self, const
     return PUDLE_OK;
 }
 
+static pudle_status read_labels(const pudle_host *host, const void *self, const pudle_data_request *r, int64_t *labels)
+{
+    const params *o = self;
+    for (int64_t k = 0; k < r->count; k++) {
+        const int64_t index = r->index[k];
+        if (index < 0 || index >= o->samples)
+            return host->fail(host->ctx, PUDLE_ERR_ARG, "label %lld of %lld", (long long)index, (long long)o->samples);
+        labels[k] = LABEL;
+    }
+    return PUDLE_OK;
+}
+
+static const void *get_ext(const char *id)
+{
+    static const pudle_data_labels labels = { sizeof(pudle_data_labels), 0, read_labels };
+    return strcmp(id, PUDLE_DATA_LABELS) ? NULL : &labels;
+}
+
 static const pudle_option options[] = {
     { "samples", PUDLE_INT, 0, offsetof(params, samples), "100", 1, 1e6, NULL, NULL, "Samples." },
     { "features", PUDLE_INT, 0, offsetof(params, features), "7", 1, 100, NULL, NULL, "Entries of a sample." },
@@ -65,6 +86,7 @@ static const pudle_data_ops ops = { sizeof(pudle_data_ops), 0, describe, read_sa
 static const pudle_desc desc = {
     .size = sizeof(pudle_desc), .kind = PUDLE_KIND_DATA, .name = NAME, .version = "1", .summary = "For tests of the conformance suite", .license = "MIT",
     .caps = PUDLE_DATA_EPOCH_FREE, .options = options, .option_size = sizeof(pudle_option), .params_size = sizeof(params), .ops = &ops,
+    .get_ext = get_ext,
 };
 PUDLE_PLUGIN(&desc);
 

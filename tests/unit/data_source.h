@@ -77,6 +77,16 @@ static inline pudle_view read_range(const opened *s, int32_t split, int64_t firs
     return x;
 }
 
+static inline pudle_status labels_of(const opened *s, int32_t split, int64_t count, const int64_t *index, int64_t *labels)
+{
+    assert_null(s->desc->get_ext("no such thing"));
+    const pudle_data_labels *ext = s->desc->get_ext(PUDLE_DATA_LABELS);
+    const pudle_data_request request = { .size = sizeof request, .split = split, .index = index, .count = count };
+    assert_non_null(ext);
+    assert_int_equal(ext->size, sizeof *ext);
+    return ext->labels(&fake_host, s->self, &request, labels);
+}
+
 static inline void expect_error(const char *name, const char *const *settings, pudle_status status, const char *part)
 {
     opened s;

@@ -72,6 +72,12 @@ static void drop_pair(void)
     drop(train_names[1]);
 }
 
+static pudle_status describe_status(const opened *s, int32_t split)
+{
+    pudle_data_info info = { .size = sizeof info };
+    return s->ops->describe(&fake_host, s->self, split, &info);
+}
+
 static void check_images(const opened *s, int32_t split, int64_t count, const int *which)
 {
     assert_int_equal(describe(s, split).samples, count);
@@ -88,6 +94,12 @@ static void check_images(const opened *s, int32_t split, int64_t count, const in
             }
         free(x.data);
     }
+    int64_t labels[IMAGES];
+    assert_int_equal(labels_of(s, split, count, index, labels), PUDLE_OK);
+    for (int64_t i = 0; i < count; i++)
+        assert_int_equal(labels[i], label_bytes[8 + which[index[i]]]);
+    assert_int_equal(labels_of(s, split, 1, &count, labels), PUDLE_ERR_ARG);
+    assert_int_equal(labels_of(s, !split, 1, index, labels), describe_status(s, !split));
 }
 
 static void test_idx_good(void **state)

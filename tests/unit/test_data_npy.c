@@ -103,6 +103,41 @@ static void test_npy_rows(void **state)
     expect_error("npy", SETTINGS("path", "x", "test_rows", "[0, 2]", "target_rows", "[0, 5]"), PUDLE_ERR_CONFIG, "without test_target");
 }
 
+static void test_npy_labels(void **state)
+{
+    (void)state;
+    static const double classes[5] = { 3, 0, 7, 7, 1 }, wrong[2][5] = { { 0, 1, 0.5, 1, 1 }, { 0, -1, 0, 0, 0 } };
+    int64_t labels[3];
+    opened s;
+    fake.arrays = 0;
+    add_array("x", 2, (const int64_t[]){ 5, 4 }, values[0]);
+    add_array("classes", 1, (const int64_t[]){ 5 }, classes);
+    assert_int_equal(open_source("npy", SETTINGS("path", "x", "labels", "classes", "rows", "[1, 5]", "test_rows", "[0, 2]", "test_labels", "classes"), &s), PUDLE_OK);
+    assert_int_equal(labels_of(&s, PUDLE_SPLIT_TRAIN, 3, (const int64_t[]){ 3, 0, 1 }, labels), PUDLE_OK);
+    assert_true(labels[0] == 1 && labels[1] == 0 && labels[2] == 7);
+    assert_int_equal(labels_of(&s, PUDLE_SPLIT_TEST, 1, (const int64_t[]){ 0 }, labels), PUDLE_OK);
+    assert_int_equal(labels[0], 3);
+    assert_int_equal(labels_of(&s, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ 4 }, labels), PUDLE_ERR_ARG);
+    close_source(&s);
+    assert_int_equal(open_source("npy", SETTINGS("path", "x"), &s), PUDLE_OK);
+    assert_int_equal(labels_of(&s, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ 4 }, labels), PUDLE_OK);
+    assert_int_equal(labels[0], PUDLE_NO_LABEL);
+    assert_int_equal(labels_of(&s, PUDLE_SPLIT_TEST, 1, (const int64_t[]){ 0 }, labels), PUDLE_ERR_NOTFOUND);
+    close_source(&s);
+    add_array("half", 1, (const int64_t[]){ 5 }, wrong[0]);
+    add_array("below", 1, (const int64_t[]){ 5 }, wrong[1]);
+    add_array("short", 1, (const int64_t[]){ 4 }, classes);
+    expect_error("npy", SETTINGS("path", "x", "labels", "half"), PUDLE_ERR_CONFIG, "label 2 is 0.5");
+    expect_error("npy", SETTINGS("path", "x", "labels", "below"), PUDLE_ERR_CONFIG, "label 1 is -1");
+    expect_error("npy", SETTINGS("path", "x", "labels", "short"), PUDLE_ERR_CONFIG, "one for each row of x");
+    expect_error("npy", SETTINGS("path", "x", "labels", "x"), PUDLE_ERR_CONFIG, "(5)");
+    opened refused = { .desc = fake_load("data", "npy") };
+    refused.params = fake_params(refused.desc, SETTINGS("path", "x", "test_labels", "classes"));
+    assert_int_equal(refused.desc->check(&fake_host, refused.params), PUDLE_ERR_CONFIG);
+    assert_non_null(strstr(fake.error, "test_labels"));
+    free(refused.params);
+}
+
 static void test_npy_errors(void **state)
 {
     (void)state;
@@ -155,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_descriptor),
         cmocka_unit_test(test_npy_good),
         cmocka_unit_test(test_npy_rows),
+        cmocka_unit_test(test_npy_labels),
         cmocka_unit_test(test_npy_errors),
     };
     fake_random();
