@@ -1,5 +1,6 @@
 /* Loss, sparsity and errors over a whole split, in blocks that fit in memory. */
 #include "cli.h"
+#include "measure/measure.h"
 #include "train/dictionary.h"
 #include <inttypes.h>
 #include <math.h>
@@ -8,6 +9,43 @@
 
 
 typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; int64_t samples; } totals;
+
+/* Codes against the true ones, where the source knows these: room for a block of both, and which atom stands for which. */
+typedef struct truth { void *device; pudle_view code, real; int64_t *match; double *sign; pd_recovery_tally tally; } truth;
+
+static void truth_close(pd_problem *pb, truth *t)
+{
+    if (t->device)
+        pb->be->free(pb->exec, t->device);
+    free(t->code.data);
+    free(t->real.data);
+    free(t->match);
+    free(t->sign);
+}
+
+static pudle_status truth_open(pd_problem *pb, int64_t block, truth *t)
+{
+    const int64_t p = pb->net.map.code;
+    const size_t bytes = (size_t)(block * p) * pudle_dtype_size(pb->dtype);
+    t->code = pd_matrix(pd_alloc(bytes, 1), pb->dtype, block, p);
+    t->real = pd_matrix(pd_alloc(bytes, 1), pb->dtype, block, p);
+    t->match = pd_alloc((size_t)p, sizeof *t->match);
+    t->sign = pd_alloc((size_t)p, sizeof *t->sign);
+    if (!t->code.data || !t->real.data || !t->match || !t->sign)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the codes of %" PRId64 " samples", block);
+    const pudle_status s = pb->be->alloc(pb->exec, bytes, &t->device);
+    return s ? s : pd_problem_match_truth(pb, t->match, t->sign);
+}
+
+static pudle_status add_codes(pd_problem *pb, int split, int64_t first, int64_t count, truth *t)
+{
+    const pudle_view code = pd_rows(&t->code, 0, count), real = pd_rows(&t->real, 0, count);
+    const pudle_cview c = pudle_const(&code), r = pudle_const(&real);
+    pudle_status s = pb->be->download(pb->exec, code.data, t->device, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
+    if (!s)
+        s = pd_problem_true_codes(pb, split, first, count, &real);
+    return s ? s : pd_recovery_add(pb->ctx, &c, &r, 0, t->match, t->sign, &t->tally);
+}
 
 /* ||x||^2 and ||x - x_hat||^2 of the batch, against the target where there is one; x_hat is the mean that the prediction stands
  * for. A target that is NaN is missing, and stays out of both. */
@@ -32,17 +70,21 @@ static pudle_status add_energy(pd_problem *pb, const pd_batch *batch, const void
     return s;
 }
 
-static pudle_status add_block(pd_problem *pb, const pudle_cview *own, int split, int64_t first, int64_t count, void *memory, totals *t)
+static pudle_status add_block(pd_problem *pb, const pudle_cview *own, int split, int64_t first, int64_t count, void *memory, truth *known, totals *t)
 {
     const pudle_cview rows = own ? pd_crows(own, first, count) : (pudle_cview){ 0 };
     pd_batch batch;
     pd_pass pass = { .reconstruction = pd_matrix(memory, pb->dtype, count, pb->net.map.features) };
+    if (known)
+        pass.code = pd_matrix(known->device, pb->dtype, count, pb->net.map.code);
     pudle_status s = own ? pd_problem_own_batch(pb, &rows, true, &batch) : pd_problem_first(pb, split, first, count, &batch);
     if (!s)
         s = pd_network_run(&pb->net, &batch, &pass);
     if (!s)
         s = pd_problem_check_finite(pb, &batch, &pass, 0);
     if (s)
+        return s;
+    if (known && (s = add_codes(pb, split, first, count, known)))
         return s;
     t->samples += count;
     t->data_loss += pass.data_loss * (double)count;
@@ -56,15 +98,20 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
 {
     totals t = { 0 };
     double fixed = NAN, assigned = NAN;
+    truth known = { .device = NULL };
+    const bool knows = !own && pd_problem_knows_truth(pb);
     void *memory = NULL;
     const int64_t block = cli_block(pb, samples);
     pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * pb->net.map.features) * pudle_dtype_size(pb->dtype), &memory);
+    if (!s && knows)
+        s = truth_open(pb, block, &known);
     for (int64_t first = 0; first < samples && !s; first += block)
-        s = add_block(pb, own, split, first, samples - first < block ? samples - first : block, memory, &t);
+        s = add_block(pb, own, split, first, samples - first < block ? samples - first : block, memory, knows ? &known : NULL, &t);
     if (!s)
         s = pd_problem_dictionary_error(pb, &fixed, &assigned);
     if (memory)
         pb->be->free(pb->exec, memory);
+    truth_close(pb, &known);
     if (s)
         return s;
     const double n = (double)t.samples;
@@ -72,6 +119,10 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
            (t.data_loss + t.code_loss) / n, t.data_loss / n, t.code_loss / n, t.nonzeros / n, pb->net.map.code, t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN);
     if (!isnan(fixed))
         printf("dictionary_error=%.6g\ndictionary_error_assigned=%.6g\n", fixed, assigned);
+    if (knows) {
+        const pd_recovery r = pd_recovery_of(&known.tally);
+        printf("support_precision=%.6g\nsupport_recall=%.6g\nsupport_exact=%.6g\ncode_error=%.6g\n", r.precision, r.recall, r.exact, r.relative);
+    }
     return PUDLE_OK;
 }
 

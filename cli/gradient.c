@@ -20,6 +20,23 @@ static pudle_status write_view(pd_problem *pb, const char *folder, const char *n
     return s;
 }
 
+/* The codes that made the samples, where the source knows them: what the codes are to be compared with. */
+static pudle_status write_true_codes(pd_problem *pb, const char *folder)
+{
+    const int64_t n = pb->train.samples, p = pb->net.map.code;
+    if (!pd_problem_knows_truth(pb))
+        return PUDLE_OK;
+    char *path = pd_format("%s/true_code.npy", folder);
+    const pudle_view codes = pd_matrix(pd_alloc((size_t)(n * p), pudle_dtype_size(pb->dtype)), pb->dtype, n, p);
+    pudle_status s = path && codes.data ? pd_problem_true_codes(pb, PUDLE_SPLIT_TRAIN, 0, n, &codes) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the true codes");
+    const pudle_cview c = pudle_const(&codes);
+    if (!s)
+        s = pd_npy_write(pb->ctx, path, &c);
+    free(codes.data);
+    free(path);
+    return s;
+}
+
 /* The first threshold under the plain name, others with theirs; axes of length 1 are left out. */
 static pudle_status write_thresholds(pd_problem *pb, const char *folder)
 {
@@ -74,6 +91,8 @@ static pudle_status run(pd_problem *pb, const char *folder)
     if (!s)
         s = write_rows(pb, folder, "code", &pass.code, map->code_rank, map->code_shape);
     if (!s)
+        s = write_true_codes(pb, folder);
+    if (!s)
         s = write_rows(pb, folder, "reconstruction", &pass.reconstruction, map->data_rank, map->data_shape);
     if (!s && pd_problem_has_mean(pb)) { /* in the same place: the prediction is written */
         s = pd_problem_mean(pb, &pass.reconstruction);
@@ -106,7 +125,7 @@ static pudle_status run(pd_problem *pb, const char *folder)
 /* The arrays of above, and whatever begins like a gradient. */
 static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
 {
-    static const char *const names[] = { "code", "reconstruction", "mean", "gradient", "gradient_threshold", "gradient_analysis", "gradient_synthesis",
+    static const char *const names[] = { "code", "true_code", "reconstruction", "mean", "gradient", "gradient_threshold", "gradient_analysis", "gradient_synthesis",
                                          "gradient_step" };
     enum { COUNT = sizeof names / sizeof *names };
     cli_file out[COUNT];

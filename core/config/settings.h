@@ -18,6 +18,7 @@ enum { PD_STEP_FIXED, PD_STEP_GLOBAL, PD_STEP_LAYER };
 enum { PD_OPTIMIZER_SGD, PD_OPTIMIZER_MOMENTUM, PD_OPTIMIZER_ADAM };
 enum { PD_SCHEDULE_CONSTANT, PD_SCHEDULE_STEP, PD_SCHEDULE_COSINE };
 enum { PD_NORMALIZE_UPDATE, PD_NORMALIZE_END };
+enum { PD_ERROR_ORDERED, PD_ERROR_ASSIGNED };
 
 typedef struct pd_global_params { int32_t precision; /* index of "f32|f64" */ const char *plugin_path; } pd_global_params;
 
@@ -74,6 +75,7 @@ typedef struct pd_train_params {
     int64_t seed;
     int64_t snapshot_every, test_every; /* in epochs; 0: never */
     int64_t checkpoint_every, log_every; /* in updates; checkpoint 0: every epoch or every 30 s, see docs */
+    int32_t dictionary_error; /* PD_ERROR_* */
     const char *memory;
 } pd_train_params;
 

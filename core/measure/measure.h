@@ -43,10 +43,20 @@ typedef struct pd_recovery {
     double relative;  /* ||Z - Z*||_F / ||Z*||_F */
 } pd_recovery;
 
-/** z, truth: (n, p), n >= 1. match and sign as pd_distance_assigned gives them put the atoms of z in the order of truth;
+/** What it is made of: counts and sums over samples, block by block. Zeroed to begin with. */
+typedef struct pd_recovery_tally {
+    int64_t samples;
+    double hit, false_alarm, miss; /* entries; exact in double below 2^53 */
+    double exact;                  /* samples */
+    double l2, error2, norm2;
+} pd_recovery_tally;
+
+/** Add the samples of a block. z, truth: (n, p). match and sign as pd_distance_assigned gives them put the atoms of z in the order of truth;
  *  both may be NULL: the order is the same. A tolerance of 0 means "not exactly zero". @errors ARG */
-pudle_status pd_code_recovery(pd_context *ctx, const pudle_cview *z, const pudle_cview *truth, double tolerance,
-                              const int64_t *match, const double *sign, pd_recovery *out);
+pudle_status pd_recovery_add(pd_context *ctx, const pudle_cview *z, const pudle_cview *truth, double tolerance, const int64_t *match,
+                             const double *sign, pd_recovery_tally *tally);
+/** Of at least one sample. */
+pd_recovery pd_recovery_of(const pd_recovery_tally *tally);
 
 /** Peak signal to noise ratio, 10 log10(peak^2 / mean squared error), in dB; infinite for equal images. */
 typedef struct pd_psnr {

@@ -4,19 +4,13 @@
 #include "tensor/arrays.h"
 #include <math.h>
 
-typedef struct tally {
-    double hit, false_alarm, miss; /* counts, exact in double below 2^53 */
-    double exact;                  /* samples */
-    double l2, error2, norm2;
-} tally;
-
 static int sign_of(double value, double tolerance)
 {
     return (value > tolerance) - (value < -tolerance);
 }
 
 static void count_sample(const pudle_cview *z, const pudle_cview *truth, int64_t row, double tolerance, const int64_t *match,
-                         const double *sign, tally *t)
+                         const double *sign, pd_recovery_tally *t)
 {
     double error2 = 0;
     bool exact = true;
@@ -40,22 +34,26 @@ static double ratio(double part, double whole)
     return whole > 0 ? part / whole : 1;
 }
 
-pudle_status pd_code_recovery(pd_context *ctx, const pudle_cview *z, const pudle_cview *truth, double tolerance,
-                              const int64_t *match, const double *sign, pd_recovery *out)
+pudle_status pd_recovery_add(pd_context *ctx, const pudle_cview *z, const pudle_cview *truth, double tolerance, const int64_t *match,
+                             const double *sign, pd_recovery_tally *tally)
 {
     if (!pd_is_array(z, 2) || !pd_is_array(truth, 2) || !pd_same_shape(z, truth))
         return pd_fail(ctx, PUDLE_ERR_ARG, "code recovery: both must be matrices (samples, atoms) of one shape");
     if (!(tolerance >= 0))
         return pd_fail(ctx, PUDLE_ERR_ARG, "code recovery: tolerance = %g, it must not be negative", tolerance);
-    const double n = (double)z->shape[0];
-    tally t = { 0 };
     for (int64_t i = 0; i < z->shape[0]; i++)
-        count_sample(z, truth, i, tolerance, match, sign, &t);
-    const double wrong = t.false_alarm + t.miss;
-    *out = (pd_recovery){ .precision = ratio(t.hit, t.hit + t.false_alarm), .recall = ratio(t.hit, t.hit + t.miss),
-                          .f1 = ratio(2 * t.hit, 2 * t.hit + wrong), .hamming = wrong / n, .exact = t.exact / n,
-                          .l2 = t.l2 / n, .relative = sqrt(t.error2) / sqrt(t.norm2) };
-    if (isnan(t.error2)) /* a NaN has no sign: no figure about supports can be trusted */
-        out->precision = out->recall = out->f1 = out->hamming = out->exact = NAN;
+        count_sample(z, truth, i, tolerance, match, sign, tally);
+    tally->samples += z->shape[0];
     return PUDLE_OK;
+}
+
+pd_recovery pd_recovery_of(const pd_recovery_tally *t)
+{
+    const double n = (double)t->samples, wrong = t->false_alarm + t->miss;
+    pd_recovery r = { .precision = ratio(t->hit, t->hit + t->false_alarm), .recall = ratio(t->hit, t->hit + t->miss),
+                      .f1 = ratio(2 * t->hit, 2 * t->hit + wrong), .hamming = wrong / n, .exact = t->exact / n,
+                      .l2 = t->l2 / n, .relative = sqrt(t->error2) / sqrt(t->norm2) };
+    if (isnan(t->error2)) /* a NaN has no sign: no figure about supports can be trusted */
+        r.precision = r.recall = r.f1 = r.hamming = r.exact = NAN;
+    return r;
 }

@@ -224,6 +224,22 @@ pudle_status pd_problem_first(pd_problem *pb, int split, int64_t first, int64_t 
     return s;
 }
 
+pudle_status pd_problem_true_codes(pd_problem *pb, int split, int64_t first, int64_t count, const pudle_view *codes)
+{
+    int64_t *index = pd_alloc((size_t)count, sizeof *index);
+    if (!index)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld sample numbers", (long long)count);
+    for (int64_t i = 0; i < count; i++)
+        index[i] = first + i;
+    const pudle_data_request request = { .size = sizeof request, .split = split, .seed = (uint64_t)pb->settings->train.seed, .index = index, .count = count,
+                                         .x = codes };
+    PD_CALL(pb->data.desc->name, "codes");
+    const pudle_status s = pb->truth->codes(pd_host_for(pb->ctx, pb->data.desc->name), pb->data.self, &request);
+    PD_RETURNED();
+    free(index);
+    return s;
+}
+
 pudle_status pd_problem_own_batch(pd_problem *pb, const pudle_cview *x, bool targets, pd_batch *batch)
 {
     pudle_status s = reserve(pb, x->shape[0]);

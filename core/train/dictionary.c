@@ -278,20 +278,34 @@ pudle_status pd_problem_initialise(pd_problem *pb)
 
 /* ------------------------------------------------------------------- result */
 
-pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *assigned)
+bool pd_problem_knows_truth(const pd_problem *pb)
 {
-    *fixed = NAN;
-    if (assigned)
-        *assigned = NAN;
-    if (!pb->truth || pb->settings->dictionary.kind != PD_KIND_DENSE || pb->truth->atoms(pb->data.self) != pb->net.map.atoms)
-        return PUDLE_OK;
+    return pb->truth && pb->settings->dictionary.kind == PD_KIND_DENSE && pb->truth->atoms(pb->data.self) == pb->net.map.atoms;
+}
+
+/* The dictionary and the one that made the data, in host memory. */
+static pudle_status both_dictionaries(pd_problem *pb, pudle_cview *own, pudle_cview *truth)
+{
     pudle_status s = PUDLE_OK;
     if (!pb->true_dictionary.view.data)
         s = truth_dictionary(pb, &pb->true_dictionary);
     if (!s)
         s = pd_problem_get_dictionary(pb, &pb->host_dictionary);
-    const pudle_cview own = pudle_const(&pb->host_dictionary.view), truth = pudle_const(&pb->true_dictionary.view);
+    *own = pudle_const(&pb->host_dictionary.view);
+    *truth = pudle_const(&pb->true_dictionary.view);
+    return s;
+}
+
+pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *assigned)
+{
+    pudle_cview own, truth;
     pd_distance distance;
+    *fixed = NAN;
+    if (assigned)
+        *assigned = NAN;
+    if (!pd_problem_knows_truth(pb))
+        return PUDLE_OK;
+    pudle_status s = both_dictionaries(pb, &own, &truth);
     if (!s)
         s = pd_distance_fixed(pb->ctx, &own, &truth, &distance);
     if (!s)
@@ -302,6 +316,14 @@ pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *
             *assigned = distance.relative;
     }
     return s;
+}
+
+pudle_status pd_problem_match_truth(pd_problem *pb, int64_t *match, double *sign)
+{
+    pudle_cview own, truth;
+    pd_distance distance;
+    const pudle_status s = both_dictionaries(pb, &own, &truth);
+    return s ? s : pd_distance_assigned(pb->ctx, &own, &truth, &distance, match, sign);
 }
 
 pudle_status pd_problem_write_dictionary(pd_problem *pb, const char *npy, const char *png)

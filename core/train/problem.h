@@ -35,6 +35,8 @@ typedef struct pd_problem {
     int64_t held_count; /* 0: nothing */
     pd_census after_step; /* of D, after the optimiser's last step: a backend may defer it */
     double last_rate;
+    double zero_loss;      /* what codes of zeros cost, once it is known; train/stability.h */
+    bool zero_loss_known, growth_told;
     int held_split;
 } pd_problem;
 
@@ -80,6 +82,13 @@ pudle_status pd_problem_mean(pd_problem *problem, const pudle_view *predictions)
 /** ||D - D*||_F / ||D*||_F on unit columns, fixed order, and after the best permutation and signs; NaN where no truth is known.
  *  assigned may be NULL: it costs O(p^3). */
 pudle_status pd_problem_dictionary_error(pd_problem *problem, double *fixed, double *assigned);
+
+/** Does the source know the codes and the dictionary, of as many atoms, that made its data? */
+bool pd_problem_knows_truth(const pd_problem *problem);
+/** Then: which atom stands for each true one, and with which sign (pd_distance_assigned). match, sign: (p) */
+pudle_status pd_problem_match_truth(pd_problem *problem, int64_t *match, double *sign);
+/** Then: the true codes of `count` samples in order, into host memory. codes: (count, p), f32 or f64 */
+pudle_status pd_problem_true_codes(pd_problem *problem, int split, int64_t first, int64_t count, const pudle_view *codes);
 
 /** The number of samples of a split. @errors NOTFOUND */
 pudle_status pd_problem_samples(pd_problem *problem, int split, int64_t *samples);

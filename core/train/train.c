@@ -8,6 +8,7 @@
 #include "train/progress.h"
 #include "train/rundir.h"
 #include "train/schedule.h"
+#include "train/stability.h"
 #include "train/trial.h"
 #include <inttypes.h>
 #include <math.h>
@@ -105,7 +106,9 @@ static pudle_status record(run *r, const pd_pass *pass, int64_t epoch, double ra
         int64_t zeros;
         row.level[i] = pd_level_mean(&r->problem.net, r->dir.level[i], &zeros);
     }
-    const pudle_status s = pd_problem_dictionary_error(&r->problem, &row.error, NULL);
+    const bool assign = r->settings->train.dictionary_error == PD_ERROR_ASSIGNED;
+    double ordered;
+    const pudle_status s = pd_problem_dictionary_error(&r->problem, assign ? &ordered : &row.error, assign ? &row.error : NULL);
     if (s)
         return s;
     r->last_error = row.error;
@@ -196,6 +199,8 @@ static pudle_status update(run *r)
     }
     if (!s)
         s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
+    if (!s)
+        s = pd_stability_check(&r->problem, &batch, &pass, r->at.update);
     if (!s)
         warn_memory(r);
     if (!s && r->dir.implicit)
@@ -498,6 +503,15 @@ static pudle_status begin(run *r)
     return s;
 }
 
+/* As metrics.csv compares dictionaries, and after the best order and signs in any case. */
+static pudle_status final_error(run *r, pd_train_report *report)
+{
+    const pudle_status s = pd_problem_dictionary_error(&r->problem, &report->last_error, &report->assigned_error);
+    if (r->settings->train.dictionary_error == PD_ERROR_ASSIGNED)
+        report->last_error = report->assigned_error;
+    return s;
+}
+
 /* Of what was learned. It does not end early: a row that is not there now would never come. */
 static pudle_status last_test(run *r)
 {
@@ -518,7 +532,7 @@ static pudle_status finish(run *r, pd_train_report *report)
     r->at.finished = !s;
     if (!s)
         s = checkpoint(r);
-    return s ? s : pd_problem_dictionary_error(&r->problem, &report->last_error, &report->assigned_error);
+    return s ? s : final_error(r, report);
 }
 
 /* A finished run that is resumed: its results are made again from the checkpoint, should they be missing. */
@@ -534,7 +548,7 @@ static pudle_status already_done(run *r, pd_train_report *report)
         s = pd_metrics_sync(&r->dir);
     if (!s)
         s = write_results(r);
-    return s ? s : pd_problem_dictionary_error(&r->problem, &report->last_error, &report->assigned_error);
+    return s ? s : final_error(r, report);
 }
 
 /* What was learned of the levels. A threshold that is learned down to nothing is a run that has gone wrong, and its loss looks better than ever. */

@@ -1,5 +1,6 @@
 #include "train/trial.h"
 #include "train/order.h"
+#include "train/stability.h"
 #include <stdlib.h>
 
 pudle_status pd_try_first_batch(pd_problem *pb, pd_means *tests)
@@ -16,6 +17,10 @@ pudle_status pd_try_first_batch(pd_problem *pb, pd_means *tests)
         s = pd_network_run(&pb->net, &batch, &pass);
     if (!s)
         s = pd_problem_check_finite(pb, &batch, &pass, 0);
+    if (!s)
+        s = pd_stability_report(pb);
+    if (!s)
+        s = pd_stability_check(pb, &batch, &pass, 0);
     if (!s && pass.nonzeros == 0)
         pd_log(pb->ctx, PUDLE_LOG_WARNING, "every code of the first batch is zero, so that nothing is learned from it: lower the threshold of the prox '%s'",
                pb->prox.desc->name);

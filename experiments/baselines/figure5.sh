@@ -3,7 +3,8 @@
 # one that decays with the layers (by 0.005 more every 100 updates), with a hard threshold, and by the signs of the codes (noodl).
 #   usage: figure5.sh OUT [SEED]         (NONZEROS="10 20" and METHODS="soft decay hard noodl" choose the curves; PUDLE names the program)
 # Each run lies in OUT/METHOD_NONZEROS, its curve in metrics.csv there; called again it resumes. OUT/final.csv has the relative dictionary error at
-# the end of each and the seconds it took. All twelve take some six minutes on two processors of 2024.
+# the end of each run in OUT and the seconds it took, OUT/figure5.png the curves, where there is a gnuplot. SAVED, a folder with the authors' curves, adds these.
+# All twelve take some six minutes on two processors of 2024.
 set -eu
 out=${1:?usage: figure5.sh OUT [SEED]}
 seed=${2:-1}
@@ -11,7 +12,6 @@ pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$out"
-echo "method,nonzeros,dictionary_error,seconds" >"$out/final.csv"
 hard="--set prox.name=hard_threshold --unset prox.lambda --set prox.threshold=0.1"
 for nonzeros in ${NONZEROS:-10 20 40}; do
     for method in ${METHODS:-soft decay hard noodl}; do
@@ -25,7 +25,19 @@ for nonzeros in ${NONZEROS:-10 20 40}; do
         run=$out/${method}_$nonzeros
         # shellcheck disable=SC2086
         "$pudle" train "$here/problem.cfg" --out "$run" --resume --quiet --set data.sparsity="$nonzeros" --set train.seed="$seed" $settings >/dev/null
-        tail -n 1 "$run/metrics.csv" | awk -F, -v m="$method" -v s="$nonzeros" '{ printf "%s,%s,%s,%s\n", m, s, $11, $NF }' >>"$out/final.csv"
-        tail -n 1 "$out/final.csv"
     done
 done
+
+echo "method,nonzeros,dictionary_error,seconds" >"$out/final.csv"
+for run in "$out"/*_*/metrics.csv; do
+    name=$(basename "$(dirname "$run")")
+    awk -F, -v m="${name%_*}" -v s="${name##*_}" 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next } { row = $0 }
+        END { split(row, v, ","); printf "%s,%s,%s,%s\n", m, s, v[column["dictionary_error"]], v[column["seconds"]] }' "$run" >>"$out/final.csv"
+done
+cat "$out/final.csv"
+if command -v gnuplot >/dev/null; then
+    gnuplot -e "folder='$out'; saved='${SAVED:-}'" "$here/figure5.gp"
+    echo "picture: $out/figure5.png"
+else
+    echo "figure5.sh: no gnuplot here, so no picture"
+fi

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Figures 2, 3 and 4a: how the code and the three gradient estimators approach their limits as the network gets deeper.
 #   usage: gradients.sh OUT [SEED]        (DEPTHS="1 10 25" chooses the depths; PUDLE names the program, default: pudle)
-# Writes OUT/curves.csv: T, ||z_T - z_hat|| (mean over the samples), and for each estimator ||g - g_hat||_F and ||g - g_star||_F, where
+# SAVED, a folder with the authors' curves, adds these to the picture, OUT/gradients.png, which is drawn where there is a gnuplot. Writes OUT/curves.csv: T, ||z_T - z_hat|| (mean over the samples), and for each estimator ||g - g_hat||_F and ||g - g_star||_F, where
 # z_hat is the code after 1000 layers, g_hat the analytic gradient there, g_star the analytic gradient at the true code.
 set -eu
 out=${1:?usage: gradients.sh OUT [SEED]}
 seed=${2:-1}
-depths=${DEPTHS:-1 10 25 50 100}
+depths=${DEPTHS:-1 2 3 5 7 10 15 20 25 30 40 50 60 70 80 90 100}
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,3 +37,9 @@ for T in $depths; do
     echo "$row" | tee -a "$out/curves.csv"
 done
 rm -rf "$out/dec" "$out/aelasso" "$out/aels"
+if command -v gnuplot >/dev/null; then
+    gnuplot -e "folder='$out'; saved='${SAVED:-}'" "$here/gradients.gp"
+    echo "picture: $out/gradients.png"
+else
+    echo "gradients.sh: no gnuplot here, so no picture"
+fi
