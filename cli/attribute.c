@@ -337,7 +337,7 @@ static pudle_status choose_atoms(cli_attribution *a)
 
 static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
 {
-    static const char *const names[] = { "atoms.csv", "contributions.csv", "estimate.npy", "atoms.png", "samples.csv", "sample_contributions.csv",
+    static const char *const names[] = { "atoms.csv", "contributions.csv", "estimate.npy", "atoms.png", "atoms_used.png", "samples.csv", "sample_contributions.csv",
                                          "code_similarity.csv", "samples.png" };
     enum { COUNT = sizeof names / sizeof *names };
     const cli_file in[] = { { "--input", args->input }, { "the config", args->positional[0] } };
@@ -426,8 +426,15 @@ static pudle_status explain(cli_attribution *a, const samples *asked)
         label = pd_alloc((size_t)asked->count, sizeof *label);
         s = label ? read_labels(a, asked->split, asked->count, label) : pd_fail(a->ctx, PUDLE_ERR_NOMEM, "out of memory");
     }
-    for (int64_t i = 0; i < asked->count && !s; i++)
+    double *norms = pd_alloc((size_t)(asked->count ? asked->count : 1), sizeof *norms);
+    if (!s && !norms)
+        s = pd_fail(a->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    for (int64_t i = 0; i < asked->count && !s; i++) {
         a->explained[i].label = labelled ? label[i] : PUDLE_NO_LABEL;
+        norms[i] = a->explained[i].beta_norm;
+    }
+    a->beta_median = s ? NAN : median(norms, asked->count);
+    free(norms);
     free(label);
     return s;
 }
@@ -435,15 +442,12 @@ static pudle_status explain(cli_attribution *a, const samples *asked)
 static void report(const cli_attribution *a)
 {
     int64_t unused = 0;
-    double beta = 0;
     for (int64_t j = 0; j < a->p; j++)
         unused += a->atom[j].used == 0;
-    for (int64_t i = 0; i < a->explained_count; i++)
-        beta += a->explained[i].beta_norm / (double)a->explained_count;
     printf("samples=%" PRId64 "\nomega=%.6g\nidentity_error=%.6g\natom_error_median=%.6g\natom_cosine_median=%.6g\natoms_unused=%" PRId64 " of %" PRId64 "\n", a->n,
            a->at.omega, a->identity, a->error_median, a->cosine_median, unused, a->p);
     if (a->explained_count)
-        printf("explained=%" PRId64 "\nbeta_norm=%.6g\n", a->explained_count, beta);
+        printf("explained=%" PRId64 "\nbeta_norm_median=%.6g\n", a->explained_count, a->beta_median);
     printf("tables and pictures: %s\n", a->out);
     if (a->error_median > 0.1)
         pd_log(a->ctx, PUDLE_LOG_INFO, "the median atom and what the training samples make of it (estimate.npy) are %.0f %% apart: weights are those of the estimate. They "

@@ -49,11 +49,12 @@ typedef struct cli_attribution {
     int64_t queries;
     cli_explained *explained;  /* (explained_count) */
     int64_t explained_count;
+    double beta_median;        /* of their beta_norm */
 } cli_attribution;
 
 /** atoms.csv, contributions.csv, estimate.npy; and, where codes were asked about, samples.csv, sample_contributions.csv, code_similarity.csv. */
 pudle_status cli_attribution_tables(const cli_attribution *a);
-/** atoms.png and samples.png. */
+/** atoms.png, atoms_used.png and samples.png. */
 pudle_status cli_attribution_pictures(cli_attribution *a);
 /** Inputs of training samples (count, m) by their numbers: what the sums were made of. out: (count, m) doubles */
 pudle_status cli_attribution_fetch(cli_attribution *a, const int64_t *index, int64_t count, double *out);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { FRAME = 2, GAP = 2, WIDTH_AIMED_AT = 1440, ZOOM_MOST = 4, ROWS_MOST = 64, MID_GREY = 128 };
-enum { OF_ATOM = 10, OF_SAMPLE = 7 /* training samples in a group of a row, at most */ };
+enum { OF_ATOM = 10, OF_SAMPLE = 7 /* training samples in a group of a row, at most */, USED_MOST = 196 };
 
 static const uint8_t black[3] = { 40, 40, 40 }, green[3] = { 0, 158, 60 }, red[3] = { 214, 39, 40 }, blue[3] = { 31, 95, 168 };
 
@@ -141,6 +141,44 @@ static pudle_status sample_row(cli_attribution *a, board *b, int64_t row, const 
     return s ? s : put_samples(a, b, row, 2 + 2 * most, most, q->by_code.largest, q->by_code.most, blue);
 }
 
+static int by_energy(const void *x, const void *y)
+{
+    const pd_extreme *a = x, *b = y;
+    if (a->value != b->value)
+        return a->value > b->value ? -1 : 1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+/* The atoms that samples use, those of most energy first: a dictionary of which many atoms are still the noise that they began as. */
+static pudle_status used_atoms(const cli_attribution *a)
+{
+    const pd_drawing how = pd_drawing_of(&a->pb->net.map, a->m);
+    const int64_t tile = how.channels * how.height * how.width;
+    const pudle_cview d = pudle_const(&a->dictionary.view);
+    pd_extreme *order = pd_alloc((size_t)a->p, sizeof *order);
+    double *tiles = pd_alloc(USED_MOST, (size_t)tile * sizeof *tiles), *atom = pd_alloc((size_t)a->m, sizeof *atom);
+    char *path = pd_format("%s/atoms_used.png", a->out);
+    pudle_status s = order && tiles && atom && path ? PUDLE_OK : pd_fail(a->ctx, PUDLE_ERR_NOMEM, "out of memory for the picture of the atoms in use");
+    int64_t count = 0;
+    for (int64_t j = 0; j < a->p && !s; j++)
+        order[j] = (pd_extreme){ a->atom[j].energy, j };
+    if (!s)
+        qsort(order, (size_t)a->p, sizeof *order, by_energy);
+    for (; !s && count < a->p && count < USED_MOST && order[count].value > 0; count++) {
+        for (int64_t i = 0; i < a->m; i++)
+            atom[i] = pudle_entry(&d, i * a->p + order[count].number);
+        pd_draw(&how, atom, tiles + count * tile);
+    }
+    const pudle_cview view = pd_cmatrix(tiles, PUDLE_F64, count, tile);
+    if (!s && count)
+        s = pd_mosaic_write(a->ctx, path, &view, how.channels, how.height, how.width, 0, 0);
+    free(path);
+    free(atom);
+    free(tiles);
+    free(order);
+    return s;
+}
+
 pudle_status cli_attribution_pictures(cli_attribution *a)
 {
     const int64_t atoms = a->shown_count < ROWS_MOST ? a->shown_count : ROWS_MOST, queries = a->queries < ROWS_MOST ? a->queries : ROWS_MOST;
@@ -164,5 +202,5 @@ pudle_status cli_attribution_pictures(cli_attribution *a)
         board_close(&b);
     }
     free(values);
-    return s;
+    return s ? s : used_atoms(a);
 }

@@ -10,7 +10,7 @@ set xlabel "update"
 set ylabel "||D - D*|| / ||D*||"
 set grid xtics ytics lt 1 lw 1 lc rgb "#dddddd"
 set key bottom left
-exists(file) = int(system("test -r '".file."' && echo 1 || echo 0"))
+readable(file) = int(system("test -r '".file."' && echo 1 || echo 0"))
 title_of(m) = m eq "soft" ? "g^{ae-ls}" : m eq "decay" ? "g^{ae-ls}, decaying" : m eq "hard" ? "g^{ae-ls}, hard threshold" : "noodl"
 colour_of(m) = m eq "soft" ? "#c0392b" : m eq "decay" ? "#2e7d32" : m eq "hard" ? "#1f5fa8" : "#e08214"
 own(m, s) = folder."/".m."_".s."/metrics.csv"
@@ -20,8 +20,8 @@ do for [s in "10 20 40"] {
     methods = ""
     known = ""
     do for [m in "soft decay hard noodl"] {
-        if (exists(own(m, s))) { methods = methods." ".m }
-        if (strlen(saved) > 0 && exists(theirs(m, s))) { known = known." ".m }
+        if (readable(own(m, s))) { methods = methods." ".m }
+        if (strlen(saved) > 0 && readable(theirs(m, s))) { known = known." ".m }
     }
     set title "s = ".s
     if (strlen(methods) > 0 && strlen(known) > 0) {

@@ -7,7 +7,7 @@ estimator(name) = name[:strstrt(name, "_") - 1]
 title_of(g) = g eq "dec" ? "g^{dec}" : g eq "aelasso" ? "g^{ae-lasso}" : g eq "aels" ? "g^{ae-ls}" : g
 colour_of(g) = g eq "dec" ? "#1f5fa8" : g eq "aelasso" ? "#e08214" : g eq "aels" ? "#c0392b" : "#2e7d32"
 saved_of(name) = saved."/g_".estimator(name)."_results_T".depth(name).".csv"
-exists(file) = int(system("test -r '".file."' && echo 1 || echo 0"))
+readable(file) = int(system("test -r '".file."' && echo 1 || echo 0"))
 depths = ""
 do for [name in names] {
     if (!strstrt(" ".depths." ", " ".depth(name)." ")) { depths = depths." ".depth(name) }
@@ -28,7 +28,7 @@ do for [T in depths] {
     do for [name in names] {
         if (depth(name) eq T) {
             own = own." ".name
-            if (strlen(saved) > 0 && exists(saved_of(name))) { theirs = theirs." ".name }
+            if (strlen(saved) > 0 && readable(saved_of(name))) { theirs = theirs." ".name }
         }
     }
     set title "T = ".T

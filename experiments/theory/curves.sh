@@ -8,9 +8,9 @@ saved=${2:-${SAVED:-}}
 here=$(cd "$(dirname "$0")" && pwd)
 echo "estimator,T,dictionary_error,least,at_update" >"$folder/final.csv"
 names=
-for run in "$folder"/*_*/metrics.csv; do
+for name in $(cd "$folder" && ls -d ./*_*/ 2>/dev/null | tr -d ./ | sort -t_ -k2n -k1); do
+    run=$folder/$name/metrics.csv
     [ -r "$run" ] || continue
-    name=$(basename "$(dirname "$run")")
     awk -F, -v g="${name%_*}" -v T="${name##*_}" '
         NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
         { e = $column["dictionary_error"]; if (NR == 2 || e + 0 < least + 0) { least = e; at = $column["update"] } }
