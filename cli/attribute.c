@@ -546,7 +546,7 @@ int cli_attribute(pd_context *ctx, const cli_args *args)
     if (!s) {
         const double decay = settings->train.weight_decay * (double)a.n;
         problem.net.depth = 0; /* forward only: no tape */
-        problem.net.implicit = false;
+        problem.net.implicit = problem.net.refit = false;
         s = run(&a, &asked, args->has_omega ? args->omega : decay > 0 ? decay : omega_default);
         if (s)
             code = cli_run_failed(ctx, s);

@@ -116,7 +116,7 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     if (!s) {
         const pudle_cview own = pudle_const(&input.view);
         problem.net.depth = 0; /* forward only: no tape */
-        problem.net.implicit = false;
+        problem.net.implicit = problem.net.refit = false;
         int64_t samples = args->input ? given.samples : 0;
         if (!args->input)
             s = pd_problem_samples(&problem, split, &samples);

@@ -149,7 +149,7 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         problem.net.depth = 0; /* forward only: no tape */
-        problem.net.implicit = false;
+        problem.net.implicit = problem.net.refit = false;
         const pudle_cview own = pudle_const(&input.view);
         s = args->input ? run(&problem, &own, split, given.samples) : run(&problem, NULL, split, samples);
         pd_problem_close(&problem);

@@ -111,8 +111,10 @@ static pudle_status run(pd_problem *pb, const char *folder)
         s = write_parameter(pb, folder, "gradient_step", &pb->net.steps);
     if (!s)
         printf("loss=%.17g\n", pass.data_loss + pass.code_loss);
+    if (!s && pb->net.implicit && !pb->net.refit)
+        printf("fixed_point=%.3g\n", pass.fixed_point);
     if (!s && pb->net.implicit)
-        printf("fixed_point=%.3g\nill_conditioned=%lld\n", pass.fixed_point, (long long)pass.ill_conditioned);
+        printf("ill_conditioned=%lld\n", (long long)pass.ill_conditioned);
     if (!s)
         printf("arrays: %s\n", folder);
     if (reconstruction)

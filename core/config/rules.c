@@ -11,7 +11,7 @@
 
 static const pd_rule rules[] = {
     { PD_SECTION_MODEL, "truncate", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_TRUNCATED), true, "truncate = 5;" },
-    { PD_SECTION_MODEL, "ill_conditioned", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_IMPLICIT), false, NULL },
+    { PD_SECTION_MODEL, "ill_conditioned", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_IMPLICIT) | ONLY(PD_GRADIENT_REFIT), false, NULL },
     { PD_SECTION_DICTIONARY, "size", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), true, "size = [9, 9];" },
     { PD_SECTION_DICTIONARY, "stride", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
     { PD_SECTION_DICTIONARY, "channels", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
@@ -191,7 +191,13 @@ static const pudle_desc *inner_loss(const pd_loader *loader)
     return desc_of(loader, loader->group[PD_SECTION_INNER_LOSS].present ? PD_SECTION_INNER_LOSS : PD_SECTION_LOSS);
 }
 
-static const char *const gradients[] = { "dec", "ae", "truncated", "noodl", "oracle", "implicit" };
+static bool loss_is_squares(const pudle_desc *desc)
+{
+    const uint64_t squares = PUDLE_LOSS_QUADRATIC | PUDLE_LOSS_SEPARABLE;
+    return (desc->caps & squares) == squares && loss_has_hvp(desc);
+}
+
+static const char *const gradients[] = { "dec", "ae", "truncated", "noodl", "oracle", "implicit", "refit" };
 
 static void check_gradient(pd_loader *loader)
 {
@@ -220,6 +226,10 @@ static void check_gradient(pd_loader *loader)
         pd_report(loader, at.where,
                   "\"implicit\" solves for each sample by itself, and \"%s\" ties the samples of a batch together; write  gradient = \"ae\";",
                   prox->name);
+    if (model->gradient == PD_GRADIENT_REFIT && loader->settings->dictionary.kind != PD_KIND_DENSE)
+        pd_report(loader, at.where, "\"refit\" solves a small system for each sample, which a dense dictionary has; write  gradient = \"ae\";");
+    if (model->gradient == PD_GRADIENT_REFIT && loss && !loss_is_squares(loss))
+        pd_report(loader, at.where, "\"refit\" fits codes by least squares, and the inner loss \"%s\" is no sum of squares; write  gradient = \"ae\";", loss->name);
     if (model->gradient == PD_GRADIENT_ORACLE && data && !data_has_truth(data))
         pd_report(loader, at.where,
                   "\"oracle\" needs data that know their true code, and \"%s\" does not; write  gradient = \"ae\";",
@@ -299,7 +309,7 @@ static void check_levels(pd_loader *loader)
     }
     const pd_model_params *model = &settings->model;
     const bool no_gradient = model->gradient == PD_GRADIENT_DEC || model->gradient == PD_GRADIENT_NOODL ||
-                             model->gradient == PD_GRADIENT_ORACLE ||
+                             model->gradient == PD_GRADIENT_ORACLE || model->gradient == PD_GRADIENT_REFIT ||
                              (model->gradient == PD_GRADIENT_TRUNCATED && model->truncate == 0 &&
                               where_said(loader, PD_SECTION_MODEL, "truncate").given);
     if (learns && !gradient.bad && no_gradient)

@@ -22,16 +22,17 @@ static const pudle_option model_table[] = {
       .doc = "Step alpha of every layer: a number above 0, or \"c/L\" with L the Lipschitz constant of the inner gradient, "
              "recomputed as the dictionary changes (\"1/L\", \"0.9/L\")." },
     { .name = "gradient", .type = PUDLE_ENUM, AT(pd_model_params, gradient), .dflt = "ae",
-      .choices = "dec|ae|truncated|noodl|oracle|implicit",
+      .choices = "dec|ae|truncated|noodl|oracle|implicit|refit",
       .doc = "Gradient estimator of the dictionary: dec (decoder only), ae (backpropagation through all layers), "
              "truncated (through the last ones), noodl (signs of the code), oracle (g* at the true code; "
              "needs data that know it), implicit (what ae tends to with the number of layers, in closed form and without a tape: "
-             "exact at converged codes, so give enough layers)." },
+             "exact at converged codes, so give enough layers), refit (dec at the code fitted again, by least squares, on the atoms that the "
+             "encoder has chosen: without the shrinkage of its threshold)." },
     { .name = "truncate", .type = PUDLE_INT, AT(pd_model_params, truncate), .max = 1e6,
       .doc = "Layers that gradient = \"truncated\" reaches back through; 0 is the same as dec." },
     { .name = "ill_conditioned", .type = PUDLE_ENUM, AT(pd_model_params, ill_conditioned), .dflt = "stop", .choices = "stop|skip",
-      .doc = "gradient = \"implicit\": what to do with a sample whose code uses atoms too close to dependent (condition number above 1e12): "
-             "stop with an error that names it, or skip the part of its gradient that goes through the code, and warn." },
+      .doc = "gradient = \"implicit\" or \"refit\": what to do with a sample whose code uses atoms too close to dependent (condition number above 1e12): "
+             "stop with an error that names it, or skip the part of its gradient that goes through the code, which leaves that of dec, and warn." },
     { .name = "encoder", .type = PUDLE_ENUM, AT(pd_model_params, encoder), .dflt = "tied", .choices = "tied|analysis|untied",
       .doc = "Weights of a layer v = z - step E' grad l(B z; x): tied (E = B = D), analysis (E is learned by itself, B = D), untied "
              "(E and B are learned by themselves, D is the decoder's)." },

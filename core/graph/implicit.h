@@ -52,6 +52,9 @@ pudle_status pd_implicit_refresh(pd_network *net, int64_t samples);
 /** The lane's gradient += that of a block. code: z_T; estimate: D z_T + a; r: q, changed; space->adjoint holds d, changed. */
 pudle_status pd_implicit_gradient(const pd_block *b, const pudle_view *code, const pudle_view *estimate, const pudle_view *r);
 
+/** The lane's gradient += (D z' - x) z'' of a block, z' the code fitted again on the support of `code` (graph/refit.c). r: room for a residual. */
+pudle_status pd_refit_gradient(const pd_block *b, const pudle_view *code, const pudle_view *estimate, const pudle_view *r);
+
 /** u of every sample, into PD_IMPLICIT_U. v stands in space->input, prox(v) in PD_IMPLICIT_NEXT. */
 pudle_status pd_implicit_factor(const pd_block *b, const pudle_view *estimate);
 pudle_status pd_implicit_iterate(const pd_block *b, const pudle_view *estimate);

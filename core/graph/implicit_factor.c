@@ -18,7 +18,7 @@ enum { DONE = -1 };
 
 bool pd_implicit_direct(const pd_network *net)
 {
-    return net->map.matrix && (net->prox.desc->caps & PUDLE_PROX_SEPARABLE) && (net->inner.desc->caps & PUDLE_LOSS_SEPARABLE);
+    return net->refit || (net->map.matrix && (net->prox.desc->caps & PUDLE_PROX_SEPARABLE) && (net->inner.desc->caps & PUDLE_LOSS_SEPARABLE));
 }
 
 /* ------------------------------------------------------------- small matrices */
@@ -374,7 +374,20 @@ static pudle_status solve_together(const pd_block *b, const int32_t *sample, int
     return s;
 }
 
-/* j and the diagonal of H: what J and H make of ones. */
+/* j of a code that is fitted again on its own support: 1 there, so that no prox has a part in the matrix. */
+static void mark_support(const pd_block *b)
+{
+    void *const j = b->space->implicit->host_code[0];
+    const int64_t count = b->rows * b->net->map.code;
+    for (int64_t i = 0; i < count; i++) {
+        if (b->net->dtype == PUDLE_F64)
+            ((double *)j)[i] = ((double *)j)[i] != 0;
+        else
+            ((float *)j)[i] = ((float *)j)[i] != 0;
+    }
+}
+
+/* j and the diagonal of H: what J and H make of ones. Of a code that is fitted again, j's place holds the code. */
 static pudle_status diagonals(const pd_block *b, const pudle_view *estimate)
 {
     const pd_network *net = b->net;
@@ -384,7 +397,7 @@ static pudle_status diagonals(const pd_block *b, const pudle_view *estimate)
     const pudle_view h = pd_rows(&w->data[PD_IMPLICIT_H], 0, b->rows);
     const size_t width = pudle_dtype_size(net->dtype), codes = (size_t)(b->rows * net->map.code) * width;
     pudle_status s = be->fill(b->exec, 1.0, &ones);
-    if (!s)
+    if (!s && !net->refit)
         s = pd_implicit_jacobian(b, &ones, &j, NULL);
     if (!s)
         s = be->fill(b->exec, 1.0, &h);
@@ -394,6 +407,8 @@ static pudle_status diagonals(const pd_block *b, const pudle_view *estimate)
         s = be->download(b->exec, w->host_code[0], j.data, codes);
     if (!s)
         s = be->download(b->exec, w->host_code[1], b->space->adjoint.data, codes);
+    if (!s && net->refit)
+        mark_support(b);
     return s ? s : be->download(b->exec, w->host_data, h.data, (size_t)(b->rows * net->map.features) * width);
 }
 

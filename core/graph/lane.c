@@ -400,6 +400,8 @@ static pudle_status differentiate(const block *b, const pudle_view *code, const 
     }
     if (s || (net->depth == 0 && !net->implicit))
         return s;
+    if (net->refit)
+        return pd_refit_gradient(b, code, estimate, r);
     s = code_adjoint(b, code, &u);
     if (!s)
         s = net->map.ops->adjoint(&net->map, b->exec, &w, 1.0, &cr, 1.0, &u);

@@ -65,7 +65,8 @@ typedef struct pd_network {
     int64_t layers;
     int64_t depth;      /* layers the derivative reaches back through: 0 .. T */
     int32_t decoder_code; /* PD_CODE_* */
-    bool implicit;        /* the derivative of the fixed point, graph/implicit.h; depth is then 0 */
+    bool implicit;        /* a system is solved for each sample, for the derivative of the fixed point, graph/implicit.h; depth is then 0 */
+    bool refit;           /* and it is the code fitted again instead, graph/refit.c */
     bool skip_ill;        /* implicit: samples with a badly conditioned support go without it, instead of an error */
     double step;        /* alpha of the config, or c/L */
     double *alpha;      /* (T): the step of every layer: `step`, or what is learned */

@@ -170,13 +170,13 @@ static pudle_status reduce_implicit(const pd_network *net, const pd_batch *batch
         }
         pass->ill_conditioned += space->left_out;
     }
-    pass->fixed_point = size > 0 ? sqrt(moved / size) : 0;
+    pass->fixed_point = net->refit ? (double)NAN : size > 0 ? sqrt(moved / size) : 0;
     if (!pass->ill_conditioned || net->skip_ill)
         return PUDLE_OK;
     return pd_fail(net->ctx, PUDLE_ERR_NUMERIC,
-                   "the implicit gradient cannot be found for %lld of %lld samples, because the atoms of their codes are too close to dependent (worst: "
-                   "sample %lld, condition number about %.3g). Raise the prox's threshold, leave these samples' implicit part out with  "
-                   "model.ill_conditioned = \"skip\";  or write  model.gradient = \"ae\";",
+                   "the %s cannot be found for %lld of %lld samples, because the atoms of their codes are too close to dependent (worst: "
+                   "sample %lld, condition number about %.3g). Raise the prox's threshold, take the gradient of dec for these samples with  "
+                   "model.ill_conditioned = \"skip\";  or write  model.gradient = \"ae\";", net->refit ? "code fitted again" : "implicit gradient",
                    (long long)pass->ill_conditioned, (long long)batch->count, (long long)(batch->index ? batch->index[worst] : worst),
                    pass->worst_condition);
 }

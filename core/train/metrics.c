@@ -89,7 +89,7 @@ pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, dou
     int64_t kept;
     double ignored;
     char header[sizeof HEADER + 64 + PD_MAX_LEVELS * 64];
-    int used = snprintf(header, sizeof header, "%s%s", HEADER, dir->implicit ? ",fixed_point,ill_conditioned" : "");
+    int used = snprintf(header, sizeof header, "%s%s%s", HEADER, dir->implicit ? ",fixed_point" : "", dir->solves ? ",ill_conditioned" : "");
     for (int i = 0; i < dir->levels; i++)
         used += snprintf(header + used, sizeof header - (size_t)used, ",prox.%.50s", dir->level[i]->name);
     snprintf(header + used, sizeof header - (size_t)used, ",seconds\n");
@@ -113,10 +113,10 @@ pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row)
                               row->error };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         cell(to, values[i]);
-    if (dir->implicit) {
+    if (dir->implicit)
         cell(to, row->fixed_point);
-        cell(to, isnan(row->fixed_point) ? NAN : (double)row->ill_conditioned); /* both come with a gradient */
-    }
+    if (dir->solves)
+        cell(to, isnan(row->gradient_norm) ? NAN : (double)row->ill_conditioned); /* it comes with a gradient */
     for (int i = 0; i < dir->levels; i++)
         cell(to, row->level[i]);
     fprintf(to, ",%.3f\n", row->seconds);

@@ -109,6 +109,7 @@ static void set_estimator(pd_problem *pb)
         [PD_GRADIENT_DEC] = { 0, PD_CODE_ITSELF },   [PD_GRADIENT_AE] = { depth_all, PD_CODE_ITSELF },
         [PD_GRADIENT_TRUNCATED] = { 0, PD_CODE_ITSELF }, [PD_GRADIENT_NOODL] = { 0, PD_CODE_SIGN },
         [PD_GRADIENT_ORACLE] = { 0, PD_CODE_TRUE },      [PD_GRADIENT_IMPLICIT] = { 0, PD_CODE_ITSELF },
+        [PD_GRADIENT_REFIT] = { 0, PD_CODE_ITSELF },
     };
     const pd_model_params *model = &pb->settings->model;
     pd_network *net = &pb->net;
@@ -116,11 +117,12 @@ static void set_estimator(pd_problem *pb)
     if (model->gradient == PD_GRADIENT_TRUNCATED)
         net->depth = model->truncate < net->layers ? model->truncate : net->layers;
     net->decoder_code = estimators[model->gradient].code;
-    net->implicit = model->gradient == PD_GRADIENT_IMPLICIT;
+    net->refit = model->gradient == PD_GRADIENT_REFIT;
+    net->implicit = model->gradient == PD_GRADIENT_IMPLICIT || net->refit;
     net->skip_ill = model->ill_conditioned == PD_ILL_SKIP;
     if (!pb->source) { /* samples are given: a model at work, of which nobody asks a gradient */
         net->depth = 0;
-        net->implicit = false;
+        net->implicit = net->refit = false;
         net->decoder_code = PD_CODE_ITSELF;
     }
 }

@@ -399,7 +399,8 @@ static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const p
 pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_rundir *dir)
 {
     *dir = (pd_rundir){ .ctx = ctx, .path = pd_strdup(options->directory), .lock = -1, .begin_anew = options->force,
-                         .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT, .tests = settings->train.test_every > 0, .tested = -1 };
+                         .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT,
+                         .solves = settings->model.gradient == PD_GRADIENT_IMPLICIT || settings->model.gradient == PD_GRADIENT_REFIT, .tests = settings->train.test_every > 0, .tested = -1 };
     pudle_status s = dir->path ? make_folders(ctx, dir->path) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         s = refuse_others(dir);

@@ -18,7 +18,7 @@ typedef struct pd_rundir {
     bool leftover;     /* a checkpoint is there, but of a run that --force was giving up */
     bool begin_anew;   /* --force */
     char identity[65]; /* of this run: a digest of the options that its numbers depend on, as they were when it began */
-    bool implicit;     /* metrics have the columns of an implicit gradient */
+    bool implicit, solves; /* metrics have the columns of an implicit gradient; of one that solves a system for each sample */
     const pd_level *level[PD_MAX_LEVELS]; /* and one for each learned level, of its name. The caller's */
     int levels;
     const char *machine; /* what computes, in the backend's words, one fact a line; "": unknown. The caller's */

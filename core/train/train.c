@@ -140,7 +140,8 @@ static void warn_implicit(run *r, const pd_pass *pass, int64_t samples)
     if (pass->ill_conditioned) {
         const bool last = ++r->left_out == MOST_WARNINGS;
         snprintf(text, sizeof text, "update %" PRId64 ": %" PRId64 " of %" PRId64 " samples have a badly conditioned support (condition number up to %.3g): the "
-                 "implicit part of their gradient is left out", r->at.update, pass->ill_conditioned, samples, pass->worst_condition);
+                 "%s", r->at.update, pass->ill_conditioned, samples, pass->worst_condition,
+                 r->problem.net.refit ? "code is taken as it is" : "implicit part of their gradient is left out");
         if (r->left_out <= MOST_WARNINGS)
             pd_log(r->ctx, PUDLE_LOG_WARNING, "%s%s", text, last ? " (later updates: see run.log and metrics.csv)" : "");
         else
@@ -203,7 +204,7 @@ static pudle_status update(run *r)
         s = pd_stability_check(&r->problem, &batch, &pass, r->at.update);
     if (!s)
         warn_memory(r);
-    if (!s && r->dir.implicit)
+    if (!s && r->dir.solves)
         warn_implicit(r, &pass, count);
     if (!s && logged)
         s = record(r, &pass, epoch, rate);

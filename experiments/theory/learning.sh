@@ -1,7 +1,7 @@
 #!/bin/sh
 # Figures 4b and 4c: dictionary learning with the three gradient estimators, 600 full-batch updates from a dictionary 61 % away.
 #   usage: learning.sh OUT [SEED] [OPTION]...     (DEPTHS="25 100" and ESTIMATORS="dec aelasso aels" choose the curves; OPTIONs go to pudle train)
-# A fourth, implicit, is no estimator of the paper: the limit of aels for T to infinity, at codes of T layers.
+# Two more are no estimators of the paper: implicit, the limit of aels for T to infinity, at codes of T layers; and refit, the decoder's at codes fitted again.
 # Each run lies in OUT/ESTIMATOR_T; called again it resumes. OUT/final.csv holds the relative dictionary error of each run in OUT at its end, and the
 # least on the way; OUT/curves.png draws them, where there is a gnuplot. LAMBDA (0.2) is that of encoder and lasso. SAVED, a folder with the authors'
 # curves, adds these to the picture. CONFIG is another problem to learn from, learning.cfg by default. PUDLE names the program.
@@ -20,8 +20,8 @@ for T in ${DEPTHS:-25 100}; do
             dec) how="--set model.gradient=dec --set loss.name=least_squares" ;;
             aelasso) how="--set model.gradient=ae --set loss.name=lasso --set loss.lambda=$lambda" ;;
             aels) how="--set model.gradient=ae --set loss.name=least_squares" ;;
-            implicit) how="--set model.gradient=implicit --set model.ill_conditioned=skip --set loss.name=least_squares" ;;
-            *) echo "no estimator '$g': dec, aelasso, aels, implicit" >&2; exit 2 ;;
+            implicit | refit) how="--set model.gradient=$g --set model.ill_conditioned=skip --set loss.name=least_squares" ;;
+            *) echo "no estimator '$g': dec, aelasso, aels, implicit, refit" >&2; exit 2 ;;
         esac
         # shellcheck disable=SC2086
         "$pudle" train "${CONFIG:-$here/learning.cfg}" --out "$out/${g}_$T" --resume $how --set model.layers="$T" --set data.seed="$seed" \

@@ -36,7 +36,7 @@ static inline void open_problem(const setup *s, opened *o)
     fprintf(f, "model: { dictionary: { atoms = %lld; %s }; layers = %lld; gradient = \"%s\"; step = ", (long long)s->p,
             s->dictionary ? s->dictionary : "init = \"random\";", (long long)s->layers, s->gradient);
     fprintf(f, s->step > 0 ? "%.17g; " : "\"1/L\"; ", s->step);
-    if (s->ill && !strcmp(s->gradient, "implicit"))
+    if (s->ill && (!strcmp(s->gradient, "implicit") || !strcmp(s->gradient, "refit")))
         fprintf(f, "ill_conditioned = \"%s\"; ", s->ill);
     fprintf(f, "};\nprox: { %s };\nloss: { %s };\n", s->prox ? s->prox : "name = \"soft_threshold\"; lambda = 0.4;",
             s->loss ? s->loss : "name = \"least_squares\";");
