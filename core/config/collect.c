@@ -145,7 +145,7 @@ static void unknown_group(pd_loader *loader, const char *where, const char *path
             path);
 }
 
-/* As if the config did not have the key. */
+/* As if the config did not have the key, or the group. */
 static void unset(pd_loader *loader, const char *key)
 {
     const char *where = pd_arena_format(loader->arena, "--unset %.200s", key), *dot = strrchr(key, '.');
@@ -153,6 +153,11 @@ static void unset(pd_loader *loader, const char *key)
     const int section = path ? pd_section_find(path) : -1;
     if (!where || !path)
         return;
+    const int whole = pd_section_find(key);
+    if (whole > PD_SECTION_GLOBAL && loader->group[whole].present) {
+        loader->group[whole] = (pd_group){ .first = NULL };
+        return;
+    }
     if (section < 0) {
         unknown_group(loader, where, path);
         return;
@@ -210,6 +215,7 @@ static void override(pd_loader *loader, const char *text, const char *dir)
     if (!entry)
         return;
     entry->value = value;
+    entry->given = true;
     entry->where = where;
     entry->dir = dir;
     entry->bad = false;

@@ -261,11 +261,29 @@ static void fill_section(pd_loader *loader, int index)
         group->bad = true;
 }
 
+/* Another backend than the file's, asked for on the command line: what the file says of its own backend is left out, and told. A backend's options are about how
+ * things are computed; those of a prox or a loss are about what, and must be unset one by one. */
+static void leave_out(pd_loader *loader, int index)
+{
+    const pd_entry *name = pd_entry_find(&loader->group[index], "name");
+    const char *list = "";
+    if (index != PD_SECTION_BACKEND || !name || !name->given)
+        return;
+    for (pd_entry *e = loader->group[index].first; e; e = e->next)
+        if (!e->used && !e->given) {
+            e->used = true;
+            list = pd_arena_format(loader->arena, "%s%s%s", list ? list : "", list && *list ? ", " : "", e->key);
+        }
+    if (list && *list)
+        pd_log(loader->ctx, PUDLE_LOG_INFO, "%s: options of another backend are left out: %s", name->where, list);
+}
+
 static void report_leftovers(pd_loader *loader, int index)
 {
     const pd_section *section = &loader->settings->section[index];
     if (section->kind && !section->plugin)
         return; /* without the plugin nobody knows its options */
+    leave_out(loader, index);
     for (const pd_entry *e = loader->group[index].first; e; e = e->next)
         if (!e->used)
             report_unknown(loader, index, e);

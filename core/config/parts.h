@@ -85,6 +85,7 @@ typedef struct pd_entry {
     pd_literal value;
     const char *where; /* "run.cfg:12: prox.lambda" or "--set prox.lambda=1" */
     const char *dir;   /* where relative paths start */
+    bool given;        /* on the command line, with --set */
     bool used;         /* some row took it */
     bool bad;          /* reported already */
 } pd_entry;

@@ -256,6 +256,11 @@ run "$PUDLE" check "$cfg" --set prox.name=hard_threshold --set prox.threshold=0.
 is_success '... until it is unset'
 run "$PUDLE" check "$cfg" --unset prox.lamda
 refuses 2 '--unset prox.lamda: the config does not set this key' 'what is not there cannot be'
+{ cat "$cfg"; echo 'inner_loss: { name = "huber"; delta = 0.3; };'; } >"$work/inner.cfg"
+run "$PUDLE" check "$work/inner.cfg" --unset inner_loss --set loss.name=least_squares
+is_success 'a whole group can be unset'
+run "$PUDLE" check "$cfg" --unset inner_loss
+refuses 2 '--unset inner_loss: the config does not set this key' 'one that is there'
 run "$PUDLE" check "$cfg" --unset proxx.lambda
 refuses 2 'did you mean "prox"' 'nor what has no group'
 

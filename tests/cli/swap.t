@@ -39,6 +39,18 @@ done
 run "$PUDLE" compare "$work/turns_cpu/dictionary.npy" "$work/turns_ref/dictionary.npy" --rtol 1e-9
 is_success "both learn the same dictionary by turns"
 
+# A run has all options of its backend in its config; another backend does without them, and says so.
+run "$PUDLE" evaluate "$work/turns_cpu"
+cp "$work/out" "$work/on_cpu"
+run "$PUDLE" evaluate "$work/turns_cpu" --set backend.name=ref
+is_success "a run is evaluated on another backend"
+grep -q 'options of another backend are left out: .*unroll' "$work/err"
+ok $? "what is left out is told"
+[ "$(sed -n 's/^loss=\(.\{6\}\).*/\1/p' "$work/out")" = "$(sed -n 's/^loss=\(.\{6\}\).*/\1/p' "$work/on_cpu")" ]
+ok $? "with the same loss"
+run "$PUDLE" evaluate "$work/turns_cpu" --set backend.name=ref --set backend.unroll=none
+refuses 2 "unknown option of 'ref'" "what is asked for beside it is not left out"
+
 # A stand-in derivative is not 0 where the value is: no backend may leave such entries out.
 sed "s/soft_threshold\"; lambda = 0.2/jumprelu\"; threshold = 0.1/; s/ threads = 2;//" "$work/run.cfg" >"$work/jump.cfg"
 for backend in cpu ref; do
