@@ -1,0 +1,52 @@
+#!/bin/sh
+# Steps too long for the encoder: told before training, and an end where codes leave all bounds without becoming NaN.
+. "$top_srcdir/tests/cli/tap.sh"
+
+cat >"$work/run.cfg" <<'END'
+data:  { name = "synthetic"; samples = 300; features = 20; atoms = 30; sparsity = 3; seed = 2; };
+model: { dictionary: { atoms = 30; init = "random"; }; layers = 25; step = 0.1; gradient = "ae"; };
+prox:  { name = "soft_threshold"; lambda = 0.1; };
+loss:  { name = "least_squares"; };
+train: { epochs = 2; batch = 100; seed = 1; };
+END
+
+run "$PUDLE" train "$work/run.cfg" --out "$work/good"
+is_success "a stable step"
+grep -q 'step \* L = 0\.[0-9]* (a stable' "$work/good/run.log" && ! grep -q 'step \* L' "$work/err"
+ok $? "is in the log alone"
+run "$PUDLE" train "$work/run.cfg" --out "$work/wild" --set model.step=1.5
+refuses 1 "diverged at update 0: the loss" "codes that grow with every layer end the run"
+grep -q 'step \* L = [0-9.]*,.* From 2 on' "$work/err" && [ ! -e "$work/wild/metrics.csv" ]
+ok $? "with a warning before, and nothing written"
+run "$PUDLE" check "$work/run.cfg" --set model.step=1.5
+[ "$status" -ne 0 ] && grep -q "diverged at update 0" "$work/err"
+ok $? "check finds it, too"
+run "$PUDLE" train "$work/run.cfg" --out "$work/short" --set model.step=0.7 --set model.layers=10
+is_success "few layers get by with a step that is too long"
+grep -q 'From 2 on' "$work/err"
+ok $? "with a warning"
+grep -q 'times that of codes of zeros' "$work/err"
+ok $? "and one when the loss is a thousand times that of codes of zeros"
+for how in "--set model.step=\"1/L\"" "--set model.learn_step=global" "--set model.encoder=untied"; do
+    # shellcheck disable=SC2086
+    run "$PUDLE" train "$work/run.cfg" --out "$work/other" --force $how
+    [ "$status" -eq 0 ] && ! grep -q 'step \* L' "$work/other/run.log"
+    ok $? "nothing is said of steps that follow L, are learned, or belong to other weights: $how"
+done
+run "$PUDLE" train "$work/run.cfg" --out "$work/assigned" --set train.dictionary_error=assigned
+is_success "dictionary_error = assigned"
+first=$(sed -n 2p "$work/good/metrics.csv" | cut -d, -f11) assigned=$(sed -n 2p "$work/assigned/metrics.csv" | cut -d, -f11)
+awk -v a="$assigned" -v b="$first" 'BEGIN { exit !(a > 0 && a + 0 < b + 0) }'
+ok $? "a random start is nearer to the truth after the best order and signs ($assigned, $first)"
+cmp -s "$work/assigned/dictionary.npy" "$work/good/dictionary.npy"
+ok $? "and learns the same"
+
+# ---- codes against the true ones
+run "$PUDLE" evaluate "$work/good"
+grep -q '^support_precision=[01]' "$work/out" && grep -q '^support_exact=' "$work/out"
+ok $? "evaluate compares supports with the true ones"
+run "$PUDLE" gradient "$work/run.cfg" --out "$work/g" --set model.dictionary.init=truth --set model.dictionary.noise=0 --set prox.lambda=0.01 --set model.layers=3000 --set data.features=60 --set model.step=0.2
+is_success "gradient"
+run "$PUDLE" compare "$work/g/code.npy" "$work/g/true_code.npy" --atol 0.05
+is_success "codes at the true dictionary are near the true ones"
+done_testing
