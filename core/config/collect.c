@@ -141,7 +141,7 @@ static void unknown_group(pd_loader *loader, const char *where, const char *path
     else
         pd_report(
             loader, where,
-            "there is no group \"%s\"; groups are backend, data, model, model.dictionary, prox, loss, inner_loss, train",
+            "there is no group \"%s\"; groups are backend, data, model, model.dictionary, prox, loss, inner_loss, dictionary_prox, train",
             path);
 }
 

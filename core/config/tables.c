@@ -195,6 +195,7 @@ static const struct { const char *path; int32_t kind; const pudle_option *table;
     [PD_SECTION_PROX] = { "prox", PUDLE_KIND_PROX, prox_table },
     [PD_SECTION_LOSS] = { "loss", PUDLE_KIND_LOSS, loss_table },
     [PD_SECTION_INNER_LOSS] = { "inner_loss", PUDLE_KIND_LOSS, empty_table },
+    [PD_SECTION_DICTIONARY_PROX] = { "dictionary_prox", PUDLE_KIND_PROX, empty_table },
     [PD_SECTION_TRAIN] = { "train", 0, train_table },
 };
 

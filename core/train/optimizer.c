@@ -1,4 +1,5 @@
 #include "train/optimizer.h"
+#include "train/atom_prox.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -121,6 +122,8 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
     pudle_status s = how->weight_decay > 0 ? pb->be->axpby(pb->exec, how->weight_decay, &value, 1.0, &d->grad) : PUDLE_OK;
     if (!s)
         s = descend(pb, d, rate, update);
+    if (!s)
+        s = pd_atom_prox_apply(pb, rate);
     if (!s && pb->net.analysis.value.data)
         s = descend(pb, &pb->net.analysis, rate, update);
     if (!s && pb->net.synthesis.value.data)

@@ -1,5 +1,6 @@
 /* Instances, backend and network from settings; the checks that need more than one of them. */
 #include "train/problem.h"
+#include "train/atom_prox.h"
 #include "train/batch.h"
 #include "train/schedule.h"
 #include <math.h>
@@ -290,6 +291,8 @@ pudle_status pd_problem_open(pd_context *ctx, const pd_settings *settings, const
         s = open_backend(pb);
     if (!s)
         s = make_network(pb);
+    if (!s)
+        s = pd_atom_prox_open(pb);
     if (s)
         pd_problem_close(pb);
     return s;
@@ -299,6 +302,7 @@ void pd_problem_close(pd_problem *pb)
 {
     if (pb->exec) {
         pd_batch_free(pb);
+        pd_atom_prox_close(pb);
         pd_network_fini(&pb->net);
         pb->be->close(pb->exec);
     }

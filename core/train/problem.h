@@ -35,6 +35,7 @@ typedef struct pd_problem {
     int64_t held_count; /* 0: nothing */
     pd_census after_step; /* of D, after the optimiser's last step: a backend may defer it */
     double last_rate;
+    struct pd_atom_prox *atom_prox; /* NULL: atoms are held to nothing but their norm */
     double zero_loss;      /* what codes of zeros cost, once it is known; train/stability.h */
     bool zero_loss_known, growth_told;
     int held_split;
