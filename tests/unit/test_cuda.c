@@ -204,6 +204,8 @@ static void filters(void **state)
             assert_int_equal(divided(e, &f.of_across), e / f.of_across.d);
         for (int64_t e = 0; e < f.terms; e++)
             assert_true(divided(e, &f.of_rs) == e / (f.r * f.s) && divided(e, &f.of_s) == e / f.s);
+        for (int64_t e = 0; e < f.slots; e++)
+            assert_true(divided(e, &f.of_cell) == e / (f.group[0] * f.group[1]) && divided(e, &f.of_wide) == e / f.group[1]);
         free(analysis);
         free(synthesis);
         free(seen);
@@ -215,6 +217,10 @@ static void filters(void **state)
     assert_false(cuda_filters_of(&c, &f)); /* and here D by taps */
     c = (pudle_conv){ .atoms = 1, .channels = 1, .kernel = { 1, 65522 }, .stride = { 1, 1 }, .code = { 1, 100 }, .data = { 1, 65621 } };
     assert_false(cuda_filters_of(&c, &f)); /* a quotient would be wrong: 65536 / 65537 as kernels have it is 1 */
+    c = (pudle_conv){ .atoms = 1, .channels = 1, .kernel = { 1, 1 }, .stride = { 255, 257 }, .code = { 2, 2 }, .data = { 256, 258 } };
+    assert_true(cuda_filters_of(&c, &f));
+    c = (pudle_conv){ .atoms = 1, .channels = 1, .kernel = { 1, 1 }, .stride = { 256, 256 }, .code = { 2, 2 }, .data = { 257, 257 } };
+    assert_false(cuda_filters_of(&c, &f)); /* nor this one's, of pixels of a cell */
 }
 
 /* A tile is made by all threads of a block, and where there is little work it is small. */

@@ -76,15 +76,17 @@ bool cuda_filters_of(const pudle_conv *c, cuda_filters *f)
         taps[d] = jump[d] - 1 + (c->kernel[d] + c->stride[d] - 1) / c->stride[d];
         slots *= jump[d] * c->stride[d];
     }
-    const int64_t terms = c->channels * c->kernel[0] * c->kernel[1], image = c->channels * c->data[0] * c->data[1], code = c->atoms * c->code[0] * c->code[1];
-    const int64_t across = taps[1], all = taps[0] * across, whole = 4294967295;
+    const int64_t terms = c->channels * c->kernel[0] * c->kernel[1], code = c->atoms * c->code[0] * c->code[1];
+    const int64_t image = (c->channels * c->data[0] + jump[0] * c->stride[0]) * c->data[1] + jump[1] * c->stride[1]; /* with what a cell may have beyond */
+    const int64_t across = taps[1], all = taps[0] * across, whole = 4294967295, cell = slots / c->channels;
     if (code > INT_MAX || image > INT_MAX || terms * padded(c->atoms) > INT_MAX || (double)all * (double)c->atoms * (double)padded(slots) > 67108864 ||
-        all > whole / across || all * c->atoms > whole / c->atoms || terms > whole / (c->kernel[0] * c->kernel[1]))
+        all > whole / across || all * c->atoms > whole / c->atoms || terms > whole / (c->kernel[0] * c->kernel[1]) || slots > whole / cell)
         return false;
     *f = (cuda_filters){ .filters = (int)padded(c->atoms), .pixels = (int)padded(slots), .k = (int)c->atoms, .c = (int)c->channels, .h = (int)c->data[0],
                          .w = (int)c->data[1], .r = (int)c->kernel[0], .s = (int)c->kernel[1], .p = (int)c->code[0],
                          .q = (int)c->code[1], .terms = (int)terms, .taps = (int)all, .slots = (int)slots, .of_k = divisor(c->atoms),
-                         .of_across = divisor(across), .of_s = divisor(c->kernel[1]), .of_rs = divisor(c->kernel[0] * c->kernel[1]) };
+                         .of_across = divisor(across), .of_s = divisor(c->kernel[1]), .of_rs = divisor(c->kernel[0] * c->kernel[1]),
+                         .of_wide = divisor(jump[1] * c->stride[1]), .of_cell = divisor(cell) };
     for (int d = 0; d < 2; d++) {
         f->stride[d] = (int)c->stride[d];
         f->jump[d] = jump[d];

@@ -53,7 +53,7 @@ typedef struct cuda_filters {
     int filters, pixels; /* k and slots, rounded up */
     int k, c, h, w, r, s, p, q, terms, taps, slots;
     int stride[2], jump[2], group[2], cells[2];
-    cuda_divisor of_k, of_across, of_s, of_rs;
+    cuda_divisor of_k, of_across, of_s, of_rs, of_wide, of_cell;
 } cuda_filters;
 typedef struct cuda_pairs { const void *codes[3], *images[3]; int samples[3]; } cuda_pairs;
 /* Inputs of a layer that were kept, by rows and segments as a list: numbers and how many of them are taken, (rows, segments, CUDA_BLOCK / 32), (rows, segments). */

@@ -11,28 +11,32 @@ PUDLE_CALLABLE(K(arrange))
 
 /* image <- sign D codes, and x where there is one */
 struct K(image_result) {
-    struct cell { int n, row, col; };
+    struct row { long long at; int top, left; };  /* the first pixel of a cell */
+    struct column { int at, down, right; };       /* from there */
+    typedef REAL input;
     const pudle_filters &f;
     const REAL *codes, *x;
     const REAL sign;
     REAL *image;
-    PUDLE_MEMBER cell begin(int m) const
+    PUDLE_MEMBER row row_of(int m) const
     {
-        const int cells = f.cells[0] * f.cells[1], row = m % cells / f.cells[1] * f.group[0], col = m % cells % f.cells[1] * f.group[1];
-        return { m / cells, row, col };
+        const int cells = f.cells[0] * f.cells[1], top = m % cells / f.cells[1] * f.group[0], left = m % cells % f.cells[1] * f.group[1];
+        return { ((long long)(m / cells) * f.c * f.h + top) * f.w + left, top, left };
     }
-    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const
+    PUDLE_MEMBER column column_of(int n) const
     {
-        const int group = f.group[0] * f.group[1], c = n / group, row = to.row + n % group / f.group[1], col = to.col + n % f.group[1];
-        const long long i = (((long long)to.n * f.c + c) * f.h + row) * f.w + col;
-        if (row < f.h && col < f.w)
-            image[i] = x ? x[i] + sign * sum : sign * sum;
+        const int c = pudle_divide(n, f.of_cell), rest = n - c * f.of_cell.d, down = pudle_divide(rest, f.of_wide), right = rest - down * f.of_wide.d;
+        return { (c * f.h + down) * f.w + right, down, right };
     }
-    PUDLE_MEMBER void again(const cell &to, int n) const
+    PUDLE_MEMBER bool has(const row &to, const column &by) const { return to.top + by.down < f.h && to.left + by.right < f.w; }
+    PUDLE_MEMBER input fetch(const row &to, const column &by) const { return x ? x[to.at + by.at] : 0; }
+    PUDLE_MEMBER void put(const row &to, const column &by, input from, REAL sum) const { image[to.at + by.at] = x ? from + sign * sum : sign * sum; }
+    PUDLE_MEMBER void again(int m, int n) const
     {
-        const int group = f.group[0] * f.group[1], row = to.row + n % group / f.group[1], col = to.col + n % f.group[1];
-        if (row < f.h && col < f.w)
-            put(to, n, pudle_pixel(f, codes, to.n, n / group, row, col));
+        const row to = row_of(m);
+        const column by = column_of(n);
+        if (has(to, by))
+            put(to, by, fetch(to, by), pudle_pixel(f, codes, m / (f.cells[0] * f.cells[1]), pudle_divide(n, f.of_cell), to.top + by.down, to.left + by.right));
     }
 };
 PUDLE_KERNEL K(image)(pudle_filters f, pudle_tile tile, int count, const REAL *codes, const REAL *x, int sign, REAL *image)
@@ -45,19 +49,19 @@ PUDLE_KERNEL K(image)(pudle_filters f, pudle_tile tile, int count, const REAL *c
 PUDLE_CALLABLE(K(image))
 
 /* codes += D' image */
-struct K(codes_result) {
-    typedef pudle_code_cell cell;
-    const pudle_filters &f;
+struct K(codes_result) : pudle_on_codes {
+    typedef int column;
+    typedef REAL input;
     REAL *codes;
-    PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }
-    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const { codes[to.at + (long long)n * f.p * f.q] += sum; }
-    PUDLE_MEMBER void again(const cell &, int) const {} /* every term is the definition's */
+    PUDLE_MEMBER column column_of(int n) const { return along(n); }
+    PUDLE_MEMBER input fetch(row to, column by) const { return codes[to + by]; }
+    PUDLE_MEMBER void put(row to, column by, input was, REAL sum) const { codes[to + by] = was + sum; }
 };
 PUDLE_KERNEL K(codes)(pudle_filters f, pudle_tile tile, int count, const REAL *images, REAL *codes)
 {
     PUDLE_BLOCKS(b) {
         PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
-        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(codes_result){ f, codes });
+        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(codes_result){ { f }, codes });
     }
 }
 PUDLE_CALLABLE(K(codes))
@@ -78,7 +82,7 @@ template <int ROW_BITS> PUDLE_DEVICE void K(filters_of)(REAL *room, const REAL *
     for (int step = (int)((long long)steps * split / splits); step < last; step++) {
         PUDLE_THREADS(t, width) if (t < depth && width) {
             const int e = step * depth + t < all ? step * depth + t : 0, pair = e < one ? 0 : e < two ? 1 : 2, own = pair == 0 ? e : pair == 1 ? e - one : e - two;
-            code[t] = (const REAL *)(pair == 0 ? pairs.codes[0] : pair == 1 ? pairs.codes[1] : pairs.codes[2]) + pudle_code_at(f, own).at;
+            code[t] = (const REAL *)(pair == 0 ? pairs.codes[0] : pair == 1 ? pairs.codes[1] : pairs.codes[2]) + pudle_on_codes::row_at(f, own);
             image[t] = pudle_analysis<REAL>(f, (const REAL *)(pair == 0 ? pairs.images[0] : pair == 1 ? pairs.images[1] : pairs.images[2])).at(own);
         }
         PUDLE_SYNC;

@@ -1,60 +1,66 @@
 /* Layers of filters: D' image (tiles.h), with what the layer does to each entry of it; for REAL. */
 
-struct K(layer) {
-    typedef pudle_code_cell cell;
+struct K(layer) : pudle_on_codes {
+    struct column { int along; pudle_levels_of<REAL> t; };
+    typedef REAL input;
     const pudle_options *o;
     const REAL tau;
     const pudle_levels &levels;
-    const pudle_filters &f;
     REAL *z, *v;
     int first;
-    PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }
-    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const
+    PUDLE_MEMBER column column_of(int n) const { return { along(n), pudle_read_levels<REAL>(levels, n) }; }
+    PUDLE_MEMBER input fetch(row to, const column &c) const { return first ? 0 : z[to + c.along]; }
+    PUDLE_MEMBER void put(row to, const column &c, input was, REAL sum) const
     {
-        const long long i = to.at + (long long)n * f.p * f.q;
-        const REAL at = first ? tau * sum : z[i] + tau * sum;
+        const REAL at = first ? tau * sum : was + tau * sum;
         REAL x, dv;
-        pudle_prox_at<REAL>(o, tau, levels, n, at, &x, &dv);
-        z[i] = x;
+        pudle_prox_at<REAL>(o, tau, c.t, at, &x, &dv);
+        z[to + c.along] = x;
         if (v)
-            v[i] = at;
+            v[to + c.along] = at;
     }
-    PUDLE_MEMBER void again(const cell &, int) const {}
 };
 PUDLE_KERNEL K(prox_filter_layer)(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_filters f, pudle_tile tile, int count,
                                   const REAL *images, REAL *z, REAL *v, int first)
 {
     PUDLE_BLOCKS(b) {
         PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
-        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(layer){ &o, (REAL)*step, levels, f, z, v, first });
+        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(layer){ { f }, &o, (REAL)*step, levels, z, v, first });
     }
 }
 PUDLE_CALLABLE(K(prox_filter_layer))
 
-struct K(back) {
-    typedef pudle_code_cell cell;
+struct K(back) : pudle_on_codes {
+    struct column { int along; pudle_levels_of<REAL> t, before; };
+    struct input { REAL u, v, past; };
     const pudle_options *o;
     const REAL tau, tau_before;
     const pudle_levels &levels, &before;
-    const pudle_filters &f;
     const REAL *v, *past;
     REAL *u, *up, *us, *zs;
-    PUDLE_MEMBER cell begin(int m) const { return pudle_code_at(f, m); }
-    PUDLE_MEMBER void put(const cell &to, int n, REAL sum) const
+    PUDLE_MEMBER column column_of(int n) const
     {
-        const long long i = to.at + (long long)n * f.p * f.q;
-        const REAL g = u[i] + sum;
+        return { along(n), pudle_read_levels<REAL>(levels, n), past ? pudle_read_levels<REAL>(before, n) : pudle_levels_of<REAL>() };
+    }
+    PUDLE_MEMBER input fetch(row to, const column &c) const
+    {
+        const long long i = to + c.along;
+        return { u[i], v[i], past ? past[i] : (REAL)0 };
+    }
+    PUDLE_MEMBER void put(row to, const column &c, const input &in, REAL sum) const
+    {
+        const long long i = to + c.along;
+        const REAL g = in.u + sum;
         REAL x = 0, dv, unused;
         if (past)
-            pudle_prox_at<REAL>(o, tau_before, before, n, past[i], &x, &unused);
+            pudle_prox_at<REAL>(o, tau_before, c.before, in.past, &x, &unused);
         zs[i] = x;
-        pudle_prox_at<REAL>(o, tau, levels, n, v[i], &x, &dv);
+        pudle_prox_at<REAL>(o, tau, c.t, in.v, &x, &dv);
         if (up)
             up[i] = g;
         u[i] = dv * g;
         us[i] = tau * (dv * g);
     }
-    PUDLE_MEMBER void again(const cell &, int) const {}
 };
 PUDLE_KERNEL K(prox_filter_back)(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_levels before, pudle_filters f, pudle_tile tile,
                                  int count, const REAL *images, const REAL *v, const REAL *past, REAL *u, REAL *up, REAL *us, REAL *zs)
@@ -62,7 +68,7 @@ PUDLE_KERNEL K(prox_filter_back)(PUDLE_OPTIONS o, const double *step, pudle_leve
     PUDLE_BLOCKS(b) {
         PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
         pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images),
-                      K(back){ &o, (REAL)*step, past ? (REAL)step[-1] : (REAL)0, levels, before, f, v, past, u, up, us, zs });
+                      K(back){ { f }, &o, (REAL)*step, past ? (REAL)step[-1] : (REAL)0, levels, before, v, past, u, up, us, zs });
     }
 }
 PUDLE_CALLABLE(K(prox_filter_back))

@@ -30,18 +30,17 @@ PUDLE_KERNEL K(prox_levels)(PUDLE_OPTIONS o, REAL given, pudle_levels levels, co
     const REAL tau = steps ? (REAL)*steps : given;
     const long long each = c.count / c.atoms, all = c.atoms * chunks;
     PUDLE_ENTRIES(q, all) {
-        REAL t[PUDLE_LEVELS + 1], dt[PUDLE_LEVELS + 1], x, dv;
+        REAL dt[PUDLE_LEVELS + 1], x, dv;
         double sum[PUDLE_LEVELS + 1];
         const long long atom = c.inner > 1 ? q / chunks : q % c.atoms, chunk = c.inner > 1 ? q % chunks : q / c.atoms;
-        for (int k = 0; k < PUDLE_LEVELS; k++) {
-            t[k] = ((const REAL *)levels.theta[k])[atom * levels.step[k]];
+        const pudle_levels_of<REAL> t = pudle_read_levels<REAL>(levels, atom);
+        for (int k = 0; k < PUDLE_LEVELS; k++)
             sum[k] = 0;
-        }
         for (long long e = chunk; e < each; e += chunks) {
             const long long i = (e / c.inner * c.atoms + atom) * c.inner + e % c.inner;
             if (kept && g[i] == 0)
                 continue;
-            pudle_prox_entry<REAL>(&o, tau, v[i], t, &x, &dv, dt);
+            pudle_prox_entry<REAL>(&o, tau, v[i], t.at, &x, &dv, dt);
             for (int k = 0; k < PUDLE_LEVELS; k++)
                 sum[k] += (double)dt[k] * (double)g[i];
         }

@@ -18,6 +18,7 @@ struct pudle_filters {
     int k, c, h, w, r, s, p, q, terms, taps, slots;
     int stride[2], jump[2], group[2], cells[2]; /* a cell is group[0] by group[1] pixels, and the next one's positions are jump on; cells of an image */
     pudle_divisor of_k, of_across, of_s, of_rs; /* filters; taps of a row of them; pixels of a filter's row, and of a channel */
+    pudle_divisor of_wide, of_cell; /* pixels of a cell's row, and of a channel */
 };
 /* What the gradient of the filters is a sum over: codes (samples, k, p, q) beside images (samples, c, h, w); none: samples 0. */
 struct pudle_pairs { const void *codes[3], *images[3]; int samples[3]; };
@@ -168,7 +169,9 @@ template <typename real> PUDLE_DEVICE real pudle_pixel(const pudle_filters &f, c
     return sum;
 }
 
-/* Tile b of a product with `count` rows. result: begin(m), then put(what that gave, n, sum); and again(the same, n) where a sum is no finite number. */
+/* Tile b of a product with `count` rows. result: what becomes of the numbers. row_of(m) and column_of(n) are what it has to know of them, has(row, column) whether there is
+ * such a number; then fetch(row, column) is what it reads, for all numbers of a row before the first is stored, lest each waits for memory by itself; and put(row, column,
+ * what was fetched, sum). again(m, n) comes after all, where a sum is no finite number. */
 template <int EACH, int ROW_BITS, typename real, typename factors, typename result>
 PUDLE_DEVICE void pudle_product(real *room, long long b, int col_bits, int count, const factors &f, const result &out)
 {
@@ -200,23 +203,35 @@ PUDLE_DEVICE void pudle_product(real *room, long long b, int col_bits, int count
     PUDLE_JOIN(EACH, room, ROW_BITS + col_bits, sum)
     PUDLE_THREADS(t, width) if (t < 1 << (ROW_BITS + col_bits) && width) {
         const int first = above + t % rows, n = before + 4 * (t / rows);
+        typename result::column column[4];
         bool finite = true;
+        PUDLE_UNROLL
+        for (int j = 0; j < 4; j++)
+            column[j] = out.column_of(n + j < f.results ? n + j : 0);
         PUDLE_UNROLL
         for (int i = 0; i < EACH; i++) {
             const int m = first + i * rows;
-            const typename result::cell to = out.begin(m < count ? m : 0);
+            const typename result::row row = out.row_of(m < count ? m : 0);
+            typename result::input in[4];
+            bool here[4];
+            PUDLE_UNROLL
+            for (int j = 0; j < 4; j++) {
+                here[j] = m < count && n + j < f.results && out.has(row, column[j]);
+                if (here[j])
+                    in[j] = out.fetch(row, column[j]);
+            }
             PUDLE_UNROLL
             for (int j = 0; j < 4; j++) {
                 const real s = sum[PUDLE_ME(t)][4 * i + j];
                 finite = finite && s - s == 0;
-                if (m < count && n + j < f.results)
-                    out.put(to, n + j, s);
+                if (here[j])
+                    out.put(row, column[j], in[j], s);
             }
         }
         PUDLE_UNROLL_BY(1)
         for (int e = 0; e < 4 * EACH && !finite; e++) /* rare: one copy of it */
             if (first + e / 4 * rows < count && n + e % 4 < f.results)
-                out.again(out.begin(first + e / 4 * rows), n + e % 4);
+                out.again(first + e / 4 * rows, n + e % 4);
     }
 }
 
@@ -230,10 +245,17 @@ PUDLE_DEVICE void pudle_tile_of(real *room, long long b, const pudle_tile &tile,
         pudle_product<4, 4>(room, b, tile.col_bits, count, f, out);
 }
 
-/* Where results of D' image go: codes (n, k, p, q). */
-struct pudle_code_cell { long long at; };
-PUDLE_DEVICE pudle_code_cell pudle_code_at(const pudle_filters &f, int m)
-{
-    const int plane = f.p * f.q;
-    return { (long long)(m / plane) * f.k * plane + m % plane };
-}
+/* A result that is as large as codes (n, k, p, q): D' image. */
+struct pudle_on_codes {
+    typedef long long row; /* the entry of the first filter at position m */
+    const pudle_filters &f;
+    static PUDLE_MEMBER row row_at(const pudle_filters &f, int m)
+    {
+        const int plane = f.p * f.q;
+        return (long long)(m / plane) * f.k * plane + m % plane;
+    }
+    PUDLE_MEMBER row row_of(int m) const { return row_at(f, m); }
+    PUDLE_MEMBER int along(int n) const { return n * f.p * f.q; }
+    template <typename column> PUDLE_MEMBER bool has(row, const column &) const { return true; }
+    PUDLE_MEMBER void again(int, int) const {} /* every term is the definition's */
+};
