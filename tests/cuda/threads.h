@@ -13,6 +13,7 @@
 #define __device__
 #define __forceinline__ inline
 #define __global__
+#define __launch_bounds__(...)
 #define __shared__ static
 
 struct pudle_three { long long x; };

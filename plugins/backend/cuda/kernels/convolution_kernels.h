@@ -39,10 +39,10 @@ struct K(image_result) {
             put(to, by, fetch(to, by), pudle_pixel(f, codes, m / (f.cells[0] * f.cells[1]), pudle_divide(n, f.of_cell), to.top + by.down, to.left + by.right));
     }
 };
-PUDLE_KERNEL K(image)(pudle_filters f, pudle_tile tile, int count, const REAL *codes, const REAL *x, int sign, REAL *image)
+PUDLE_TILES(REAL) K(image)(pudle_filters f, pudle_tile tile, int count, const REAL *codes, const REAL *x, int sign, REAL *image)
 {
     PUDLE_BLOCKS(b) {
-        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED pudle_few<REAL> room[PUDLE_ROOM(REAL) / 4];
         pudle_tile_of(room->at, b, tile, count, pudle_synthesis<REAL>(f, codes), K(image_result){ f, codes, x, (REAL)sign, image });
     }
 }
@@ -57,11 +57,12 @@ struct K(codes_result) : pudle_on_codes {
     PUDLE_MEMBER input fetch(row to, column by) const { return codes[to + by]; }
     PUDLE_MEMBER void put(row to, column by, input was, REAL sum) const { codes[to + by] = was + sum; }
 };
-PUDLE_KERNEL K(codes)(pudle_filters f, pudle_tile tile, int count, const REAL *images, REAL *codes)
+PUDLE_TILES(REAL) K(codes)(pudle_filters f, pudle_tile tile, int count, const REAL *images, REAL *codes)
 {
     PUDLE_BLOCKS(b) {
-        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
-        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(codes_result){ { f }, codes });
+        PUDLE_SHARED pudle_few<REAL> room[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED pudle_few<int> under[PUDLE_TERMS(REAL) / 4 + 1];
+        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images, under->at), K(codes_result){ { f }, codes });
     }
 }
 PUDLE_CALLABLE(K(codes))
@@ -71,7 +72,7 @@ PUDLE_CALLABLE(K(codes))
 template <int ROW_BITS> PUDLE_DEVICE void K(filters_of)(REAL *room, const REAL **code, const REAL **image, long long b, const pudle_filters &f, const pudle_tile &tile,
                                                         const pudle_pairs &pairs, int splits, REAL *partial)
 {
-    const int depth = PUDLE_DEPTH(REAL), rows = 1 << ROW_BITS, high = 4 * rows, wide_bits = 2 + tile.col_bits, wide = 1 << wide_bits, pitch = high + 1, plane = f.p * f.q;
+    const int depth = PUDLE_DEPTH(REAL), rows = 1 << ROW_BITS, high = 4 * rows, wide_bits = 2 + tile.col_bits, wide = 1 << wide_bits, pitch = high + 4, plane = f.p * f.q;
     const int across = (f.terms + wide - 1) >> wide_bits, tiles = across * ((f.k + high - 1) / high);
     const int one = pairs.samples[0] * plane, two = one + pairs.samples[1] * plane, all = two + pairs.samples[2] * plane, steps = (all + depth - 1) / depth;
     REAL *const right = room + depth * pitch;
@@ -83,15 +84,24 @@ template <int ROW_BITS> PUDLE_DEVICE void K(filters_of)(REAL *room, const REAL *
         PUDLE_THREADS(t, width) if (t < depth && width) {
             const int e = step * depth + t < all ? step * depth + t : 0, pair = e < one ? 0 : e < two ? 1 : 2, own = pair == 0 ? e : pair == 1 ? e - one : e - two;
             code[t] = (const REAL *)(pair == 0 ? pairs.codes[0] : pair == 1 ? pairs.codes[1] : pairs.codes[2]) + pudle_on_codes::row_at(f, own);
-            image[t] = pudle_analysis<REAL>(f, (const REAL *)(pair == 0 ? pairs.images[0] : pair == 1 ? pairs.images[1] : pairs.images[2])).at(own);
+            image[t] = (const REAL *)(pair == 0 ? pairs.images[0] : pair == 1 ? pairs.images[1] : pairs.images[2]) + pudle_window(f, own);
         }
         PUDLE_SYNC;
         PUDLE_THREADS(t, width) {
-            const int e = t & (depth - 1), n = t & (wide - 1), term = pudle_under(f, before + n < f.terms ? before + n : 0), some = all - step * depth;
-            for (int m = t / depth; m < high; m += width / depth)
-                pudle_bring(room + e * pitch + m, code[e] + (long long)(above + m < f.k ? above + m : 0) * plane, above + m < f.k && e < some);
-            for (int k = t >> wide_bits; k < depth; k += width >> wide_bits)
-                pudle_bring(right + (k << wide_bits) + n, image[k] + term, before + n < f.terms && k < some);
+            const int e = t % 8 + t / 32 * 8 % depth, i = t / 8 % 4, m = t / 4 / depth, parts = PUDLE_BLOCK / 4 / depth; /* a warp has 8 terms of 4 rows, for 32 banks */
+            const int some = all - step * depth, under = e < some && width ? f.k - above - i * rows : 0; /* terms, and rows of this one, that are there */
+            const REAL *from = code[e] + (long long)(above + i * rows + m) * plane;
+            REAL *to = room + e * pitch + 4 * m + i;
+            PUDLE_UNROLL_BY(4)
+            for (int row = m; row < rows; row += parts, from += (long long)parts * plane, to += 4 * parts)
+                pudle_bring(to, from, row < under);
+            const int n = t & (wide - 1), term = pudle_under(f, before + n < f.terms ? before + n : 0), here = before + n < f.terms ? some : 0;
+            for (int k = 4 * (t >> wide_bits); k < depth; k += 4 * PUDLE_BLOCK >> wide_bits) {
+                const pudle_few<const REAL *> four = pudle_read<4>(image + k);
+                PUDLE_UNROLL
+                for (int j = 0; j < 4; j++)
+                    pudle_bring(right + ((k + j) << wide_bits) + n, four.at[j] + term, k + j < here);
+            }
             PUDLE_ARRIVED;
         }
         PUDLE_SYNC;
@@ -108,16 +118,16 @@ template <int ROW_BITS> PUDLE_DEVICE void K(filters_of)(REAL *room, const REAL *
         }
     }
 }
-PUDLE_KERNEL K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int splits, REAL *partial)
+PUDLE_TILES(REAL) K(filters)(pudle_filters f, pudle_tile tile, pudle_pairs pairs, int splits, REAL *partial)
 {
     PUDLE_BLOCKS(b) {
-        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED pudle_few<REAL> room[PUDLE_ROOM(REAL) / 4];
         PUDLE_SHARED const REAL *code[PUDLE_DEPTH(REAL)];
-        PUDLE_SHARED const REAL *image[PUDLE_DEPTH(REAL)];
+        PUDLE_SHARED pudle_few<const REAL *> image[PUDLE_DEPTH(REAL) / 4];
         if (tile.row_bits == 4)
-            K(filters_of)<4>(room->at, code, image, b, f, tile, pairs, splits, partial);
+            K(filters_of)<4>(room->at, code, image->at, b, f, tile, pairs, splits, partial);
         else
-            K(filters_of)<2>(room->at, code, image, b, f, tile, pairs, splits, partial);
+            K(filters_of)<2>(room->at, code, image->at, b, f, tile, pairs, splits, partial);
     }
 }
 PUDLE_CALLABLE(K(filters))

@@ -20,12 +20,13 @@ struct K(layer) : pudle_on_codes {
             v[to + c.along] = at;
     }
 };
-PUDLE_KERNEL K(prox_filter_layer)(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_filters f, pudle_tile tile, int count,
+PUDLE_TILES(REAL) K(prox_filter_layer)(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_filters f, pudle_tile tile, int count,
                                   const REAL *images, REAL *z, REAL *v, int first)
 {
     PUDLE_BLOCKS(b) {
-        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
-        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images), K(layer){ { f }, &o, (REAL)*step, levels, z, v, first });
+        PUDLE_SHARED pudle_few<REAL> room[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED pudle_few<int> under[PUDLE_TERMS(REAL) / 4 + 1];
+        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images, under->at), K(layer){ { f }, &o, (REAL)*step, levels, z, v, first });
     }
 }
 PUDLE_CALLABLE(K(prox_filter_layer))
@@ -62,12 +63,13 @@ struct K(back) : pudle_on_codes {
         us[i] = tau * (dv * g);
     }
 };
-PUDLE_KERNEL K(prox_filter_back)(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_levels before, pudle_filters f, pudle_tile tile,
+PUDLE_TILES(REAL) K(prox_filter_back)(PUDLE_OPTIONS o, const double *step, pudle_levels levels, pudle_levels before, pudle_filters f, pudle_tile tile,
                                  int count, const REAL *images, const REAL *v, const REAL *past, REAL *u, REAL *up, REAL *us, REAL *zs)
 {
     PUDLE_BLOCKS(b) {
-        PUDLE_SHARED pudle_four<REAL> room[PUDLE_ROOM(REAL) / 4];
-        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images),
+        PUDLE_SHARED pudle_few<REAL> room[PUDLE_ROOM(REAL) / 4];
+        PUDLE_SHARED pudle_few<int> under[PUDLE_TERMS(REAL) / 4 + 1];
+        pudle_tile_of(room->at, b, tile, count, pudle_analysis<REAL>(f, images, under->at),
                       K(back){ { f }, &o, (REAL)*step, past ? (REAL)step[-1] : (REAL)0, levels, before, v, past, u, up, us, zs });
     }
 }

@@ -5,11 +5,13 @@
  * name[PUDLE_ME(t)][...], which are registers where all indices are known to the compiler, as behind PUDLE_UNROLL. PUDLE_MEMBER begins a member function. PUDLE_TAKE adds to a number that all blocks add to, in any order, and is what it was before. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
  * 32; all threads of a block come to it, and they are a multiple of 32. PUDLE_CALLABLE(kernel) lets the host version be
  * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
- * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. */
+ * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. PUDLE_TILES is
+ * PUDLE_KERNEL for products (tiles.h): three blocks are to have room on a multiprocessor, two for double, whatever registers the compiler would like to take. */
 #define PUDLE_BLOCK 256 /* threads of a block, at most, and as many where lists of codes are made or read, or products (tiles.h); a power of two */
 #if defined(__CUDACC__) || defined(PUDLE_AS_THREADS) /* the latter: tests/cuda/threads.h */
 #define PUDLE_DEVICE static __device__ __forceinline__
 #define PUDLE_KERNEL extern "C" __global__ void
+#define PUDLE_TILES(real) PUDLE_KERNEL __launch_bounds__(PUDLE_BLOCK, sizeof(real) == 4 ? 3 : 2)
 #define PUDLE_ENTRIES(i, n) for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += (long long)gridDim.x * blockDim.x)
 #define PUDLE_BLOCKS(b) for (long long b = blockIdx.x, b##_once = 1; b##_once; b##_once = 0)
 #define PUDLE_THREADS(t, count) for (int t = threadIdx.x, t##_once = 1, count = blockDim.x; t##_once; t##_once = 0)
@@ -47,6 +49,7 @@ static long long pudle_grid = 1;
 static int pudle_width = 1;
 #define PUDLE_DEVICE static inline
 #define PUDLE_KERNEL extern "C" void
+#define PUDLE_TILES(real) PUDLE_KERNEL
 #define PUDLE_ENTRIES(i, n) for (long long i##_at = 0, i##_all = pudle_grid * pudle_width; i##_at < i##_all; i##_at++) for (long long i = i##_at; i < (n); i += i##_all)
 #define PUDLE_BLOCKS(b) for (long long b = 0; b < pudle_grid; b++)
 #define PUDLE_THREADS(t, count) for (int t = 0, count = pudle_width; t < count; t++)
