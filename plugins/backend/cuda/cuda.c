@@ -297,7 +297,7 @@ static void describe(pudle_exec *exec, char *text, size_t size)
              e->facts.tf32 ? "TF32" : "f32", kept ? folder : "not kept, neither XDG_CACHE_HOME nor HOME is set");
 }
 
-/* A block takes as many samples as fill a card: 2^20 entries of codes, or what 128 MiB hold with all layers if that is more; and no more than 2 GiB hold, or
+/* A block takes as many samples as fill a card: 2^21 entries of codes, or what 128 MiB hold with all layers if that is more; and no more than 2 GiB hold, or
  * a wish for less memory allows. Equal blocks, one lane. */
 void cuda_cut(const pudle_work *work, int64_t *rows, int64_t *lanes)
 {
@@ -305,7 +305,7 @@ void cuda_cut(const pudle_work *work, int64_t *rows, int64_t *lanes)
     const double width = (double)pudle_dtype_size(work->dtype), layers = (double)work->layers + 4;
     const double row = width * layers * ((double)work->features + 2 * (double)work->code) + 1;
     const double wish = PUDLE_HAS(work, pudle_work, memory) && work->memory > 0 ? (double)work->memory : INFINITY;
-    const double fills = fmax(134217728.0 / row, 1048576.0 / (double)(work->code > 0 ? work->code : 1)), most = fmin(fmin(wish, 2147483648.0) / row, fills);
+    const double fills = fmax(134217728.0 / row, 2097152.0 / (double)(work->code > 0 ? work->code : 1)), most = fmin(fmin(wish, 2147483648.0) / row, fills);
     *rows = n;
     *lanes = 1;
     if (work->whole || (double)n <= most)
