@@ -44,8 +44,8 @@ static pudle_status check_kind(pd_problem *pb, const pudle_desc *prox)
 {
     if ((prox->caps & PUDLE_PROX_SEPARABLE) || pb->net.map.atom_axis == 0)
         return PUDLE_OK;
-    return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "dictionary_prox: \"%s\" looks at several entries at once, and the atoms of a dense dictionary are columns: take an operator that "
-                   "acts on every entry alone, such as nonnegative, box or soft_threshold", prox->name);
+    return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "dictionary_prox: \"%s\" looks at several entries at once, and the atoms of a dense dictionary are columns: take one that acts "
+                   "on every entry alone (\"separable\" in pudle plugins info NAME)", prox->name);
 }
 
 pudle_status pd_atom_prox_open(pd_problem *pb)

@@ -163,7 +163,7 @@ same refused "$work/conv.cfg"
 run "$PUDLE" train "$work/conv.cfg" --set backend.unroll=products --out "$work/again"
 [ "$status" -eq 0 ] && grep -q "cuDNN refuses algorithm 2, which it offered for this shape; it is not tried again: conv: not with this one" "$work/err"
 ok $? "a refused algorithm is named and another taken"
-[ "$(grep -c "refuses algorithm 2" "$work/err")" -le 4 ]
+[ "$(grep -c "refuses algorithm 2" "$work/err")" -le 6 ] # two ways of a batch, of what is left, and of the one code of a power iteration
 ok $? "and is tried once for each shape"
 PUDLE_FAKE_REFUSE="2 3 0"
 run "$PUDLE" train "$work/conv.cfg" --set backend.unroll=products --out "$work/none_left"
