@@ -18,7 +18,7 @@ static int64_t words_of(const pudle_unroll *u)
 static bool by_lists(const pudle_unroll *u)
 {
     if (!dense(u) || segments_of(u) > SEGMENTS_MOST || u->e->set.unroll == CUDA_PRODUCTS ||
-        (double)u->slots * (double)u->spec.rows * (double)u->spec.atoms > UINT32_MAX) /* places on the tape */
+        (double)(u->slots + 1) * (double)u->spec.rows * (double)u->spec.atoms > UINT32_MAX) /* places on the tape, and of codes */
         return false;
     return u->e->set.unroll == CUDA_LISTS || (u->spec.atoms >= LISTS_FROM && u->spec.rows <= LISTS_ROWS);
 }
@@ -37,7 +37,7 @@ static pudle_status forward_by_lists(pudle_unroll *u, int64_t rows, bool tape)
     const pudle_view x = pictures(u, u->x, rows), c = codes(u, u->c, rows);
     const pudle_cview cx = pudle_const(&x);
     double options[CUDA_OPTIONS_ROOM];
-    long long atoms = u->spec.atoms;
+    int atoms = (int)u->spec.atoms;
     pudle_status s = analysis(u, &cx, 0, &c);
     if (!s && tape && u->spec.depth)
         s = start(u, u->e->tape_begin, 1, (void *[]){ &u->kept.used });
@@ -58,7 +58,8 @@ static pudle_status list_back(pudle_unroll *u, int64_t t, int64_t rows, int64_t 
 {
     const size_t at = (size_t)(place * rows * u->spec.atoms) * width_of(u);
     double options[CUDA_OPTIONS_ROOM];
-    long long atoms = u->spec.atoms, column = place * rows, stride = u->chunk * rows;
+    int atoms = (int)u->spec.atoms;
+    long long column = place * rows, stride = u->chunk * rows;
     cuda_levels levels = levels_at(u, t), before = levels_at(u, t - 1);
     cuda_list in = t < u->spec.layers ? u->list[t % 2] : (cuda_list){ NULL, NULL, NULL };
     const double *step = u->step + t - 1;

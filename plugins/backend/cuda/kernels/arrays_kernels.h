@@ -133,7 +133,7 @@ PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, cons
 {
     const long long tiles = (atoms + 31) / 32;
     PUDLE_BLOCKS(b) {
-        PUDLE_SHARED unsigned on[PUDLE_BLOCK / 32];
+        PUDLE_SHARED pudle_marks on;
         PUDLE_SHARED unsigned bits[PUDLE_BLOCK];
         PUDLE_SHARED int list[PUDLE_BLOCK];
         const long long across = b / tiles, along = b % tiles; /* words of z, of u */
@@ -144,16 +144,14 @@ PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, cons
             }
             PUDLE_SYNC;
             PUDLE_THREADS(t, width) {
-                if (width && (on[t / 32] >> t % 32 & 1)) {
+                if (width && pudle_marked(on, t)) {
                     const int place = pudle_before(on, t);
                     list[place] = t;
                     bits[place] = z_bits[across * stride + from + t];
                 }
             }
             PUDLE_SYNC;
-            int found = 0;
-            for (int k = 0; k < PUDLE_WIDTH / 32; k++)
-                found += PUDLE_COUNT(on[k]);
+            const int found = pudle_all(on);
             PUDLE_THREADS(t, width) {
                 const long long i = 32 * across + t / 32 * 4, j = 32 * along + t % 32;
                 REAL sum[4] = { 0, 0, 0, 0 };

@@ -2,8 +2,9 @@
  * PUDLE_ENTRIES(i, n) is a loop over entries, shared out over the whole grid. A kernel whose threads work together is written as
  *   PUDLE_BLOCKS(b) { PUDLE_SHARED double part[PUDLE_BLOCK]; PUDLE_THREADS(t, count) { ... } PUDLE_SYNC; PUDLE_THREADS ... }
  * where nothing but shared memory goes from one PUDLE_THREADS to the next, and what PUDLE_OWN(type, name, count) declares: numbers of each thread's own,
- * name[PUDLE_ME(t)][...], which are registers where all indices are known to the compiler, as behind PUDLE_UNROLL. PUDLE_MEMBER begins a member function. PUDLE_TAKE adds to a number that all blocks add to, in any order, and is what it was before. PUDLE_MARK(word, t, flag) leaves every thread's flag as a bit of shared words of
- * 32; all threads of a block come to it, and they are a multiple of 32. PUDLE_CALLABLE(kernel) lets the host version be
+ * name[PUDLE_ME(t)][...], which are registers where all indices are known to the compiler, as behind PUDLE_UNROLL. PUDLE_MEMBER begins a member function. PUDLE_KERNEL_BY(n) is a kernel
+ * of which a multiprocessor is to have n blocks at a time, and which may have registers to suit. PUDLE_TAKE adds to a number that all blocks add to, in any order, and is what it was before. PUDLE_MARK(marks, t, flag) leaves every thread's flag in shared
+ * pudle_marks, and PUDLE_ADD_UP(sums, t, n) the sum of every 32 threads' whole numbers in a shared array; all threads of a block come to either, and they are a multiple of 32. PUDLE_CALLABLE(kernel) lets the host version be
  * started as a device's is: by a grid and a list of addresses of arguments, which NAME_bind copies and NAME_again uses; NAME_look shows those
  * that are pointers. Options go by value to a device, and to the host by reference, so that a C program can call a kernel without knowing them. PUDLE_TILES is
  * PUDLE_KERNEL for products (tiles.h): three blocks are to have room on a multiprocessor, two for double, whatever registers the compiler would like to take. */
@@ -11,7 +12,8 @@
 #if defined(__CUDACC__) || defined(PUDLE_AS_THREADS) /* the latter: tests/cuda/threads.h */
 #define PUDLE_DEVICE static __device__ __forceinline__
 #define PUDLE_KERNEL extern "C" __global__ void
-#define PUDLE_TILES(real) PUDLE_KERNEL __launch_bounds__(PUDLE_BLOCK, sizeof(real) == 4 ? 3 : 2)
+#define PUDLE_KERNEL_BY(n) PUDLE_KERNEL __launch_bounds__(PUDLE_BLOCK, n)
+#define PUDLE_TILES(real) PUDLE_KERNEL_BY(sizeof(real) == 4 ? 3 : 2)
 #define PUDLE_ENTRIES(i, n) for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += (long long)gridDim.x * blockDim.x)
 #define PUDLE_BLOCKS(b) for (long long b = blockIdx.x, b##_once = 1; b##_once; b##_once = 0)
 #define PUDLE_THREADS(t, count) for (int t = threadIdx.x, t##_once = 1, count = blockDim.x; t##_once; t##_once = 0)
@@ -20,7 +22,8 @@
 #define PUDLE_SHARED __shared__
 #define PUDLE_SYNC __syncthreads()
 #define PUDLE_OPTIONS pudle_options
-#define PUDLE_MARK(word, t, flag) { const unsigned warp = __ballot_sync(0xffffffffu, flag); if ((t) % 32 == 0) (word)[(t) / 32] = warp; }
+#define PUDLE_MARK(marks, t, flag) { const unsigned warp = __ballot_sync(0xffffffffu, flag); if ((t) % 32 == 0) pudle_mark(&(marks), (t) / 32, warp); }
+#define PUDLE_ADD_UP(sums, t, n) { const int warp = pudle_warp_sum(n); if ((t) % 32 == 0) (sums)[(t) / 32] = warp; }
 #define PUDLE_COUNT(bits) __popc(bits)
 #define PUDLE_TAKE(from, count) atomicAdd(from, count)
 #define PUDLE_MEMBER __device__ __forceinline__
@@ -29,6 +32,16 @@
 #define PUDLE_UNROLL _Pragma("unroll")
 #define PUDLE_UNROLL_BY(n) PUDLE_PRAGMA(unroll n)
 #define PUDLE_PRAGMA(text) _Pragma(#text)
+PUDLE_DEVICE int pudle_warp_sum(int n)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+    for (int other = 16; other > 0; other /= 2)
+        n += __shfl_xor_sync(0xffffffffu, n, other);
+    return n;
+#else
+    return __reduce_add_sync(0xffffffffu, n);
+#endif
+}
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #endif
@@ -49,6 +62,7 @@ static long long pudle_grid = 1;
 static int pudle_width = 1;
 #define PUDLE_DEVICE static inline
 #define PUDLE_KERNEL extern "C" void
+#define PUDLE_KERNEL_BY(n) PUDLE_KERNEL
 #define PUDLE_TILES(real) PUDLE_KERNEL
 #define PUDLE_ENTRIES(i, n) for (long long i##_at = 0, i##_all = pudle_grid * pudle_width; i##_at < i##_all; i##_at++) for (long long i = i##_at; i < (n); i += i##_all)
 #define PUDLE_BLOCKS(b) for (long long b = 0; b < pudle_grid; b++)
@@ -58,7 +72,8 @@ static int pudle_width = 1;
 #define PUDLE_SHARED
 #define PUDLE_SYNC (void)0
 #define PUDLE_OPTIONS const pudle_options &
-#define PUDLE_MARK(word, t, flag) { if ((t) % 32 == 0) (word)[(t) / 32] = 0; (word)[(t) / 32] |= (unsigned)((flag) != 0) << (t) % 32; }
+#define PUDLE_MARK(marks, t, flag) { if ((t) % 32 == 0) pudle_mark(&(marks), (t) / 32, 0); pudle_mark(&(marks), (t) / 32, (marks).word[(t) / 32] | (unsigned)((flag) != 0) << (t) % 32); }
+#define PUDLE_ADD_UP(sums, t, n) { if ((t) % 32 == 0) (sums)[(t) / 32] = 0; (sums)[(t) / 32] += (n); }
 #define PUDLE_COUNT(bits) __builtin_popcount(bits)
 #define PUDLE_TAKE(from, count) ((*(from) += (count)) - (count))
 #define PUDLE_MEMBER inline
@@ -107,11 +122,26 @@ template <typename... A> static inline void pudle_look(void (*f)(A...), void **a
         PUDLE_TREE(part) \
         PUDLE_THREADS(t, width) if (t < 1 && width) (partial)[b] = part[0]; \
     }
-/* How many of the first t bits are set. */
-PUDLE_DEVICE int pudle_before(const unsigned *word, int t)
+/* A bit for each thread of a block, and how many are set in each word. */
+struct pudle_marks { unsigned word[PUDLE_BLOCK / 32]; int count[PUDLE_BLOCK / 32]; };
+PUDLE_DEVICE void pudle_mark(pudle_marks *marks, int k, unsigned word)
 {
-    int before = PUDLE_COUNT(word[t / 32] & ((1u << t % 32) - 1));
-    for (int k = 0; k < t / 32; k++)
-        before += PUDLE_COUNT(word[k]);
+    marks->word[k] = word;
+    marks->count[k] = PUDLE_COUNT(word);
+}
+PUDLE_DEVICE bool pudle_marked(const pudle_marks &marks, int t) { return marks.word[t / 32] >> t % 32 & 1; }
+/* How many of the first t are set, and how many of all. */
+PUDLE_DEVICE int pudle_before(const pudle_marks &marks, int t)
+{
+    int before = PUDLE_COUNT(marks.word[t / 32] & ((1u << t % 32) - 1));
+    for (int k = 0; k < PUDLE_BLOCK / 32; k++)
+        before += k < t / 32 ? marks.count[k] : 0;
     return before;
+}
+PUDLE_DEVICE int pudle_all(const pudle_marks &marks)
+{
+    int all = 0;
+    for (int k = 0; k < PUDLE_BLOCK / 32; k++)
+        all += marks.count[k];
+    return all;
 }

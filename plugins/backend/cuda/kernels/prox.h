@@ -3,17 +3,21 @@ struct pudle_levels { const void *theta[8]; long long step[8]; };
 struct pudle_code { long long atoms, inner, count; };
 struct pudle_list { int *index; void *value; int *count; };
 
-/* The levels of an atom, and room for one where a body reads none. */
+/* An atom's levels, and room for one where a body reads none. */
+template <typename real> PUDLE_DEVICE void pudle_bring_levels(const pudle_levels &levels, long long atom, real *t)
+{
+    for (int k = 0; k < PUDLE_LEVELS; k++)
+        t[k] = ((const real *)levels.theta[k])[atom * levels.step[k]];
+}
 template <typename real> struct pudle_levels_of { real at[PUDLE_LEVELS + 1]; };
 template <typename real> PUDLE_DEVICE pudle_levels_of<real> pudle_read_levels(const pudle_levels &levels, long long atom)
 {
     pudle_levels_of<real> t;
-    for (int k = 0; k < PUDLE_LEVELS; k++)
-        t.at[k] = ((const real *)levels.theta[k])[atom * levels.step[k]];
+    pudle_bring_levels(levels, atom, t.at);
     return t;
 }
 
-/* The operator for one entry: with all its derivatives, and with the one for the input. Levels may have been read before. */
+/* The operator for one entry of an atom: with all its derivatives, and with the one for the input. Levels may have been read before. */
 template <typename real> PUDLE_DEVICE void pudle_prox_all(const pudle_options *o, const real tau, const pudle_levels &levels, long long atom, const real v,
                                                           real *p, real *dv, real *dt)
 {
