@@ -151,6 +151,21 @@ static void fake_free(cuda_gpu *gpu, void *memory)
         used = 0;
 }
 
+size_t fake_workspace_bytes(void)
+{
+    const char *bytes = getenv("PUDLE_FAKE_WORKSPACE");
+    return bytes ? (size_t)atol(bytes) : (size_t)8 << 20;
+}
+
+static bool fake_workspace(cuda_gpu *gpu, void **memory, size_t *bytes, cuda_fault *why)
+{
+    *bytes = fake_workspace_bytes();
+    if (!gpu->workspace && !get(gpu, *bytes, false, &gpu->workspace, why))
+        return false;
+    *memory = gpu->workspace;
+    return true;
+}
+
 /* -------------------------------------------------------------------- life */
 
 static bool fake_open(int64_t index, bool tf32, cuda_gpu **gpu, cuda_facts *facts, cuda_fault *why)
@@ -183,6 +198,8 @@ static void fake_close(cuda_gpu *gpu)
         next = k->next;
         free(k);
     }
+    if (gpu->workspace)
+        fake_free(gpu, gpu->workspace);
     if (gpu->blocks)
         fake_wrong("an array of %zu bytes is not freed when the device is closed", gpu->blocks->bytes);
     free(gpu);
@@ -388,7 +405,7 @@ static bool fake_replay(cuda_gpu *gpu, cuda_graph *graph, cuda_fault *why)
         if (s->what == 0)
             s->kernel->again(s->blocks, s->threads, s->bound);
         else if (s->what == 1)
-            fake_gemm_now(&s->gemm);
+            fake_gemm_now(gpu, &s->gemm);
         else if (s->what == 2)
             fake_conv_now(&s->conv, &s->call);
         else
@@ -409,6 +426,6 @@ const cuda_api cuda = {
     .alloc = fake_alloc, .reserve = fake_reserve, .free = fake_free, .peak = fake_peak, .pin = fake_pin, .unpin = fake_unpin, .upload = fake_upload, .download = fake_download,
     .mark = fake_mark, .await = fake_await, .unmark = fake_unmark, .copy = fake_copy, .load = fake_load, .unload = fake_unload, .find = fake_find, .launch = fake_launch, .image = fake_image,
     .targets = fake_targets, .compile = fake_compile,
-    .gemm = fake_gemm, .conv_algorithms = fake_conv_algorithms, .conv = fake_conv,
+    .gemm = fake_gemm, .workspace = fake_workspace, .conv_algorithms = fake_conv_algorithms, .conv = fake_conv,
     .record_begin = fake_record_begin, .record_end = fake_record_end, .replay = fake_replay, .forget = fake_forget,
 };

@@ -29,6 +29,7 @@ struct cuda_gpu {
     long queued, done; /* marks */
     long waits;
     size_t held, most;
+    void *workspace; /* NULL: nobody has asked for it */
     cuda_graph *graph;
     block *blocks;
     cuda_kernel *kernels;
@@ -53,6 +54,8 @@ void fake_touch(bool on);
 void fake_must_be_inside(const cuda_gpu *gpu, const char *what, const void *at, size_t bytes);
 /** All copies that are queued are made: before whatever comes behind them. */
 void fake_settle(cuda_gpu *gpu);
+/** Of the workspace, which products of the stand-in spoil and do not need. */
+size_t fake_workspace_bytes(void);
 /** A step more of the recording. */
 step *fake_record(cuda_gpu *gpu, int what);
 
@@ -64,7 +67,7 @@ bool fake_find(cuda_gpu *gpu, cuda_module *module, const char *name, cuda_kernel
 bool fake_launch(cuda_gpu *gpu, cuda_kernel *kernel, int64_t grid, int threads, void **arguments, cuda_fault *why);
 bool fake_targets(cuda_gpu *gpu, int *list, int room, int *count, char *compiler, size_t size, cuda_fault *why);
 bool fake_compile(cuda_gpu *gpu, const char *text, const char *name, const char *arch, void **image, size_t *bytes, cuda_fault *why);
-void fake_gemm_now(const cuda_gemm *c);
+void fake_gemm_now(const cuda_gpu *gpu, const cuda_gemm *c);
 bool fake_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why);
 bool fake_conv_algorithms(cuda_gpu *gpu, const cuda_conv *conv, int which, cuda_algorithm *list, int room, int *count, cuda_fault *why);
 void fake_conv_now(const cuda_conv *s, const cuda_conv_call *c);

@@ -29,7 +29,7 @@ static double *packed(const void *x, int32_t dtype, bool trans, int64_t rows, in
     return out;
 }
 
-void fake_gemm_now(const cuda_gemm *c)
+void fake_gemm_now(const cuda_gpu *gpu, const cuda_gemm *c)
 {
     double *left = packed(c->A, c->dtype, c->trans_a, c->m, c->k, c->lda), *right = packed(c->B, c->dtype, c->trans_b, c->k, c->n, c->ldb);
     double *sum = malloc((size_t)c->m * sizeof *sum);
@@ -51,6 +51,8 @@ void fake_gemm_now(const cuda_gemm *c)
     free(left);
     free(right);
     free(sum);
+    if (gpu->workspace)
+        memset(gpu->workspace, 0xff, fake_workspace_bytes());
 }
 
 /* As cuBLAS checks its arguments. */
@@ -73,7 +75,7 @@ bool fake_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why)
     }
     fake_settle(gpu);
     fake_touch(true);
-    fake_gemm_now(c);
+    fake_gemm_now(gpu, c);
     fake_touch(false);
     return true;
 }

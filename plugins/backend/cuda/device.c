@@ -361,6 +361,6 @@ const cuda_api cuda = {
     .mark = gpu_mark, .await = gpu_await, .unmark = gpu_unmark, .copy = gpu_copy,
     .load = gpu_load, .unload = gpu_unload, .find = gpu_find, .launch = gpu_launch, .image = gpu_image,
     .targets = gpu_targets, .compile = gpu_compile,
-    .gemm = gpu_gemm, .conv_algorithms = gpu_conv_algorithms, .conv = gpu_conv,
+    .gemm = gpu_gemm, .workspace = gpu_workspace, .conv_algorithms = gpu_conv_algorithms, .conv = gpu_conv,
     .record_begin = gpu_record_begin, .record_end = gpu_record_end, .replay = gpu_replay, .forget = gpu_forget,
 };

@@ -105,6 +105,8 @@ typedef struct cuda_api {
     bool (*compile)(cuda_gpu *gpu, const char *text, const char *name, const char *arch, void **image, size_t *bytes, cuda_fault *why);
 
     bool (*gemm)(cuda_gpu *gpu, const cuda_gemm *call, cuda_fault *why);
+    /** The workspace of matrix products, for others to use between two of them, which leave anything in it. It stays where it is, and is not to be freed. */
+    bool (*workspace)(cuda_gpu *gpu, void **memory, size_t *bytes, cuda_fault *why);
     /** Algorithms for a shape, the one thought best first. */
     bool (*conv_algorithms)(cuda_gpu *gpu, const cuda_conv *conv, int which, cuda_algorithm *list, int room, int *count, cuda_fault *why);
     bool (*conv)(cuda_gpu *gpu, const cuda_conv *conv, const cuda_conv_call *call, cuda_fault *why);

@@ -49,6 +49,15 @@ static bool blas_ready(cuda_gpu *gpu, cuda_fault *why)
            (gpu_alloc(gpu, WORKSPACE, &gpu->workspace, why) && BLAS(cublasSetWorkspace_v2, gpu->blas, gpu->workspace, WORKSPACE));
 }
 
+bool gpu_workspace(cuda_gpu *gpu, void **memory, size_t *bytes, cuda_fault *why)
+{
+    if (!blas_ready(gpu, why))
+        return false;
+    *memory = gpu->workspace;
+    *bytes = WORKSPACE;
+    return true;
+}
+
 bool gpu_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why)
 {
     if (!blas_ready(gpu, why))

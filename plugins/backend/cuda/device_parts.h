@@ -55,6 +55,7 @@ bool gpu_blas_open(cuda_gpu *gpu, cuda_fault *why);
 void gpu_blas_close(cuda_gpu *gpu);
 bool gpu_blas_version(cuda_gpu *gpu, int version[3]);
 bool gpu_gemm(cuda_gpu *gpu, const cuda_gemm *c, cuda_fault *why);
+bool gpu_workspace(cuda_gpu *gpu, void **memory, size_t *bytes, cuda_fault *why);
 
 /* cuDNN */
 void gpu_dnn_close(cuda_gpu *gpu);

@@ -46,6 +46,7 @@ struct pudle_unroll {
     int64_t atoms, inner, weights; /* of a code: atoms, entries of each; entries of D */
     void *gram, *x, *c, *q, *z, *tape;      /* (p, p); (rows, m); (rows, p) three times; (slots, rows, p) */
     void *u, *up, *w, *us, *zs, *outer;     /* (rows, p) three times; (chunk rows, p) twice; (p, p) or like D */
+    void *stacks;           /* that us and zs lie in; NULL: they lie in the workspace of products */
     void *image, *images, *hs;              /* for filters: (rows, m); (depth, rows, m): D z_{t-1}, or x less that where `own`, the last layer first; (chunk rows, m) */
     double *step, *level_sum[CUDA_LEVELS], *partial; /* (T); (T, cols); for sums of levels */
     double *host_step;      /* what `step` holds; NULL: nothing yet */
@@ -306,7 +307,7 @@ static pudle_status adjoint_layers(pudle_unroll *u, int64_t rows, bool sums)
         for (; n < u->chunk && t >= first && !s; n++, t--)
             s = u->lists ? list_back(u, t, rows, n, sums) : back_layer(u, t, rows, n, sums);
         if (!s)
-            s = u->lists && u->spec.atoms >= LISTS_FROM ? gather_listed(u, n, rows) : gather(u, last, n, rows);
+            s = gathers_by_lists(u) ? gather_listed(u, n, rows) : gather(u, last, n, rows);
     }
     return s || dense(u) ? s : outer_product(u, 1, &cx, &cw, &gradient);
 }
@@ -421,7 +422,7 @@ static void unroll_destroy(pudle_unroll *u)
 {
     if (!u)
         return;
-    void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->us, u->zs, u->outer, u->step, u->partial,
+    void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->stacks, u->outer, u->step, u->partial,
                           u->image, u->images, u->hs, u->list[0].index, u->list[0].value, u->list[0].count, u->list[1].index,
                           u->list[1].value, u->list[1].count, u->u_bits, u->z_bits, u->place[0], u->place[1], u->arranged[0], u->arranged[1],
                           u->residual, u->parts, u->kept.kept, u->kept.used, u->kept.bits, u->kept.start, u->kept_v };
@@ -454,6 +455,37 @@ static pudle_status take(pudle_unroll *u, void *to, int64_t count, size_t width)
     return PUDLE_OK;
 }
 
+static void place_stacks(pudle_unroll *u, void *at)
+{
+    u->us = at;
+    u->zs = (char *)at + (size_t)(u->chunk * u->spec.rows * u->spec.atoms) * width_of(u);
+}
+
+/* How many layers are a chunk. Where no product comes between them the stacks lie in the workspace of products, as high as it is: of as many layers as are
+ * summed together anyway, or several times as many. */
+static pudle_status plan_stacks(pudle_unroll *u)
+{
+    const pudle_unroll_spec *n = &u->spec;
+    const size_t layer = (size_t)(n->rows * n->atoms) * width_of(u);
+    const double most = chunk_bytes / (double)layer, depth = (double)n->depth;
+    void *at = NULL;
+    size_t bytes = 0;
+    cuda_fault why;
+    u->chunk = u->lists ? layers_at_a_time(n->rows) : !n->conv ? (CHUNK_ROWS + n->rows - 1) / n->rows : most < 1 ? 1 : most > depth ? n->depth : (int64_t)most;
+    if (u->chunk > n->depth)
+        u->chunk = n->depth;
+    if (!u->chunk || !gathers_by_lists(u))
+        return PUDLE_OK;
+    if (!cuda.workspace(u->e->gpu, &at, &bytes, &why))
+        return cuda_failed(u->e, "unroll", &why);
+    const int64_t times = (int64_t)(bytes / (2 * layer)) / u->chunk, all = n->rows > CUDA_BLOCK ? 1 : n->depth;
+    if (!times)
+        return PUDLE_OK;
+    u->chunk = times * u->chunk < all ? times * u->chunk : all;
+    place_stacks(u, at);
+    return PUDLE_OK;
+}
+
 static pudle_status take_all(pudle_unroll *u)
 {
     const pudle_unroll_spec *n = &u->spec;
@@ -474,8 +506,7 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->tape, u->slots * code, u->lists ? 0 : back },
         { &u->u, code, back },
         { &u->w, code, u->own ? 0 : back },
-        { &u->us, u->chunk * code, back },
-        { &u->zs, u->chunk * code, back },
+        { &u->stacks, 2 * u->chunk * code, u->us ? 0 : back },
         { &u->outer, dense(u) ? square : u->weights, back },
         { &u->up, code, n->levels ? back : 0 },
         { &u->partial, n->levels * u->atoms * cuda_chunks(&shape), back ? sizeof(double) : 0 },
@@ -504,6 +535,8 @@ static pudle_status take_all(pudle_unroll *u)
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
         if (wanted[i].width)
             s = take(u, wanted[i].to, wanted[i].count, wanted[i].width);
+    if (!s && u->stacks)
+        place_stacks(u, u->stacks);
     if (!s && back && u->lists)
         s = reserve_tape(u);
     for (int k = 0; k < n->levels && n->depth && !s; k++)
@@ -547,16 +580,12 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
     if (spec->conv)
         u->conv = *spec->conv;
     u->lists = by_lists(u);
-    const double most = chunk_bytes / ((double)(spec->rows * spec->atoms) * (double)width_of(u));
-    u->chunk = u->lists ? (spec->rows < CUDA_BLOCK ? CUDA_BLOCK / spec->rows : 1) /* what the outer product goes through at a time */
-               : !spec->conv ? (CHUNK_ROWS + spec->rows - 1) / spec->rows
-               : most < 1 ? 1 : most > (double)spec->depth ? spec->depth : (int64_t)most;
-    if (u->chunk > spec->depth)
-        u->chunk = spec->depth;
     for (int k = 0; k < spec->levels; k++)
         u->level_cols[k] = spec->theta[k].shape[1];
     u->own = by_filters(u);
-    s = take_all(u);
+    s = plan_stacks(u);
+    if (!s)
+        s = take_all(u);
     if (!s)
         s = cuda_plugin_kernel(e, "unroll", prox, "prox_layer", CUDA_LAYER, spec->dtype, &u->layer);
     if (!s)

@@ -23,6 +23,18 @@ static bool by_lists(const pudle_unroll *u)
     return u->e->set.unroll == CUDA_LISTS || (u->spec.atoms >= LISTS_FROM && u->spec.rows <= LISTS_ROWS);
 }
 
+/* Else by a product. */
+static bool gathers_by_lists(const pudle_unroll *u)
+{
+    return u->lists && u->spec.atoms >= LISTS_FROM;
+}
+
+/* Layers whose outer products are one sum: as many as a block of the kernel takes rows at a time. */
+static int64_t layers_at_a_time(int64_t rows)
+{
+    return rows < CUDA_BLOCK ? CUDA_BLOCK / rows : 1;
+}
+
 /* What is kept of layer t; bits NULL: nothing. */
 static cuda_tape tape_of(const pudle_unroll *u, int64_t t, int64_t rows)
 {
@@ -72,10 +84,11 @@ static pudle_status list_back(pudle_unroll *u, int64_t t, int64_t rows, int64_t 
     return s || !sums ? s : level_layer(u, t, rows, &levels, set);
 }
 
-/* The outer products of n layers. */
+/* The outer products of n layers. What is added up together does not depend on how many they are. */
 static pudle_status gather_listed(pudle_unroll *u, int64_t n, int64_t rows)
 {
-    long long all = n * rows, stride = u->chunk * rows, atoms = u->spec.atoms;
-    void *arguments[] = { &u->zs, &u->us, &u->z_bits, &u->u_bits, &u->outer, &all, &stride, &atoms };
+    const int64_t together = layers_at_a_time(u->spec.rows) * rows;
+    int all = (int)(n * rows), some = (int)(together < CUDA_BLOCK ? together : CUDA_BLOCK), stride = (int)(u->chunk * rows), atoms = (int)u->spec.atoms;
+    void *arguments[] = { &u->zs, &u->us, &u->z_bits, &u->u_bits, &u->outer, &all, &some, &stride, &atoms };
     return start(u, own_kernel(u, CUDA_OUTER), words_of(u) * words_of(u), arguments);
 }

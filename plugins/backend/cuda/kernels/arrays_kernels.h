@@ -127,47 +127,49 @@ PUDLE_KERNEL K(normalize)(REAL *w, long long slices, long long entries, long lon
 PUDLE_CALLABLE(K(normalize))
 
 /* outer (atoms, atoms) += z' u for few entries other than 0 in z and u (rows, atoms), which have their bits in words of 32 atoms (words, stride). A block
- * has 32 by 32 entries of outer, a thread four of a column. It takes 256 rows at a time, and of these the ones that have something for it. */
-PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, const unsigned *u_bits, REAL *outer, long long rows, long long stride,
-                      long long atoms)
+ * has 32 by 32 entries of outer, a thread four of a column. It adds up `some` rows at a time, and of these the ones that have something for it. Less than 2^32 entries. */
+PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, const unsigned *u_bits, REAL *outer, int rows, int some, int stride, int atoms)
 {
-    const long long tiles = (atoms + 31) / 32;
+    const unsigned tiles = (unsigned)(atoms + 31) / 32;
     PUDLE_BLOCKS(b) {
         PUDLE_SHARED pudle_marks on;
         PUDLE_SHARED unsigned bits[PUDLE_BLOCK];
         PUDLE_SHARED int list[PUDLE_BLOCK];
-        const long long across = b / tiles, along = b % tiles; /* words of z, of u */
-        for (long long from = 0; from < rows; from += PUDLE_BLOCK) {
+        PUDLE_OWN(unsigned, word, 1);
+        const unsigned across = (unsigned)b / tiles, along = (unsigned)b % tiles; /* words of z, of u */
+        for (int from = 0; from < rows; from += some) {
             PUDLE_THREADS(t, width) {
-                const bool here = from + t < rows && width;
-                PUDLE_MARK(on, t, here && z_bits[across * stride + from + t] && u_bits[along * stride + from + t])
+                const bool here = t < some && from + t < rows && width;
+                const unsigned left = here ? z_bits[across * stride + from + t] : 0, right = here ? u_bits[along * stride + from + t] : 0;
+                word[PUDLE_ME(t)][0] = left;
+                PUDLE_MARK(on, t, left && right)
             }
             PUDLE_SYNC;
-            PUDLE_THREADS(t, width) {
-                if (width && pudle_marked(on, t)) {
-                    const int place = pudle_before(on, t);
-                    list[place] = t;
-                    bits[place] = z_bits[across * stride + from + t];
-                }
+            PUDLE_THREADS(t, width) if (pudle_marked(on, t) && width) {
+                const int place = pudle_before(on, t);
+                list[place] = t;
+                bits[place] = word[PUDLE_ME(t)][0];
             }
             PUDLE_SYNC;
             const int found = pudle_all(on);
             PUDLE_THREADS(t, width) {
-                const long long i = 32 * across + t / 32 * 4, j = 32 * along + t % 32;
-                REAL sum[4] = { 0, 0, 0, 0 };
-                for (int e = 0; e < found && j < atoms && width; e++) {
+                const unsigned i = 32 * across + t / 32 * 4, j = 32 * along + t % 32;
+                REAL sum[4] = { 0, 0, 0, 0 }, old[4];
+                for (int e = 0; e < found && j < (unsigned)atoms && width; e++) {
                     const unsigned four = bits[e] >> t / 32 * 4 & 15;
                     if (!four)
                         continue;
-                    const long long at = (from + list[e]) * atoms;
+                    const unsigned at = (unsigned)(from + list[e]) * atoms;
                     const REAL by = u[at + j];
                     for (int k = 0; k < 4; k++)
                         if (four >> k & 1)
                             sum[k] += z[at + i + k] * by;
                 }
                 for (int k = 0; k < 4; k++)
+                    old[k] = sum[k] != 0 ? outer[(i + k) * atoms + j] : 0;
+                for (int k = 0; k < 4; k++)
                     if (sum[k] != 0)
-                        outer[(i + k) * atoms + j] += sum[k];
+                        outer[(i + k) * atoms + j] = old[k] + sum[k];
             }
             PUDLE_SYNC;
         }
