@@ -104,6 +104,14 @@ for WAY in lists products; do
     same ${WAY}_wide_levels "$work/wide.cfg" --set prox.learn=atom --set prox.lambda=0.3
     same ${WAY}_many "$work/wide.cfg" --set data.samples=520 --set train.batch=260 --set train.epochs=1 --set model.gradient=truncated --set model.truncate=7
 done
+WAY=lists
+for PUDLE_FAKE_WORKSPACE in 10000000 1500000 1; do # of products, with room for the stacks of all layers, of half of them, and of none
+    export PUDLE_FAKE_WORKSPACE
+    same room_$PUDLE_FAKE_WORKSPACE "$work/wide.cfg" --set train.batch=60 --set prox.lambda=0.4
+done
+unset PUDLE_FAKE_WORKSPACE
+cmp "$work/room_10000000_cuda/dictionary.npy" "$work/room_1500000_cuda/dictionary.npy" && cmp "$work/room_1_cuda/dictionary.npy" "$work/room_1500000_cuda/dictionary.npy"
+ok $? "and the same bits, however many layers are stacked"
 WAY=
 # What the tape of lists holds is counted as far as it is used: less where codes are sparse, and all of it where the system cannot reserve.
 held() {
@@ -248,10 +256,19 @@ refuses 1 "unroll: replay: a failure on demand" "with filters as well"
 fails_with "recorded 5"
 [ "$status" -eq 0 ] && grep -q "are launched one by one: unroll: recorded: a failure on demand" "$work/err"
 ok $? "also what cannot be recorded"
-for n in 10 20 30; do
+for n in 10 20 28; do
     fails_with "alloc $n"
     refuses 1 "out of memory" "and memory that is not there, at the ${n}th time"
 done
+config=$work/wide.cfg # by lists, with sums for levels, which take memory when they are first asked for
+n=0 status=1
+while [ $n -lt 100 ] && [ "$status" -eq 1 ] && { [ $n -eq 0 ] || grep -q "out of memory" "$work/err"; }; do
+    n=$((n + 1))
+    fails_with "alloc $n" --set prox.learn=atom --set prox.lambda=0.3 --set train.epochs=1
+done
+[ $n -gt 30 ] && [ "$status" -eq 0 ]
+ok $? "and at any time, by lists: the first $n"
+config=$work/conv.cfg
 XDG_CACHE_HOME=$work/others
 fails_with "compile 2"
 XDG_CACHE_HOME=$work/cache

@@ -44,7 +44,7 @@ typedef struct cuda_levels {
 } cuda_levels;
 /* The entries other than 0 of codes (rows, p), by rows and segments of CUDA_BLOCK atoms, ascending in each: segment s has count[row segments + s] of them,
  * from row p + s CUDA_BLOCK on. */
-typedef struct cuda_list { void *index, *value, *count; } cuda_list; /* int32 (rows, p), the codes' type, int32 */
+typedef struct cuda_list { void *index, *value, *count; } cuda_list; /* uint16 (rows, p), the codes' type, int32 */
 /* What tiles.h has, which says what the members are. */
 typedef struct cuda_tile { int each, row_bits, col_bits; } cuda_tile;
 typedef struct cuda_divisor { int d; unsigned by; } cuda_divisor;

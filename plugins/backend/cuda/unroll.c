@@ -45,7 +45,7 @@ struct pudle_unroll {
     pudle_conv conv;        /* atoms 0: dense */
     int64_t atoms, inner, weights; /* of a code: atoms, entries of each; entries of D */
     void *gram, *x, *c, *q, *z, *tape;      /* (p, p); (rows, m); (rows, p) three times; (slots, rows, p) */
-    void *u, *up, *w, *us, *zs, *outer;     /* (rows, p) three times; (chunk rows, p) twice; (p, p) or like D */
+    void *u, *up, *w, *us, *zs, *outer;     /* (rows, p) three times, w in the place of c; (chunk rows, p) twice; (p, p) or like D */
     void *stacks;           /* that us and zs lie in; NULL: they lie in the workspace of products */
     void *image, *images, *hs;              /* for filters: (rows, m); (depth, rows, m): D z_{t-1}, or x less that where `own`, the last layer first; (chunk rows, m) */
     double *step, *level_sum[CUDA_LEVELS], *partial; /* (T); (T, cols); for sums of levels */
@@ -422,7 +422,7 @@ static void unroll_destroy(pudle_unroll *u)
 {
     if (!u)
         return;
-    void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->w, u->stacks, u->outer, u->step, u->partial,
+    void *const all[] = { u->gram, u->x, u->c, u->q, u->z, u->tape, u->u, u->up, u->stacks, u->outer, u->step, u->partial,
                           u->image, u->images, u->hs, u->list[0].index, u->list[0].value, u->list[0].count, u->list[1].index,
                           u->list[1].value, u->list[1].count, u->u_bits, u->z_bits, u->place[0], u->place[1], u->arranged[0], u->arranged[1],
                           u->residual, u->parts, u->kept.kept, u->kept.used, u->kept.bits, u->kept.start, u->kept_v };
@@ -491,7 +491,6 @@ static pudle_status take_all(pudle_unroll *u)
     const pudle_unroll_spec *n = &u->spec;
     const size_t w = width_of(u), back = n->depth ? w : 0, filters = dense(u) ? 0 : w, own = u->own ? w : 0, others = w - own;
     const int64_t code = n->rows * n->atoms, image = n->rows * n->features, square = n->atoms * n->atoms;
-    const cuda_code shape = code_of(u, n->rows);
     const int64_t blocks = n->rows * segments_of(u);
     const size_t lists = u->lists;
     const int64_t under = cuda_analysis_entries(&u->filters), reach = cuda_synthesis_entries(&u->filters);
@@ -505,15 +504,12 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->image, image, filters },
         { &u->tape, u->slots * code, u->lists ? 0 : back },
         { &u->u, code, back },
-        { &u->w, code, u->own ? 0 : back },
         { &u->stacks, 2 * u->chunk * code, u->us ? 0 : back },
         { &u->outer, dense(u) ? square : u->weights, back },
-        { &u->up, code, n->levels ? back : 0 },
-        { &u->partial, n->levels * u->atoms * cuda_chunks(&shape), back ? sizeof(double) : 0 },
         { &u->images, n->depth * image, back && filters ? w : 0 },
         { &u->hs, u->chunk * image, back && filters ? w : 0 },
-        { &u->list[0].index, code, lists * sizeof(int32_t) },
-        { &u->list[1].index, code, lists * sizeof(int32_t) },
+        { &u->list[0].index, code, lists * sizeof(uint16_t) },
+        { &u->list[1].index, code, lists * sizeof(uint16_t) },
         { &u->list[0].value, code, lists * w },
         { &u->list[1].value, code, lists * w },
         { &u->list[0].count, blocks, lists * sizeof(int32_t) },
@@ -523,7 +519,6 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->kept.used, 2, back ? lists * sizeof(uint32_t) : 0 },
         { &u->kept.bits, u->slots * blocks * (CUDA_BLOCK / 32), back ? lists * sizeof(uint32_t) : 0 },
         { &u->kept.start, u->slots * blocks, back ? lists * sizeof(uint32_t) : 0 },
-        { &u->kept_v, code, n->levels && back ? lists * w : 0 },
         { &u->place[0], under, u->own ? sizeof(int) : 0 },
         { &u->place[1], reach, u->own ? sizeof(int) : 0 },
         { &u->arranged[0], under, own },
@@ -539,11 +534,27 @@ static pudle_status take_all(pudle_unroll *u)
         place_stacks(u, u->stacks);
     if (!s && back && u->lists)
         s = reserve_tape(u);
-    for (int k = 0; k < n->levels && n->depth && !s; k++)
-        s = take(u, &u->level_sum[k], n->layers * u->level_cols[k], sizeof(double));
+    u->w = u->c; /* which the way back has no use for */
     u->filters.analysis = u->arranged[0];
     u->filters.synthesis = u->arranged[1];
     return s || !u->own ? s : send_places(u);
+}
+
+/* What sums for the levels take, once they are asked for: mostly levels are not learned. */
+static pudle_status take_levels(pudle_unroll *u)
+{
+    const pudle_unroll_spec *n = &u->spec;
+    const int64_t code = n->rows * n->atoms;
+    const cuda_code shape = code_of(u, n->rows);
+    pudle_status s = u->up ? PUDLE_OK : take(u, &u->up, code, width_of(u));
+    if (!s && u->lists && !u->kept_v)
+        s = take(u, &u->kept_v, code, width_of(u));
+    if (!s && !u->partial)
+        s = take(u, &u->partial, n->levels * u->atoms * cuda_chunks(&shape), sizeof(double));
+    for (int k = 0; k < n->levels && !s; k++)
+        if (!u->level_sum[k])
+            s = take(u, &u->level_sum[k], n->layers * u->level_cols[k], sizeof(double));
+    return s;
 }
 
 /* A product with G costs p^2, two with D cost 2 m p; but up to a few thousand atoms launches cost more than either. */
@@ -691,6 +702,8 @@ static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t in
     const bool sums = gtheta && u->spec.levels;
     (void)index;
     pudle_status s = cuda_copy(lane, &given, &own);
+    if (!s && sums)
+        s = take_levels(u);
     if (!s && u->own)
         s = cuda_copy(lane, residual, &kept);
     if (!s && !u->own)

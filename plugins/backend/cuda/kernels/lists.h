@@ -38,7 +38,7 @@ template <typename real> PUDLE_DEVICE void pudle_list_put(const pudle_list &list
 {
     if (value != 0) {
         const unsigned place = first + pudle_before(marks, t);
-        list.index[place] = atom;
+        list.index[place] = (unsigned short)atom;
         ((real *)list.value)[place] = value;
     }
     if (t == 0)

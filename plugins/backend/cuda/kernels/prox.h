@@ -1,7 +1,7 @@
 /* What kernels of a prox share. PUDLE_LEVELS: how many levels its body reads. */
 struct pudle_levels { const void *theta[8]; long long step[8]; };
 struct pudle_code { long long atoms, inner, count; };
-struct pudle_list { int *index; void *value; int *count; };
+struct pudle_list { unsigned short *index; void *value; int *count; };
 
 /* An atom's levels, and room for one where a body reads none. */
 template <typename real> PUDLE_DEVICE void pudle_bring_levels(const pudle_levels &levels, long long atom, real *t)
