@@ -179,7 +179,7 @@ pudle_status cuda_add_sums(cuda_exec *e, const char *op, const double *partial, 
 
 static bool load_kernels(cuda_exec *e, cuda_fault *why)
 {
-    static const char *const names[CUDA_KERNELS] = { "fill", "axpby", "sign", "dot", "census", "normalize", "momentum", "adam", "outer", "symmetric",
+    static const char *const names[CUDA_KERNELS] = { "fill", "axpby", "sign", "dot", "census", "normalize", "momentum", "adam", "outer", "unfold", "symmetric",
                                                      "arrange", "image", "codes", "filters", "parts" };
     const void *image = NULL;
     size_t bytes = 0;

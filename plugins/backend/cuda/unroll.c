@@ -4,7 +4,7 @@
  * and a layer of the adjoint u <- u - step G u. The outer products of all layers are
  *   sum over t of step ((D z - x) u' + (D u) z'),   and those with x are x w',   w = sum step u.
  * Dense: G is a matrix, so a layer is one product and one kernel; and the sum is D (P + P') - x w', P = sum step z u', with D
- * taken out once a batch. Filters: G z is a convolution and its adjoint, the D z of the layers are on the tape, and the gradients of the
+ * taken out once a batch (by lists, P + P' is gathered). Filters: G z is a convolution and its adjoint, the D z of the layers are on the tape, and the gradients of the
  * filters of many layers are one call. The tape keeps v_t; codes are had again from it.
  *
  * Lists (unroll_lists.h). A layer of a dense dictionary with many atoms is one launch: its G z is a sum of those rows of G that the code uses, or,
@@ -505,7 +505,7 @@ static pudle_status take_all(pudle_unroll *u)
         { &u->tape, u->slots * code, u->lists ? 0 : back },
         { &u->u, code, back },
         { &u->stacks, 2 * u->chunk * code, u->us ? 0 : back },
-        { &u->outer, dense(u) ? square : u->weights, back },
+        { &u->outer, dense(u) ? outer_entries(u) : u->weights, back },
         { &u->images, n->depth * image, back && filters ? w : 0 },
         { &u->hs, u->chunk * image, back && filters ? w : 0 },
         { &u->list[0].index, code, lists * sizeof(uint16_t) },
@@ -697,7 +697,7 @@ static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t in
 {
     const int64_t rows = direct->shape[0];
     const pudle_view own = codes(u, u->u, rows), z = codes(u, u->z, rows), kept = pictures(u, u->residual, rows);
-    const pudle_view outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms);
+    const pudle_view outer = matrix(u->outer, u->spec.dtype, 1, outer_entries(u));
     const pudle_cview given = pudle_const(direct), cz = pudle_const(&z);
     const bool sums = gtheta && u->spec.levels;
     (void)index;
@@ -719,17 +719,19 @@ static pudle_status unroll_adjoint(pudle_unroll *u, pudle_exec *lane, int64_t in
     return s ? s : hand_over(u, rows, gradient, sums ? gtheta : NULL);
 }
 
-/* gradient -= scale D (P + P') */
+/* gradient -= scale D (P + P'), which comes in the place of P; or, by lists, of G, for which there is no more use before the next refresh. */
 static pudle_status unroll_finish(pudle_unroll *u, double scale, const pudle_view *gradient)
 {
-    const pudle_view outer = matrix(u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms), d = dictionary(u);
+    const bool tiles = gathers_by_lists(u);
+    const pudle_view outer = matrix(tiles ? u->gram : u->outer, u->spec.dtype, u->spec.atoms, u->spec.atoms), d = dictionary(u);
     long long p = u->spec.atoms;
     if (!u->gathered || !dense(u))
         return PUDLE_OK;
     u->gathered = false; /* what is there now is not P */
     pudle_status s = cuda_begin(u->e, "unroll");
     if (!s)
-        s = start(u, own_kernel(u, CUDA_SYMMETRIC), cuda_blocks(p * p), (void *[]){ &u->outer, &p });
+        s = tiles ? start(u, own_kernel(u, CUDA_UNFOLD), cuda_blocks(p * p), (void *[]){ &u->outer, &u->gram, &p })
+                  : start(u, own_kernel(u, CUDA_SYMMETRIC), cuda_blocks(p * p), (void *[]){ &u->outer, &p });
     return s ? s : product(u, false, false, -scale, &d, &outer, 1, gradient);
 }
 

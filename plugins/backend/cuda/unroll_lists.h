@@ -29,6 +29,12 @@ static bool gathers_by_lists(const pudle_unroll *u)
     return u->lists && u->spec.atoms >= LISTS_FROM;
 }
 
+/* Entries of P, or of P + P' in tiles (outer of arrays_kernels.h). */
+static int64_t outer_entries(const pudle_unroll *u)
+{
+    return gathers_by_lists(u) ? words_of(u) * (words_of(u) + 1) / 2 * 1024 : u->spec.atoms * u->spec.atoms;
+}
+
 /* Layers whose outer products are one sum: as many as a block of the kernel takes rows at a time. */
 static int64_t layers_at_a_time(int64_t rows)
 {

@@ -126,8 +126,8 @@ PUDLE_KERNEL K(normalize)(REAL *w, long long slices, long long entries, long lon
 }
 PUDLE_CALLABLE(K(normalize))
 
-/* outer (atoms, atoms) += z' u for few entries other than 0 in z and u (rows, atoms), which have their bits in words of 32 atoms (words, stride). A block
- * has 32 by 32 entries of outer, a thread four of a column. It adds up `some` rows at a time, and of these the ones that have something for it. Less than 2^32 entries. */
+/* outer += z' u + u' z, symmetric (atoms, atoms) in tiles, for few entries other than 0 in z and u (rows, atoms), which have their bits in words of 32 atoms (words,
+ * stride). A block has a tile, a thread four of a column. It adds up `some` rows at a time, and of these the ones that have something for it. Less than 2^32 entries. */
 PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, const unsigned *u_bits, REAL *outer, int rows, int some, int stride, int atoms)
 {
     const unsigned tiles = (unsigned)(atoms + 31) / 32;
@@ -136,46 +136,62 @@ PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, cons
         PUDLE_SHARED unsigned bits[PUDLE_BLOCK];
         PUDLE_SHARED int list[PUDLE_BLOCK];
         PUDLE_OWN(unsigned, word, 1);
-        const unsigned across = (unsigned)b / tiles, along = (unsigned)b % tiles; /* words of z, of u */
-        for (int from = 0; from < rows; from += some) {
-            PUDLE_THREADS(t, width) {
-                const bool here = t < some && from + t < rows && width;
-                const unsigned left = here ? z_bits[across * stride + from + t] : 0, right = here ? u_bits[along * stride + from + t] : 0;
-                word[PUDLE_ME(t)][0] = left;
-                PUDLE_MARK(on, t, left && right)
-            }
-            PUDLE_SYNC;
-            PUDLE_THREADS(t, width) if (pudle_marked(on, t) && width) {
-                const int place = pudle_before(on, t);
-                list[place] = t;
-                bits[place] = word[PUDLE_ME(t)][0];
-            }
-            PUDLE_SYNC;
-            const int found = pudle_all(on);
-            PUDLE_THREADS(t, width) {
-                const unsigned i = 32 * across + t / 32 * 4, j = 32 * along + t % 32;
-                REAL sum[4] = { 0, 0, 0, 0 }, old[4];
-                for (int e = 0; e < found && j < (unsigned)atoms && width; e++) {
-                    const unsigned four = bits[e] >> t / 32 * 4 & 15;
-                    if (!four)
-                        continue;
-                    const unsigned at = (unsigned)(from + list[e]) * atoms;
-                    const REAL by = u[at + j];
-                    for (int k = 0; k < 4; k++)
-                        if (four >> k & 1)
-                            sum[k] += z[at + i + k] * by;
+        const unsigned across = (unsigned)b / tiles, along = (unsigned)b % tiles;
+        for (int from = 0; from < rows && across <= along; from += some) {
+            for (int turn = 0; turn < 2; turn++) {
+                const REAL *const left = turn ? u : z, *const right = turn ? z : u;
+                const unsigned *const left_bits = turn ? u_bits : z_bits, *const right_bits = turn ? z_bits : u_bits;
+                PUDLE_THREADS(t, width) {
+                    const bool here = t < some && from + t < rows && width;
+                    const unsigned ours = here ? left_bits[across * stride + from + t] : 0, theirs = here ? right_bits[along * stride + from + t] : 0;
+                    word[PUDLE_ME(t)][0] = ours;
+                    PUDLE_MARK(on, t, ours && theirs)
                 }
-                for (int k = 0; k < 4; k++)
-                    old[k] = sum[k] != 0 ? outer[(i + k) * atoms + j] : 0;
-                for (int k = 0; k < 4; k++)
-                    if (sum[k] != 0)
-                        outer[(i + k) * atoms + j] = old[k] + sum[k];
+                PUDLE_SYNC;
+                PUDLE_THREADS(t, width) if (pudle_marked(on, t) && width) {
+                    const int place = pudle_before(on, t);
+                    list[place] = t;
+                    bits[place] = word[PUDLE_ME(t)][0];
+                }
+                PUDLE_SYNC;
+                const int found = pudle_all(on);
+                PUDLE_THREADS(t, width) {
+                    const unsigned i = 32 * across + t / 32 * 4, j = 32 * along + t % 32;
+                    REAL *const four = outer + pudle_tile_at(i, j, tiles);
+                    REAL sum[4] = { 0, 0, 0, 0 }, old[4];
+                    for (int e = 0; e < found && j < (unsigned)atoms && width; e++) {
+                        const unsigned mine = bits[e] >> t / 32 * 4 & 15;
+                        if (!mine)
+                            continue;
+                        const unsigned at = (unsigned)(from + list[e]) * atoms;
+                        const REAL by = right[at + j];
+                        for (int k = 0; k < 4; k++)
+                            if (mine >> k & 1)
+                                sum[k] += left[at + i + k] * by;
+                    }
+                    for (int k = 0; k < 4; k++)
+                        old[k] = sum[k] != 0 ? four[32 * k] : 0;
+                    for (int k = 0; k < 4; k++)
+                        if (sum[k] != 0)
+                            four[32 * k] = old[k] + sum[k];
+                }
+                PUDLE_SYNC;
             }
-            PUDLE_SYNC;
         }
     }
 }
 PUDLE_CALLABLE(K(outer))
+
+/* w (n, n) <- all of what outer has left. */
+PUDLE_KERNEL K(unfold)(const REAL *outer, REAL *w, long long n)
+{
+    const unsigned tiles = (unsigned)(n + 31) / 32;
+    PUDLE_ENTRIES(e, n * n) {
+        const unsigned i = (unsigned)e / (unsigned)n, j = (unsigned)e % (unsigned)n;
+        w[e] = outer[i / 32 <= j / 32 ? pudle_tile_at(i, j, tiles) : pudle_tile_at(j, i, tiles)];
+    }
+}
+PUDLE_CALLABLE(K(unfold))
 
 /* w (n, n) <- w + w' */
 PUDLE_KERNEL K(symmetric)(REAL *w, long long n)

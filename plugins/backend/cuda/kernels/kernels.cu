@@ -8,6 +8,13 @@ PUDLE_DEVICE long long pudle_at(long long i, long long cols, long long stride)
     return cols ? i / cols * stride + i % cols : i;
 }
 
+/* Where entry (i, j) of a symmetric matrix is, of which tiles of 32 by 32 entries above the diagonal and on it are kept, row by row of `tiles` (i / 32 <= j / 32). */
+PUDLE_DEVICE unsigned pudle_tile_at(unsigned i, unsigned j, unsigned tiles)
+{
+    const unsigned across = i / 32, along = j / 32;
+    return (across * tiles - across * (across + 1) / 2 + along) * 1024 + i % 32 * 32 + j % 32;
+}
+
 /* out[row] <- the sum of partial[row, 0 .. cols), or that added to it. A block for each row. */
 PUDLE_KERNEL pudle_sum_rows(const double *partial, long long cols, double *out, int add)
 {
