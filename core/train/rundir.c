@@ -17,10 +17,11 @@ char *pd_rundir_file(const pd_rundir *dir, const char *name)
     return pd_format("%s/%s", dir->path, name);
 }
 
+/* What cannot be looked at counts as there: whoever reads it will say what is wrong. */
 static bool exists(const pd_rundir *dir, const char *name)
 {
     char *path = pd_rundir_file(dir, name);
-    const bool there = path && access(path, F_OK) == 0;
+    const bool there = !path || !access(path, F_OK) || errno != ENOENT;
     free(path);
     return there;
 }
@@ -357,12 +358,12 @@ static pudle_status identify(pd_rundir *dir, const char *config)
     return s;
 }
 
-/* Does metrics.csv hold more than its header? */
+/* Does metrics.csv hold more than its header, as far as can be read? */
 static bool has_rows(const pd_rundir *dir)
 {
     char *path = pd_rundir_file(dir, "metrics.csv");
     FILE *file = path ? fopen(path, "re") : NULL;
-    int ends = 0;
+    int ends = file || errno == ENOENT ? 0 : 2;
     for (int c; file && ends < 2 && (c = getc(file)) != EOF;)
         ends += c == '\n';
     if (file)

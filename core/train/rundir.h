@@ -59,7 +59,7 @@ pudle_status pd_rundir_write(pd_rundir *dir, const char *name, const char *text)
  *  its last row up to the update says, 0 without one. And test.csv, where there is one, whose rows up to `tested` stay. */
 pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, double *seconds);
 pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row);
-/** Is a file test.csv there that no run has written? Folders of runs before 0.1 may have one of their user's. */
+/** Is a file test.csv there that no run has written, as far as can be read? Folders of runs before 0.1 may have one of their user's. */
 bool pd_metrics_foreign_tests(const pd_rundir *dir);
 /** A row of test.csv: losses and nonzeros of the test samples after so many updates. */
 pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, const pd_means *means);
