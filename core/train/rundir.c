@@ -260,7 +260,7 @@ static pudle_status make_identity(pd_rundir *dir, const pd_settings *settings)
 {
     char *text = NULL;
     size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
+    FILE *memory = pd_text_stream(&text, &size);
     pudle_status s = memory ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory for the resolved config");
     if (!s)
         s = pd_settings_each(dir->ctx, settings, add_line, &(lines){ settings, memory });
@@ -311,7 +311,7 @@ static pudle_status write_config(pd_rundir *dir, const pd_settings *settings)
 {
     char *text = NULL, digest[65];
     size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
+    FILE *memory = pd_text_stream(&text, &size);
     pudle_status s = memory ? pd_settings_write(dir->ctx, settings, memory) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         fprintf(memory, "%s%s\n", MARK, dir->identity);

@@ -469,7 +469,7 @@ static pudle_status begin(run *r)
     char *said = NULL;
     size_t length = 0;
     double recorded = 0;
-    FILE *memory = open_memstream(&said, &length);
+    FILE *memory = pd_text_stream(&said, &length);
     pd_log_file(r->ctx, memory);
     pudle_status s = prepare(r);
     if (s && !r->dir.log)
