@@ -48,8 +48,8 @@ void pd_rundir_close(pd_rundir *dir);
 
 /** Is the text of a run's config.cfg another than the run wrote? */
 bool pd_rundir_edited(const char *config);
-/** Is this a file of a run: one of the names above, beside a manifest? */
-bool pd_rundir_owns(const char *path);
+/** Is this a file of a run: one of the names above, beside a manifest? @errors IO, NOMEM: the manifest cannot be read */
+pudle_status pd_rundir_owns(pd_context *ctx, const char *path, bool *owns);
 /** path/name; the caller frees it. NULL without memory. */
 char *pd_rundir_file(const pd_rundir *dir, const char *name);
 /** Write a text file, atomically. */

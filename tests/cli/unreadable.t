@@ -31,4 +31,32 @@ for name in metrics.csv test.csv; do
     ok $? "and when it can be, the run goes on with its rows"
     rm -r "$work/before"
 done
+
+# ---- the manifest
+part
+rm "$work/part/manifest.json" && ln -s manifest.json "$work/part/manifest.json"
+run "$PUDLE" train "$cfg" --out "$work/part" --resume --quiet
+refuses 1 "manifest.json: cannot open" "a manifest that cannot be read is not one that is not there"
+[ -h "$work/part/manifest.json" ] && [ ! -e "$work/part/manifest.1.json" ] && cmp -s "$work/part/metrics.csv" "$work/before/metrics.csv"
+ok $? "and nothing is touched"
+run "$PUDLE" encode "$work/whole" --output "$work/part/dictionary.npy" --quiet
+refuses 2 "manifest.json: cannot open" "nor by what would overwrite a file beside it"
+rm -r "$work/before"
+
+# ---- a folder that cannot be listed; root, who can list all, becomes another user
+chmod 755 "$work"
+other=
+[ "$(id -u)" -ne 0 ] || other='setpriv --reuid=65534 --regid=65534 --clear-groups'
+if $other "$PUDLE" plugins list >/dev/null 2>&1; then
+    mkdir "$work/mine" && echo precious >"$work/mine/metrics.csv"
+    [ -z "$other" ] || chown -R 65534 "$work/mine"
+    chmod 333 "$work/mine"
+    run $other "$PUDLE" train "$cfg" --out "$work/mine" --quiet
+    refuses 1 "mine: the folder cannot be listed" "a folder that cannot be listed is not taken for an empty one"
+    chmod 755 "$work/mine"
+    [ "$(cat "$work/mine/metrics.csv")" = precious ] && [ "$(ls -A "$work/mine")" = metrics.csv ]
+    ok $? "and its files are as they were"
+else
+    ok 0 "a folder that cannot be listed # SKIP there is no other user who may run pudle"
+fi
 done_testing
