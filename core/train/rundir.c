@@ -97,8 +97,9 @@ static bool is_torn(const char *name)
     return dash > number && *dash == '-' && dash[1] && !dash[1 + strspn(dash + 1, "0123456789")];
 }
 
-/* What the folder holds under our names: their kinds as bits, and the first few to tell the user. */
-typedef struct content { unsigned kinds; char list[256]; } content;
+/* What the folder holds under our names: their kinds as bits, the first few to tell the user, and one that would be read and is no file: a pipe
+ * would be waited for. */
+typedef struct content { unsigned kinds; char list[256], no_file[64]; } content;
 
 static pudle_status look(const pd_rundir *dir, content *found)
 {
@@ -109,6 +110,9 @@ static pudle_status look(const pd_rundir *dir, content *found)
         const size_t used = strlen(found->list);
         if (kind == OTHER)
             continue;
+        struct stat info;
+        if ((kind == EVERY_START || kind == PROGRESS) && !fstatat(dirfd(folder), e->d_name, &info, 0) && !S_ISREG(info.st_mode))
+            snprintf(found->no_file, sizeof found->no_file, "%s", e->d_name);
         found->kinds |= 1u << kind;
         if (used + strlen(e->d_name) + 3 <= sizeof found->list) {
             strcat(found->list, used ? ", " : "");
@@ -118,7 +122,11 @@ static pudle_status look(const pd_rundir *dir, content *found)
     const int why = errno;
     if (folder)
         closedir(folder);
-    return folder && !why ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_IO, "%s: the folder cannot be listed: %s", dir->path, strerror(why));
+    if (!folder || why)
+        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s: the folder cannot be listed: %s", dir->path, strerror(why));
+    if (*found->no_file)
+        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/%s: is not a file; move it away, or choose another folder with --out", dir->path, found->no_file);
+    return PUDLE_OK;
 }
 
 static void remove_torn(const pd_rundir *dir)

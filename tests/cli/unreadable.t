@@ -43,6 +43,20 @@ run "$PUDLE" encode "$work/whole" --output "$work/part/dictionary.npy" --quiet
 refuses 2 "manifest.json: cannot open" "nor by what would overwrite a file beside it"
 rm -r "$work/before"
 
+# ---- pipes, which nobody will ever write to
+cp -r "$work/whole" "$work/pipes"
+for name in manifest.json config.cfg run.log metrics.csv test.csv checkpoint.safetensors; do
+    mv "$work/pipes/$name" "$work/kept" && mkfifo "$work/pipes/$name"
+    for given in "$cfg --out" ""; do
+        run timeout -s KILL 20 "$PUDLE" train $given "$work/pipes" --resume --quiet
+        [ "$status" -ne 137 ] && grep -q "$name: is not a file" "$work/err"
+        ok $? "a pipe in the place of $name is not waited for (train ${given:-RUN})"
+    done
+    rm "$work/pipes/$name" && mv "$work/kept" "$work/pipes/$name"
+done
+run "$PUDLE" train "$work/pipes" --resume --quiet
+is_success "without pipes the run is good"
+
 # ---- a folder that cannot be listed; root, who can list all, becomes another user
 chmod 755 "$work"
 other=
