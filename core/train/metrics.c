@@ -30,9 +30,9 @@ static int commas(const char *line)
     return count;
 }
 
-/* Copy the whole rows up to update `last`; a torn last line is dropped with the rest. Rows of an older version, which had fewer columns, get empty
- * ones before the last. The seconds of the last row up to the update after that, which a finished run has: its closing row.
- * False: `from` could not be read to its end. */
+/* Copy the whole rows up to update `last`; a torn last line is dropped with the rest, as is a row with a zero byte. Rows of an older version,
+ * which had fewer columns, get empty ones before the last. The seconds of the last row up to the update after that, which a finished run has: its
+ * closing row. False: `from` could not be read to its end. */
 static bool keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t *kept, double *seconds)
 {
     char *line = NULL;
@@ -42,7 +42,7 @@ static bool keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t *
         if (row == 0 || line[length - 1] != '\n')
             continue;
         const int64_t number = strtoll(line, NULL, 10);
-        const char *end = strrchr(line, ',');
+        const char *end = strlen(line) == (size_t)length ? strrchr(line, ',') : NULL;
         if (number <= last && end) {
             fprintf(to, "%.*s", (int)(end - line), line);
             for (int i = commas(line); i < columns - 1; i++)
