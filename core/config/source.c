@@ -154,6 +154,13 @@ static void include(merger *m, const reading *r, const char *name)
     free(text);
 }
 
+/* Is there nothing more on the line, or a comment? */
+static bool ends_line(const char *rest)
+{
+    rest += strspn(rest, " \t\r");
+    return !*rest || *rest == '\n' || *rest == '#' || (*rest == '/' && (rest[1] == '/' || rest[1] == '*'));
+}
+
 /* At the start of a line: an include directive, which is taken up to its closing quote. False if it is none. */
 static bool directive(merger *m, reading *r)
 {
@@ -164,8 +171,10 @@ static bool directive(merger *m, reading *r)
     p += sizeof word - 1;
     p += strspn(p, " \t");
     const size_t length = *p == '"' ? strcspn(p + 1, "\"\n") : 0;
-    if (!length || p[1 + length] != '"') {
-        complain(m, r, r->line, "@include wants a path in double quotes; write  @include \"common.cfg\"");
+    const bool quoted = length && p[1 + length] == '"';
+    if (!quoted || !ends_line(p + 1 + length + 1)) {
+        complain(m, r, r->line, quoted ? "only a comment may follow the path of an @include; begin a new line"
+                                       : "@include wants a path in double quotes; write  @include \"common.cfg\"");
         r->at += strcspn(r->at, "\n");
         return true;
     }

@@ -249,6 +249,9 @@ static const mistake mistakes[] = {
     { .p.top = "plugin_path = \"/open;", .said = ":1: the string that starts here is never closed", NULL, 1 },
     { .p.top = "@include \"none.cfg\"", .said = ":1: @include \"none.cfg\": cannot read", "No such file", 1 },
     { .p.top = "@include none.cfg", .said = ":1: @include wants a path in double quotes", NULL, 1 },
+    { .p.top = "@include \"none.cfg\" @include \".\"", .said = ":1: only a comment may follow the path of an @include", NULL, 1 },
+    { .p.top = "@include \"none.cfg\";", .said = ":1: only a comment may follow the path of an @include", NULL, 1 },
+    { .p.top = "plugin_path = \"/a\"; @include \".\"", .said = ":1: an @ stands where none is expected", NULL, 1 },
     { .p.top = "@include \".\"", .said = ":1: @include \".\": cannot read", "Is a directory", 1 },
     { .p.top = "@include \"t.cfg\"", .said = "nested more than 10 deep; does a file include itself?", NULL, 1 },
     /* everything at once */
