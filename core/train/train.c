@@ -440,10 +440,11 @@ static pudle_status prepare(run *r)
         s = r->dir.found ? go_on(r) : pd_problem_initialise(&r->problem);
     if (!s && !r->dir.found)
         s = pd_try_first_batch(&r->problem, &r->first);
+    if (s)
+        return s;
     r->problem.be->describe(r->problem.exec, machine, sizeof machine);
     r->dir.machine = machine;
-    if (!s)
-        s = pd_rundir_claim(&r->dir, r->settings);
+    s = pd_rundir_claim(&r->dir, r->settings);
     r->dir.machine = "";
     return s;
 }
