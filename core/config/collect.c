@@ -44,8 +44,9 @@ static pd_entry *add_entry(pd_loader *loader, pd_group *group, const char *key)
 
 /* --------------------------------------------------------------------- files */
 
-static pd_literal literal_of(pd_arena *arena, const config_setting_t *setting)
+static pd_literal literal_of(pd_loader *loader, const config_setting_t *setting)
 {
+    pd_arena *arena = loader->arena;
     pd_literal v = { .type = PD_LITERAL_GROUP };
     const char *text;
     switch (config_setting_type(setting)) {
@@ -68,7 +69,8 @@ static pd_literal literal_of(pd_arena *arena, const config_setting_t *setting)
     case CONFIG_TYPE_STRING:
         v.type = PD_LITERAL_TEXT;
         text = config_setting_get_string(setting);
-        v.text = pd_arena_copy(arena, text ? text : "", text ? strlen(text) : 0);
+        v.text = text ? pd_arena_copy(arena, text, strlen(text)) : NULL;
+        loader->no_memory |= !v.text;
         if (!v.text)
             v.text = "";
         break;
@@ -77,7 +79,7 @@ static pd_literal literal_of(pd_arena *arena, const config_setting_t *setting)
         const int count = config_setting_length(setting);
         pd_literal *item = pd_arena_alloc(arena, (size_t)count + 1, sizeof *item);
         for (int i = 0; item && i < count; i++)
-            item[i] = literal_of(arena, config_setting_get_elem(setting, (unsigned)i));
+            item[i] = literal_of(loader, config_setting_get_elem(setting, (unsigned)i));
         v = (pd_literal){ .type = PD_LITERAL_LIST, .item = item, .count = item ? count : 0 };
         break;
     }
@@ -112,7 +114,7 @@ static void collect_group(const collector *c, int section, const config_setting_
             pd_entry *entry = add_entry(loader, &loader->group[section], name);
             if (!entry)
                 return;
-            entry->value = literal_of(loader->arena, setting);
+            entry->value = literal_of(loader, setting);
             entry->where = where;
             entry->dir = from->dir;
             entry->bad = pd_lint_found(c->lint, path);

@@ -107,9 +107,12 @@ typedef struct pd_loader {
     const char *path; /* of the file, as the user gave it */
     pd_group group[PD_SECTIONS];
     int errors;
+    bool no_memory; /* for something that is not in the arena */
 } pd_loader;
 
-/** Record one error: "where: message". */
+/** Has there been no memory for something? Then what seems to be missing may be there. */
+bool pd_loader_starved(const pd_loader *loader);
+/** Record one error: "where: message". Nothing once the loader is starved. */
 void pd_report(pd_loader *loader, const char *where, const char *format, ...) PUDLE_PRINTF(3, 4);
 
 /** The text of a file with every @include put in its place, and where each of its lines comes from. */
