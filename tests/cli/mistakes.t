@@ -248,6 +248,17 @@ for how in 'exit(0)' '*(volatile int *)8 = 1' 'for (int64_t i = 0; i < pudle_cou
     esac
 done
 
+# ---- a crash outside of plugins
+mkfifo "$work/slow.cfg"
+(ulimit -c 0; exec "$PUDLE" check "$work/slow.cfg") >"$work/out" 2>"$work/err" &
+pid=$!
+exec 3>"$work/slow.cfg" # from here on pudle reads
+kill -SEGV $pid
+wait $pid 2>/dev/null
+[ $? -gt 128 ] && [ "$(cat "$work/err")" = "pudle crashed (SIGSEGV), in its own code or in a library" ]
+ok $? 'is said to be one'
+exec 3>&-
+
 # ---- keys that are not wanted
 run "$PUDLE" check "$cfg" --set prox.name=hard_threshold --set prox.threshold=0.1
 [ "$status" -ne 0 ]
