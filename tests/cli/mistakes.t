@@ -290,6 +290,11 @@ ok $? 'closed standard files change nothing'
 sh -c '"$0" compare "$1" "$1" >&-' "$PUDLE" "$work/a.npy" 2>"$work/err"
 [ $? -eq 1 ] && grep -q "standard output" "$work/err"
 ok $? '... but a report that nobody can get is told'
+for what in --help --version 'train --help'; do
+    sh -c '"$0" $1 >/dev/full' "$PUDLE" "$what" 2>"$work/err"
+    [ $? -eq 1 ] && grep -q "standard output" "$work/err"
+    ok $? "... as is $what"
+done
 cat >"$work/large.cfg" <<END
 data:  { name = "synthetic"; samples = 20; features = 100; atoms = 100; sparsity = 3; };
 model: { dictionary: { atoms = 100; init = "random"; }; layers = 4; step = 0.1; gradient = "ae"; };
