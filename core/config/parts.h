@@ -54,6 +54,8 @@ bool pd_option_default(pd_arena *arena, const pudle_option *row, void *params, s
 const char *pd_option_type(const pudle_option *row);                      /* "real", "list of reals" */
 const char *pd_option_wants(const pudle_option *row);                     /* "a number", "true or false" */
 void pd_option_range(const pudle_option *row, char *text, size_t room);   /* "[0, inf)"; "" when there is none */
+/** An integer's limit of 1e18 or more is there only because there must be one. */
+bool pd_option_endless(const pudle_option *row, double limit);
 void pd_real_text(double value, char text[40]);                           /* shortest decimal that reads back the same */
 void pd_real_literal(double value, char text[40]);                        /* the same with a dot or exponent */
 /** The value as it stands in a config file; NULL: unset. */
