@@ -49,6 +49,22 @@ run "$PUDLE" encode "$work/whole" --output "$work/part/dictionary.npy" --quiet
 refuses 2 "manifest.json: cannot open" "nor by what would overwrite a file beside it"
 rm -r "$work/before"
 
+# ---- a checkpoint whose numbers no run has: of an update whose successor is none
+cp -r "$work/whole" "$work/far"
+from=$work/whole/checkpoint.safetensors to=$work/far/checkpoint.safetensors
+length=$(od -An -tu8 -N8 "$from" | tr -d ' ')
+header=$(tail -c +9 "$from" | head -c "$length" | sed 's/"update":"[0-9]*"/"update":"9223372036854775807"/; s/"sha256":"[0-9a-f]*"/"sha256":"DIGEST"/; s/ *$//')
+zeros=0000000000000000000000000000000000000000000000000000000000000000
+digest=$({ printf %s "$header" | sed "s/DIGEST/$zeros/"; tail -c +$((9 + length)) "$from"; } | sha256sum | cut -d ' ' -f 1)
+header=$(printf %s "$header" | sed "s/DIGEST/$digest/")
+{
+    printf "$(printf '\\%03o\\%03o\\0\\0\\0\\0\\0\\0' $((${#header} % 256)) $((${#header} / 256)))"
+    printf %s "$header"
+    tail -c +$((9 + length)) "$from"
+} >"$to"
+run "$PUDLE" train "$work/far" --resume --quiet
+refuses 2 "not a whole checkpoint" "is refused"
+
 # ---- pipes, which nobody will ever write to
 cp -r "$work/whole" "$work/pipes"
 for name in manifest.json config.cfg run.log metrics.csv test.csv checkpoint.safetensors; do
