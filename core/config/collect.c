@@ -97,6 +97,10 @@ static void collect_group(const collector *c, int section, const config_setting_
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
         const char *name = config_setting_name(setting);
+        if (!name) { /* libconfig had no memory for it */
+            loader->no_memory = true;
+            return;
+        }
         const char *path = pd_key_path(loader->arena, pd_section_path(section), name);
         const pd_origin *from = pd_source_origin(c->source, (int)config_setting_source_line(setting));
         const char *where = pd_arena_format(loader->arena, "%s:%d: %s", from->file, from->line, path);
