@@ -41,6 +41,8 @@ pudle_status cli_settings_at(pd_context *ctx, const char *path, const cli_args *
     pudle_status s = config ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s && stat(config, &info))
         s = pd_fail(ctx, PUDLE_ERR_NOTFOUND, "%s: not a run: it holds no config.cfg", path);
+    else if (!s && !S_ISREG(info.st_mode)) /* a pipe would be waited for */
+        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: is not a file", config);
     if (!s)
         s = pd_settings_load(ctx, config, args->set, args->sets, settings);
     free(config);

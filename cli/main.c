@@ -331,12 +331,8 @@ static int run(int argc, char **argv)
         return CLI_FAILED;
     }
     cli_signals();
-    int code = dispatch(ctx, argc, argv);
+    const int code = dispatch(ctx, argc, argv);
     pd_context_destroy(ctx);
-    if ((fflush(stdout) || ferror(stdout)) && code == CLI_DONE) {
-        perror("pudle: standard output");
-        code = CLI_FAILED;
-    }
     return code;
 }
 
@@ -345,7 +341,11 @@ int main(int argc, char **argv)
     open_standard_files();
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write, which is told */
     atexit(ended_early);
-    const int code = run(argc, argv);
+    int code = run(argc, argv);
+    if ((fflush(stdout) || ferror(stdout)) && code == CLI_DONE) {
+        perror("pudle: standard output");
+        code = CLI_FAILED;
+    }
     ended = true;
     return code;
 }

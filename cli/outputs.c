@@ -68,8 +68,11 @@ pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, con
     for (int i = 0; i < outs && !s; i++) {
         if (!out[i].path)
             continue;
+        bool of_a_run = false;
         s = check_folder(ctx, &out[i]);
-        if (!s && pd_rundir_owns(out[i].path))
+        if (!s)
+            s = pd_rundir_owns(ctx, out[i].path, &of_a_run);
+        if (of_a_run)
             s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is a file of a run, which would be lost", out[i].what, out[i].path);
         for (int k = 0; k < ins && !s; k++)
             if (in[k].path && cli_same_file(out[i].path, in[k].path))

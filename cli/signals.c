@@ -59,6 +59,9 @@ static void crash(int number, siginfo_t *info, void *context)
         _exit(CLI_FAILED);
     }
     if (!plugin) {
+        say("pudle crashed (");
+        say(name);
+        say("), in its own code or in a library\n");
         signal(number, SIG_DFL);
         raise(number);
         return;

@@ -72,6 +72,7 @@ int cli_train(pd_context *ctx, const cli_args *args)
     } else if (args->out || !directory) {
         free(directory);
         directory = args->out ? pd_strdup(args->out) : default_directory(args->positional[0]);
+        s = directory ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     }
     pd_train_report report;
     cli_stop_on_signals();

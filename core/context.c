@@ -75,6 +75,53 @@ char *pd_format(const char *format, ...)
     return text;
 }
 
+typedef struct text_sink { char **text; size_t *size, room; bool failed; } text_sink;
+
+static ssize_t write_text(void *cookie, const char *from, size_t bytes)
+{
+    text_sink *to = cookie;
+    if (*to->size + bytes >= to->room && !to->failed) {
+        const size_t room = 2 * (*to->size + bytes) + 1;
+        char *more = realloc(*to->text, room);
+        to->failed = !more;
+        *to->text = more ? more : *to->text;
+        to->room = room;
+    }
+    if (to->failed)
+        return 0;
+    memcpy(*to->text + *to->size, from, bytes);
+    *to->size += bytes;
+    (*to->text)[*to->size] = '\0';
+    return (ssize_t)bytes;
+}
+
+static int close_text(void *cookie)
+{
+    text_sink *to = cookie;
+    const int result = to->failed ? EOF : 0;
+    if (result) {
+        free(*to->text);
+        *to->text = NULL;
+    }
+    free(to);
+    return result;
+}
+
+FILE *pd_text_stream(char **text, size_t *size)
+{
+    text_sink *to = calloc(1, sizeof *to);
+    FILE *stream = to ? fopencookie(to, "w", (cookie_io_functions_t){ .write = write_text, .close = close_text }) : NULL;
+    if (stream) {
+        *to = (text_sink){ .text = text, .size = size };
+        *text = NULL;
+        *size = 0;
+        (void)write_text(to, "", 0);
+    } else {
+        free(to);
+    }
+    return stream;
+}
+
 /* ------------------------------------------------------------------- errors */
 
 /* Append what fits: an error must not be lost because memory is, so room that cannot grow cuts the text. */

@@ -40,5 +40,7 @@ extern _Thread_local const char *pd_calling_plugin, *pd_calling_function;
 void *pd_alloc(size_t count, size_t size); /* 64-byte aligned, cleared; free with free() */
 char *pd_strdup(const char *text);
 char *pd_format(const char *format, ...) PUDLE_PRINTF(1, 2); /* malloc'ed; NULL without memory */
+/** As open_memstream, which in glibc drops what it has no memory for and says nothing: here fclose fails, and *text is NULL. */
+FILE *pd_text_stream(char **text, size_t *size);
 
 #endif

@@ -44,8 +44,9 @@ static pd_entry *add_entry(pd_loader *loader, pd_group *group, const char *key)
 
 /* --------------------------------------------------------------------- files */
 
-static pd_literal literal_of(pd_arena *arena, const config_setting_t *setting)
+static pd_literal literal_of(pd_loader *loader, const config_setting_t *setting)
 {
+    pd_arena *arena = loader->arena;
     pd_literal v = { .type = PD_LITERAL_GROUP };
     const char *text;
     switch (config_setting_type(setting)) {
@@ -68,7 +69,8 @@ static pd_literal literal_of(pd_arena *arena, const config_setting_t *setting)
     case CONFIG_TYPE_STRING:
         v.type = PD_LITERAL_TEXT;
         text = config_setting_get_string(setting);
-        v.text = pd_arena_copy(arena, text ? text : "", text ? strlen(text) : 0);
+        v.text = text ? pd_arena_copy(arena, text, strlen(text)) : NULL;
+        loader->no_memory |= !v.text;
         if (!v.text)
             v.text = "";
         break;
@@ -77,7 +79,7 @@ static pd_literal literal_of(pd_arena *arena, const config_setting_t *setting)
         const int count = config_setting_length(setting);
         pd_literal *item = pd_arena_alloc(arena, (size_t)count + 1, sizeof *item);
         for (int i = 0; item && i < count; i++)
-            item[i] = literal_of(arena, config_setting_get_elem(setting, (unsigned)i));
+            item[i] = literal_of(loader, config_setting_get_elem(setting, (unsigned)i));
         v = (pd_literal){ .type = PD_LITERAL_LIST, .item = item, .count = item ? count : 0 };
         break;
     }
@@ -95,6 +97,10 @@ static void collect_group(const collector *c, int section, const config_setting_
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
         const char *name = config_setting_name(setting);
+        if (!name) { /* libconfig had no memory for it */
+            loader->no_memory = true;
+            return;
+        }
         const char *path = pd_key_path(loader->arena, pd_section_path(section), name);
         const pd_origin *from = pd_source_origin(c->source, (int)config_setting_source_line(setting));
         const char *where = pd_arena_format(loader->arena, "%s:%d: %s", from->file, from->line, path);
@@ -112,7 +118,7 @@ static void collect_group(const collector *c, int section, const config_setting_
             pd_entry *entry = add_entry(loader, &loader->group[section], name);
             if (!entry)
                 return;
-            entry->value = literal_of(loader->arena, setting);
+            entry->value = literal_of(loader, setting);
             entry->where = where;
             entry->dir = from->dir;
             entry->bad = pd_lint_found(c->lint, path);

@@ -181,6 +181,7 @@ static void find_plugin(pd_loader *loader, int index)
     pd_entry *entry = pd_entry_find(group, "name");
     const char *name = index == PD_SECTION_BACKEND ? PD_DEFAULT_BACKEND : NULL;
     const char *where = entry ? entry->where : group->where;
+    pudle_status s;
     if (entry) {
         entry->used = true;
         name = entry->value.type == PD_LITERAL_TEXT ? entry->value.text : NULL;
@@ -192,8 +193,9 @@ static void find_plugin(pd_loader *loader, int index)
         pd_report(loader, where, "wants the name of a plugin in double quotes; write  name = \"NAME\";");
     else if (!well_formed(name))
         pd_report(loader, where, "\"%.80s\" is no plugin name: a small letter, then small letters, digits and _", name);
-    else if (loader->find(loader->ctx, section->kind, name, &section->plugin)) {
+    else if ((s = loader->find(loader->ctx, section->kind, name, &section->plugin))) {
         section->plugin = NULL;
+        loader->no_memory |= s == PUDLE_ERR_NOMEM;
         pd_report(loader, where,
                   "the %s \"%.80s\" cannot be used, for the reason above; `pudle plugins list` shows what can",
                   pd_kind_name(section->kind), name);
@@ -224,6 +226,7 @@ void pd_plugin_check(pd_loader *loader, pd_group *group, const char *where, cons
     if (group->bad || !PUDLE_HAS(desc, pudle_desc, check) || !desc->check)
         return;
     const pudle_host *host = pd_host_for(loader->ctx, where);
+    loader->no_memory |= !host;
     if (!host)
         return;
     const int before = pd_error_count(loader->ctx);
@@ -308,7 +311,9 @@ static void add_plugin_path(pd_loader *loader)
                 pd_report(loader, entry->where, "has an empty entry; write absolute folders with one colon between them");
             return;
         }
-    if (pd_plugin_path_add(loader->ctx, PD_FROM_CONFIG, path))
+    const pudle_status s = pd_plugin_path_add(loader->ctx, PD_FROM_CONFIG, path);
+    loader->no_memory |= s == PUDLE_ERR_NOMEM;
+    if (s)
         pd_report(loader, entry->where, "cannot be used, for the reason above");
 }
 

@@ -44,15 +44,14 @@ void pd_real_literal(double value, char text[40])
     snprintf(exponent ? exponent : text + strlen(text), 20, ".0%s", tail);
 }
 
-/* An integer's limit of 1e18 or more is there only because there must be one. */
-static bool endless(const pudle_option *row, double value)
+bool pd_option_endless(const pudle_option *row, double value)
 {
     return isinf(value) || (fabs(value) >= 1e18 && (row->type == PUDLE_INT || row->type == PUDLE_INT_LIST));
 }
 
 static void bound(const pudle_option *row, double value, char text[40])
 {
-    if (endless(row, value))
+    if (pd_option_endless(row, value))
         strcpy(text, value > 0 ? "inf" : "-inf");
     else
         snprintf(text, 40, "%.10g", value);
@@ -68,8 +67,8 @@ void pd_option_range(const pudle_option *row, char *text, size_t room)
         return;
     bound(row, row->min, low);
     bound(row, row->max, high);
-    snprintf(text, room, "%c%s, %s%c", row->flags & PUDLE_OPEN_MIN || endless(row, row->min) ? '(' : '[', low, high,
-             row->flags & PUDLE_OPEN_MAX || endless(row, row->max) ? ')' : ']');
+    snprintf(text, room, "%c%s, %s%c", row->flags & PUDLE_OPEN_MIN || pd_option_endless(row, row->min) ? '(' : '[', low, high,
+             row->flags & PUDLE_OPEN_MAX || pd_option_endless(row, row->max) ? ')' : ']');
 }
 
 int pd_choice(const char *choices, int index, const char **begin, int *length)

@@ -1,6 +1,6 @@
 /* A look at the raw text, before libconfig reads it. libconfig takes 3000000000 for -1294967296 and 4294967297 for 1 without
  * a word: an integer beyond 32 bits must carry an L. And a text where no value can stand makes it lose memory beside the
- * syntax error, so that is refused here. */
+ * syntax error, so that is refused here, as is an @include that it would follow itself. */
 #include "config/parts.h"
 
 #include <ctype.h>
@@ -58,6 +58,16 @@ static void check_text(scanner *s)
                   "the text %.*s stands where none is expected; write  key = \"text\";  and end the option before with ;",
                   (int)(strcspn(s->at + 1, "\"\n") < 40 ? strcspn(s->at + 1, "\"\n") + 2 : 40), s->at);
     s->lint->broken = true;
+}
+
+/* An @include that is left now is none of source.c's, and libconfig must not follow it. */
+static void refuse_directive(scanner *s)
+{
+    const char *where = where_of(s, "");
+    if (where)
+        pd_report(s->loader, where, "an @ stands where none is expected; an @include begins a line");
+    s->lint->broken = true;
+    s->at += strcspn(s->at, "\n");
 }
 
 static void skip_string(scanner *s)
@@ -177,7 +187,9 @@ void pd_lint_source(pd_loader *loader, const pd_source *source, pd_lint *lint)
         }
         if (skip_comment(&s))
             continue;
-        if (first == '"') {
+        if (first == '@') {
+            refuse_directive(&s);
+        } else if (first == '"') {
             check_text(&s);
             skip_string(&s);
         } else if (isalpha((unsigned char)first) || first == '*') {

@@ -6,10 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool pd_loader_starved(const pd_loader *loader)
+{
+    return loader->no_memory || pd_arena_failed(loader->arena);
+}
+
 void pd_report(pd_loader *loader, const char *where, const char *format, ...)
 {
     char text[1024];
     va_list args;
+    if (pd_loader_starved(loader))
+        return;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
@@ -76,7 +83,8 @@ static void parse(pd_loader *loader, const pd_source *source, const char *const 
         pd_collect_file(loader, config_root_setting(&config), source, &lint);
         pd_collect_overrides(loader, overrides, count);
         pd_fill(loader);
-        pd_rules(loader);
+        if (!pd_loader_starved(loader))
+            pd_rules(loader);
     } else {
         report_syntax(loader, &config, source);
     }
@@ -94,14 +102,15 @@ pudle_status pd_settings_load_with(pd_context *ctx, const char *path, const char
     pd_source source;
     pudle_status s = pd_source_read(&loader, path, &source);
     settings->source = pd_strdup(path);
+    loader.no_memory |= !settings->source;
     if (!s)
         parse(&loader, &source, overrides, count);
     pd_source_free(&source);
-    if (loader.errors) {
+    if (pd_loader_starved(&loader)) {
+        s = pd_fail(ctx, PUDLE_ERR_NOMEM, "%s: out of memory", path);
+    } else if (loader.errors) {
         pd_fail(ctx, PUDLE_ERR_CONFIG, "%d error%s, nothing was run", loader.errors, loader.errors == 1 ? "" : "s");
         s = s ? s : PUDLE_ERR_CONFIG;
-    } else if (s || pd_arena_failed(settings->arena) || !settings->source) {
-        s = pd_fail(ctx, PUDLE_ERR_NOMEM, "%s: out of memory", path);
     }
     if (s)
         pd_settings_destroy(settings);

@@ -51,7 +51,7 @@ pudle_status pd_params_from_pairs(pd_context *ctx, const pd_plugin *plugin, cons
             pd_report(&loader, e->where, "unknown option");
     if (!loader.errors)
         pd_plugin_check(&loader, &group, group.where, desc, memory + HEAD);
-    if (!loader.errors && !pd_arena_failed(loader.arena)) {
+    if (!loader.errors && !pd_loader_starved(&loader)) {
         ((head *)(void *)memory)->arena = loader.arena;
         *params = memory + HEAD;
         return PUDLE_OK;

@@ -219,7 +219,10 @@ static bool to_int(pd_arena *arena, const pudle_option *row, const pd_literal *v
     }
     if (value->type != PD_LITERAL_INT)
         return wrong_type(arena, row, value, why);
-    if (!in_range(row, (double)value->integer))
+    const double v = (double)value->integer, crossed = v > row->max ? row->max : row->min;
+    if (!in_range(row, v) && pd_option_endless(row, crossed)) /* where the range says inf */
+        return refuse(why, "%s is too large; whole numbers end at %g", given(value, text), crossed);
+    if (!in_range(row, v))
         return outside(row, given(value, text), why);
     *out = value->integer;
     return true;

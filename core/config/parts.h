@@ -54,6 +54,8 @@ bool pd_option_default(pd_arena *arena, const pudle_option *row, void *params, s
 const char *pd_option_type(const pudle_option *row);                      /* "real", "list of reals" */
 const char *pd_option_wants(const pudle_option *row);                     /* "a number", "true or false" */
 void pd_option_range(const pudle_option *row, char *text, size_t room);   /* "[0, inf)"; "" when there is none */
+/** An integer's limit of 1e18 or more is there only because there must be one. */
+bool pd_option_endless(const pudle_option *row, double limit);
 void pd_real_text(double value, char text[40]);                           /* shortest decimal that reads back the same */
 void pd_real_literal(double value, char text[40]);                        /* the same with a dot or exponent */
 /** The value as it stands in a config file; NULL: unset. */
@@ -108,9 +110,12 @@ typedef struct pd_loader {
     const char *path; /* of the file, as the user gave it */
     pd_group group[PD_SECTIONS];
     int errors;
+    bool no_memory; /* for something that is not in the arena */
 } pd_loader;
 
-/** Record one error: "where: message". */
+/** Has there been no memory for something? Then what seems to be missing may be there. */
+bool pd_loader_starved(const pd_loader *loader);
+/** Record one error: "where: message". Nothing once the loader is starved. */
 void pd_report(pd_loader *loader, const char *where, const char *format, ...) PUDLE_PRINTF(3, 4);
 
 /** The text of a file with every @include put in its place, and where each of its lines comes from. */

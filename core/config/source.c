@@ -22,11 +22,13 @@ static pudle_status read_file(const char *path, char **text, size_t *length, con
     size_t size = 0, room = 0;
     *why = file ? NULL : strerror(errno);
     const bool missing = !file && (errno == ENOENT || errno == ENOTDIR);
+    bool starved = !file && errno == ENOMEM;
     while (file && !*why) {
         if (size + 1 >= room) {
             char *more = realloc(memory, room = room ? 2 * room : 4096);
             if (!more) {
                 *why = "out of memory";
+                starved = true;
                 break;
             }
             memory = more;
@@ -49,7 +51,7 @@ static pudle_status read_file(const char *path, char **text, size_t *length, con
     }
     if (*why) {
         free(memory);
-        return missing ? PUDLE_ERR_NOTFOUND : PUDLE_ERR_IO;
+        return starved ? PUDLE_ERR_NOMEM : missing ? PUDLE_ERR_NOTFOUND : PUDLE_ERR_IO;
     }
     *text = memory;
     *length = size;
@@ -98,7 +100,7 @@ static void put(merger *m, const reading *r, char c)
         s->line = lines;
         s->lines_room = (int)room;
         if (!grown) {
-            m->bad = true;
+            m->loader->no_memory = true;
             return;
         }
         s->line[s->lines++] = (pd_origin){ r->file, r->dir, r->line };
@@ -108,7 +110,7 @@ static void put(merger *m, const reading *r, char c)
     const bool grown = grow(&text, s->length + 2, 1, &s->room);
     s->text = text;
     if (!grown) {
-        m->bad = true;
+        m->loader->no_memory = true;
         return;
     }
     s->text[s->length++] = c;
@@ -134,6 +136,7 @@ static void include(merger *m, const reading *r, const char *name)
     const char *why = NULL, *message = NULL;
     char *text = NULL;
     size_t length = 0;
+    pudle_status s = PUDLE_OK;
     if (m->includes++ == MOST || m->source->length > largest)
         m->stop = true;
     if (m->stop)
@@ -141,10 +144,11 @@ static void include(merger *m, const reading *r, const char *name)
     else if (m->depth == DEEPEST)
         message = pd_arena_format(
             arena, "@include \"%s\": includes are nested more than %d deep; does a file include itself?", name, DEEPEST);
-    else if (path && read_file(path, &text, &length, &why))
+    else if (path && (s = read_file(path, &text, &length, &why)))
         message = pd_arena_format(arena, "@include \"%s\": cannot read %s: %s; the path is relative to %s", name, path, why,
                                   r->dir);
-    if (message || !path) {
+    m->loader->no_memory |= s == PUDLE_ERR_NOMEM;
+    if (message || s || !path) {
         complain(m, r, r->line, message ? message : "out of memory");
         return;
     }
@@ -152,6 +156,13 @@ static void include(merger *m, const reading *r, const char *name)
     merge_file(m, path, text, length);
     m->depth--;
     free(text);
+}
+
+/* Is there nothing more on the line, or a comment? */
+static bool ends_line(const char *rest)
+{
+    rest += strspn(rest, " \t\r");
+    return !*rest || *rest == '\n' || *rest == '#' || (*rest == '/' && (rest[1] == '/' || rest[1] == '*'));
 }
 
 /* At the start of a line: an include directive, which is taken up to its closing quote. False if it is none. */
@@ -164,8 +175,10 @@ static bool directive(merger *m, reading *r)
     p += sizeof word - 1;
     p += strspn(p, " \t");
     const size_t length = *p == '"' ? strcspn(p + 1, "\"\n") : 0;
-    if (!length || p[1 + length] != '"') {
-        complain(m, r, r->line, "@include wants a path in double quotes; write  @include \"common.cfg\"");
+    const bool quoted = length && p[1 + length] == '"';
+    if (!quoted || !ends_line(p + 1 + length + 1)) {
+        complain(m, r, r->line, quoted ? "only a comment may follow the path of an @include; begin a new line"
+                                       : "@include wants a path in double quotes; write  @include \"common.cfg\"");
         r->at += strcspn(r->at, "\n");
         return true;
     }
@@ -256,6 +269,9 @@ pudle_status pd_source_read(pd_loader *loader, const char *path, pd_source *sour
     size_t length = 0;
     *source = (pd_source){ 0 };
     const pudle_status s = read_file(path, &text, &length, &why);
+    loader->no_memory |= s == PUDLE_ERR_NOMEM;
+    if (s == PUDLE_ERR_NOMEM)
+        return s;
     if (s) {
         loader->errors++;
         return pd_fail(loader->ctx, s, "%s: %s; give the path of a config file", path, why);

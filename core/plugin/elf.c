@@ -41,6 +41,7 @@ typedef struct elf_file {
     ElfW(Ehdr) head;
     ElfW(Phdr) *segment; /* head.e_phnum */
     ElfW(Shdr) *section; /* head.e_shnum; NULL: stripped */
+    bool starved;        /* there was no memory for a part, so what is found missing may be there */
 } elf_file;
 
 static bool inside(const elf_file *f, uint64_t offset, uint64_t bytes)
@@ -57,9 +58,11 @@ static pudle_status truncated(const elf_file *f, const char *what, uint64_t offs
 }
 
 /* Part of the file in fresh memory, NULL when it cannot be had. */
-static void *part(const elf_file *f, uint64_t offset, uint64_t bytes)
+static void *part(elf_file *f, uint64_t offset, uint64_t bytes)
 {
-    char *memory = inside(f, offset, bytes) ? malloc(bytes ? (size_t)bytes : 1) : NULL;
+    const bool there = inside(f, offset, bytes);
+    char *memory = there ? malloc(bytes ? (size_t)bytes : 1) : NULL;
+    f->starved |= there && !memory;
     for (uint64_t done = 0; memory && done < bytes;) {
         const ssize_t n = pread(f->fd, memory + done, (size_t)(bytes - done), (off_t)(offset + done));
         if (n <= 0) {
@@ -136,7 +139,7 @@ static pudle_status check_sections(elf_file *f, pd_reason *why)
 }
 
 /* The symbol pudle_plugin among the dynamic symbols; false when there is none by that name. */
-static bool find_symbol(const elf_file *f, const ElfW(Shdr) *symbols, ElfW(Sym) *out)
+static bool find_symbol(elf_file *f, const ElfW(Shdr) *symbols, ElfW(Sym) *out)
 {
     const ElfW(Shdr) *strings = &f->section[symbols->sh_link];
     ElfW(Sym) *symbol = part(f, symbols->sh_offset, symbols->sh_size);
@@ -154,7 +157,7 @@ static bool find_symbol(const elf_file *f, const ElfW(Shdr) *symbols, ElfW(Sym) 
     return found;
 }
 
-static pudle_status check_symbol(const elf_file *f, pd_reason *why)
+static pudle_status check_symbol(elf_file *f, pd_reason *why)
 {
     const ElfW(Shdr) *symbols = NULL;
     for (int i = 0; f->section && i < f->head.e_shnum && !symbols; i++)
@@ -212,5 +215,5 @@ pudle_status pd_elf_check(const char *path, pd_reason *why)
     free(f.section);
     if (f.fd >= 0)
         close(f.fd);
-    return s;
+    return s && f.starved ? pd_refuse(why, PUDLE_ERR_NOMEM, "out of memory") : s;
 }

@@ -330,7 +330,7 @@ pudle_status pd_plugin_find(pd_context *ctx, int32_t kind, const char *name, con
         status = refuse_relative(ctx, s.registry);
     if (status)
         return status;
-    s.tried = open_memstream(&tried, &bytes);
+    s.tried = pd_text_stream(&tried, &bytes);
     if (!s.tried)
         return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (pd_name_valid(name)) {

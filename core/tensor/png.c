@@ -1,6 +1,7 @@
 /* core/tensor/png.c - grey and RGB pictures of 8 and 16 bits. libpng reports errors by a jump, which stays inside write_picture. */
 #include "files.h"
 
+#include <errno.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -13,6 +14,13 @@ static void on_error(png_structp png, png_const_charp text)
     complaint *c = png_get_error_ptr(png);
     snprintf(c->text, sizeof c->text, "%s", text);
     longjmp(c->jump, 1);
+}
+
+static void write_bytes(png_structp png, png_bytep bytes, size_t count)
+{
+    errno = 0;
+    if (fwrite(bytes, 1, count, png_get_io_ptr(png)) != count)
+        png_error(png, errno ? strerror(errno) : "a write failed");
 }
 
 static void on_warning(png_structp png, png_const_charp text)
@@ -37,7 +45,7 @@ static bool write_picture(FILE *to, int64_t width, int64_t height, int channels,
         png_destroy_write_struct(&png, &info);
         return false;
     }
-    png_init_io(png, to);
+    png_set_write_fn(png, to, write_bytes, NULL);
     png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, bits, channels == 3 ? PNG_COLOR_TYPE_RGB :
                  PNG_COLOR_TYPE_GRAY,
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);

@@ -2,8 +2,8 @@
  * the JSON, the digest if there is one, each tensor's type, shape and place; tensors must cover the bytes without gap or
  * overlap, as the format demands. The layout is described in safetensors_write.c. */
 #include "files.h"
+#include "json.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,36 +37,14 @@ void pd_safetensors_free(pd_safetensors *file)
     free(file);
 }
 
-static bool only_blanks(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if (text[i] != ' ' && text[i] != '\n' && text[i] != '\t' && text[i] != '\r')
-            return false;
-    return true;
-}
-
 static pudle_status parse_json(pd_context *ctx, const char *path, const char *text, size_t length, json_object **out)
 {
-    enum { DEPTH = 8 }; /* a header nests 3 deep */
-    pudle_status status = PUDLE_OK;
-    json_tokener *tokener = json_tokener_new_ex(DEPTH);
-    if (!tokener)
-        return pd_fail(ctx, PUDLE_ERR_NOMEM, "%s: no memory for its header", path);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-    json_object *header = json_tokener_parse_ex(tokener, text, (int)length);
-    const enum json_tokener_error error = json_tokener_get_error(tokener);
-    const size_t used = json_tokener_get_parse_end(tokener);
-    if (error != json_tokener_success)
-        status = pd_fail(ctx, PUDLE_ERR_IO, "%s: the header is wrong JSON at byte %zu (%s)" DAMAGED, path, 8 + used,
-                         error == json_tokener_continue ? "it ends too early" : json_tokener_error_desc(error));
-    else if (!json_object_is_type(header, json_type_object) || !only_blanks(text + used, length - used))
-        status = pd_fail(ctx, PUDLE_ERR_IO, "%s: the header is not one JSON object" DAMAGED, path);
-    json_tokener_free(tokener);
-    if (status)
-        json_object_put(header);
-    else
-        *out = header;
-    return status;
+    const char *why;
+    size_t at;
+    const pudle_status status = pd_json_parse(text, length, out, &why, &at);
+    if (status == PUDLE_ERR_IO)
+        return pd_fail(ctx, status, "%s: the header is wrong JSON at byte %zu (%s)" DAMAGED, path, 8 + at, why);
+    return status ? pd_fail(ctx, status, "%s: no memory for its header", path) : PUDLE_OK;
 }
 
 /* The metadata: an object of strings. */

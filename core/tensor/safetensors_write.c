@@ -6,8 +6,8 @@
  * The metadata entry "sha256" is the digest of the header's text and the tensor bytes, with zeros in its own place: a changed
  * counter is seen as well as a changed number. F64 tensors come first, so that every tensor is aligned to its element size. */
 #include "files.h"
+#include "json.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,58 +60,22 @@ static pudle_status check(pd_context *ctx, const char *path, int tensors, const 
     return PUDLE_OK;
 }
 
-/* Add and hand over value; without memory value is dropped and false returned. */
-static bool add(json_object *object, const char *key, json_object *value)
-{
-    if (value && json_object_object_add(object, key, value) == 0)
-        return true;
-    json_object_put(value);
-    return false;
-}
-
-static bool append(json_object *array, int64_t number)
-{
-    json_object *value = json_object_new_int64(number);
-    if (value && json_object_array_add(array, value) == 0)
-        return true;
-    json_object_put(value);
-    return false;
-}
-
 static bool describe(json_object *header, const pd_tensor *t, int64_t begin, int64_t end)
 {
-    json_object *entry = json_object_new_object(), *shape = json_object_new_array(), *offsets = json_object_new_array();
-    bool good = entry && shape && offsets && append(offsets, begin) && append(offsets, end);
+    json_object *entry = pd_json_add(header, t->name, json_object_new_object());
+    json_object *type = pd_json_add(entry, "dtype", json_object_new_string(t->array.dtype == PUDLE_F64 ? "F64" : "F32"));
+    json_object *shape = pd_json_add(entry, "shape", json_object_new_array());
+    json_object *offsets = pd_json_add(entry, "data_offsets", json_object_new_array());
+    bool good = type && shape && pd_json_append(offsets, json_object_new_int64(begin)) && pd_json_append(offsets, json_object_new_int64(end));
     for (int32_t i = 0; good && i < t->array.rank; i++)
-        good = append(shape, t->array.shape[i]);
-    good = good && add(entry, "dtype", json_object_new_string(t->array.dtype == PUDLE_F64 ? "F64" : "F32"));
-    if (!good) {
-        json_object_put(entry);
-        json_object_put(shape);
-        json_object_put(offsets);
-        return false;
-    }
-    if (!add(entry, "shape", shape)) {
-        json_object_put(offsets);
-        json_object_put(entry);
-        return false;
-    }
-    if (!add(entry, "data_offsets", offsets)) {
-        json_object_put(entry);
-        return false;
-    }
-    return add(header, t->name, entry);
+        good = pd_json_append(shape, json_object_new_int64(t->array.shape[i])) != NULL;
+    return good;
 }
 
 static bool fill_header(json_object *header, int tensors, const pd_tensor *tensor, int metas, const pd_meta *meta)
 {
-    json_object *text = json_object_new_object();
-    if (!add(header, "__metadata__", text))
-        return false;
-    for (int i = 0; i < metas; i++)
-        if (!add(text, meta[i].key, json_object_new_string(meta[i].value)))
-            return false;
-    if (!add(text, "sha256", json_object_new_string(PD_NO_DIGEST)))
+    json_object *text = pd_json_add(header, "__metadata__", json_object_new_object());
+    if (!pd_json_texts(text, metas, meta) || !pd_json_texts(text, 1, &(pd_meta){ "sha256", PD_NO_DIGEST }))
         return false;
     int64_t at = 0;
     for (int32_t dtype = PUDLE_F64; dtype >= PUDLE_F32; dtype--)
@@ -156,7 +120,6 @@ static void write_header(FILE *to, const char *text, size_t length)
 pudle_status pd_safetensors_write(pd_context *ctx, const char *path, int tensors, const pd_tensor *tensor, int metas,
                                   const pd_meta *meta)
 {
-    size_t length = 0;
     char *text = NULL;
     pd_atomic *file = NULL;
     pudle_status status = check(ctx, path, tensors, tensor, metas, meta);
@@ -164,11 +127,12 @@ pudle_status pd_safetensors_write(pd_context *ctx, const char *path, int tensors
         return status;
     json_object *header = json_object_new_object();
     if (header && fill_header(header, tensors, tensor, metas, meta))
-        text = pd_strdup(json_object_to_json_string_length(header, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length));
+        text = pd_json_text(header, false);
     if (!text) {
         status = pd_fail(ctx, PUDLE_ERR_NOMEM, "%s: no memory for its header", path);
         goto done;
     }
+    const size_t length = strlen(text);
     sign(text, length, tensors, tensor);
     status = pd_atomic_open(ctx, path, &file);
     if (status)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { MAX_TENSORS = 3 * PD_MAX_PARAMETERS };
+#define MOST_UPDATES 1000000000000000000 /* as train.updates allows */
 static const char FORMAT[] = "pudle-checkpoint/1";
 
 /* Every array of the state, in file order. */
@@ -164,7 +165,7 @@ pudle_status pd_checkpoint_read(pd_problem *pb, const char *path, bool parameter
     const char *finished = pd_safetensors_meta(file, "finished");
     read.finished = finished && !strcmp(finished, "true");
     copy_identity(file, read.identity);
-    if (!is_checkpoint(file) || read.update < 0 || read.epoch < 0 || read.position < 0)
+    if (!is_checkpoint(file) || read.update < 0 || read.update > MOST_UPDATES || read.epoch < 0 || read.position < 0)
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: not a whole checkpoint of pudle: give the one of another run, or begin anew with --force", path);
     else if (!parameters_only && number(file, "seed") != pb->settings->train.seed)
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "%s: was written with seed %s, the config says %" PRId64, path,

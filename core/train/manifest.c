@@ -1,6 +1,8 @@
 #include "train/manifest.h"
+#include "tensor/files.h"
+#include "tensor/json.h"
 #include "train/fingerprint.h"
-#include <json-c/json.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,85 +16,122 @@ static const char *text_of(json_object *object, const char *key)
 }
 
 /* The manifest in a folder; NULL where there is none, or one that is not pudle's. The caller puts it back. */
-static json_object *read_manifest(const char *folder)
+static pudle_status read_manifest(pd_context *ctx, const char *folder, json_object **root)
 {
+    const char *why;
+    size_t at;
+    pd_bytes text = { 0 };
+    json_object *plugins = NULL;
     char *path = pd_format("%s/manifest.json", folder);
-    json_object *root = path && access(path, R_OK) == 0 ? json_object_from_file(path) : NULL, *plugins = NULL;
-    free(path);
-    if (root && (!json_object_is_type(root, json_type_object) || !*text_of(root, "pudle") ||
-                 !json_object_object_get_ex(root, "plugins", &plugins) || !json_object_is_type(plugins, json_type_array))) {
-        json_object_put(root);
-        root = NULL;
+    *root = NULL;
+    pudle_status s = path ? PUDLE_OK : PUDLE_ERR_NOMEM;
+    if (!s && (!access(path, F_OK) || errno != ENOENT)) {
+        s = pd_bytes_map(ctx, path, &text);
+        if (s)
+            goto cleanup;
+        s = pd_json_parse((const char *)text.data, text.size, root, &why, &at);
+        if (s == PUDLE_ERR_IO) /* somebody's text */
+            s = PUDLE_OK;
     }
-    return root;
+    if (s)
+        pd_fail(ctx, s, "%s/manifest.json: no memory to read it", folder);
+    else if (*root && (!*text_of(*root, "pudle") || !json_object_object_get_ex(*root, "plugins", &plugins) ||
+                       !json_object_is_type(plugins, json_type_array))) {
+        json_object_put(*root);
+        *root = NULL;
+    }
+cleanup:
+    pd_bytes_release(&text);
+    free(path);
+    return s;
 }
 
-bool pd_manifest_ours(const char *folder)
+pudle_status pd_manifest_ours(pd_context *ctx, const char *folder, bool *ours)
 {
-    json_object *root = read_manifest(folder);
+    json_object *root;
+    const pudle_status s = read_manifest(ctx, folder, &root);
+    *ours = root != NULL;
     json_object_put(root);
-    return root != NULL;
+    return s;
 }
 
 /* Lines of the backend's description that tell what arithmetic is done, without remarks. */
-static void add_machine(json_object *root, const char *text)
+static bool add_machine(json_object *root, const char *text)
 {
-    json_object *lines = json_object_new_array();
-    while (*text) {
+    json_object *lines = pd_json_add(root, "machine", json_object_new_array());
+    bool good = lines != NULL;
+    while (*text && good) {
         const size_t length = strcspn(text, "\n");
         size_t words = strcspn(text, "(\n");
         while (words && text[words - 1] == ' ')
             words--;
         if (*text != ' ')
-            json_object_array_add(lines, json_object_new_string_len(text, (int)words));
+            good = pd_json_append(lines, json_object_new_string_len(text, (int)words)) != NULL;
         text += length + (text[length] == '\n');
     }
-    json_object_object_add(root, "machine", lines);
+    return good;
 }
+
+typedef struct fingerprints { json_object *list; bool whole; } fingerprints;
 
 static void add_file(void *user, const char *key, const char *path)
 {
+    fingerprints *f = user;
     char hex[65];
     if (!pd_fingerprint(path, hex))
         return;
-    json_object *row = json_object_new_object();
-    json_object_object_add(row, "option", json_object_new_string(key));
-    json_object_object_add(row, "file", json_object_new_string(path));
-    json_object_object_add(row, "fingerprint", json_object_new_string(hex));
-    json_object_array_add(user, row);
+    const pd_meta row[] = { { "option", key }, { "file", path }, { "fingerprint", hex } };
+    if (!pd_json_texts(pd_json_append(f->list, json_object_new_object()), 3, row))
+        f->whole = false;
 }
 
-static pudle_status add_files(pd_rundir *dir, const pd_settings *settings, json_object *root)
+static pudle_status no_memory(const pd_rundir *dir)
 {
-    json_object *files = json_object_new_array();
-    json_object_object_add(root, "files", files);
-    return pd_named_files(dir->ctx, settings, add_file, files);
+    return pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "%s/manifest.json: out of memory", dir->path);
+}
+
+/* What is compared when a run is resumed: machine and files. */
+static pudle_status add_circumstances(pd_rundir *dir, const pd_settings *settings, json_object *root)
+{
+    if (!add_machine(root, dir->machine))
+        return no_memory(dir);
+    fingerprints f = { pd_json_add(root, "files", json_object_new_array()), true };
+    const pudle_status s = pd_named_files(dir->ctx, settings, add_file, &f);
+    return s || (f.list && f.whole) ? s : no_memory(dir);
+}
+
+static bool add_plugins(json_object *root, const pd_settings *settings)
+{
+    json_object *plugins = pd_json_add(root, "plugins", json_object_new_array());
+    bool good = plugins != NULL;
+    for (int i = 0; i < PD_SECTIONS && good; i++) {
+        const pd_plugin *plugin = settings->section[i].plugin;
+        if (!plugin)
+            continue;
+        const pd_meta row[] = {
+            { "group", settings->section[i].path }, { "kind", pd_kind_name(plugin->desc->kind) }, { "name", plugin->desc->name },
+            { "version", plugin->desc->version }, { "file", plugin->path }, { "sha256", plugin->sha256 },
+        };
+        good = pd_json_texts(pd_json_append(plugins, json_object_new_object()), (int)(sizeof row / sizeof *row), row);
+    }
+    return good;
+}
+
+static pudle_status write_json(pd_rundir *dir, const char *name, json_object *root)
+{
+    char *text = pd_json_text(root, true);
+    const pudle_status s = text ? pd_rundir_write(dir, name, text) : no_memory(dir);
+    free(text);
+    return s;
 }
 
 pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings)
 {
-    json_object *root = json_object_new_object(), *plugins = json_object_new_array();
-    json_object_object_add(root, "pudle", json_object_new_string(PD_VERSION));
-    json_object_object_add(root, "config", json_object_new_string(settings->source));
-    json_object_object_add(root, "plugins", plugins);
-    for (int i = 0; i < PD_SECTIONS; i++) {
-        const pd_plugin *plugin = settings->section[i].plugin;
-        if (!plugin)
-            continue;
-        json_object *row = json_object_new_object();
-        json_object_object_add(row, "group", json_object_new_string(settings->section[i].path));
-        json_object_object_add(row, "kind", json_object_new_string(pd_kind_name(plugin->desc->kind)));
-        json_object_object_add(row, "name", json_object_new_string(plugin->desc->name));
-        json_object_object_add(row, "version", json_object_new_string(plugin->desc->version));
-        json_object_object_add(row, "file", json_object_new_string(plugin->path));
-        json_object_object_add(row, "sha256", json_object_new_string(plugin->sha256));
-        json_object_array_add(plugins, row);
-    }
-    add_machine(root, dir->machine);
-    pudle_status s = add_files(dir, settings, root);
-    const char *text = s ? NULL : json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+    const pd_meta head[] = { { "pudle", PD_VERSION }, { "config", settings->source } };
+    json_object *root = json_object_new_object();
+    pudle_status s = pd_json_texts(root, 2, head) && add_plugins(root, settings) ? add_circumstances(dir, settings, root) : no_memory(dir);
     if (!s)
-        s = text ? pd_rundir_write(dir, "manifest.json", text) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+        s = write_json(dir, "manifest.json", root);
     json_object_put(root);
     return s;
 }
@@ -179,26 +218,26 @@ static bool changed(const pd_rundir *dir, const pd_settings *settings, json_obje
 static pudle_status keep(pd_rundir *dir, json_object *root)
 {
     char name[40];
-    for (int n = 1;; n++) {
+    bool taken = true;
+    for (int n = 1; taken; n++) {
         snprintf(name, sizeof name, "manifest.%d.json", n);
         char *path = pd_rundir_file(dir, name);
-        const bool taken = path && access(path, F_OK) == 0;
+        if (!path)
+            return no_memory(dir);
+        taken = access(path, F_OK) == 0;
         free(path);
-        if (!taken)
-            break;
     }
-    const char *text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    return text ? pd_rundir_write(dir, name, text) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    return write_json(dir, name, root);
 }
 
 pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings)
 {
-    json_object *root = read_manifest(dir->path);
-    if (!root)
-        return pd_manifest_write(dir, settings);
+    json_object *root;
+    pudle_status s = read_manifest(dir->ctx, dir->path, &root);
+    if (s || !root)
+        return s ? s : pd_manifest_write(dir, settings);
     json_object *now = json_object_new_object();
-    add_machine(now, dir->machine);
-    pudle_status s = add_files(dir, settings, now);
+    s = add_circumstances(dir, settings, now);
     if (!s && changed(dir, settings, root, now)) {
         s = keep(dir, root);
         if (!s)

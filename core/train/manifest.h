@@ -4,8 +4,8 @@
 
 #include "train/rundir.h"
 
-/** Does the folder hold a manifest that pudle wrote? */
-bool pd_manifest_ours(const char *folder);
+/** Does the folder hold a manifest that pudle wrote? @errors IO, NOMEM: one is there, and it cannot be read */
+pudle_status pd_manifest_ours(pd_context *ctx, const char *folder, bool *ours);
 /** Write the manifest of a new run. */
 pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings);
 /** On a resume: warn of every plugin that is not the file it was, of files that the config names and that have changed, and of other arithmetic

@@ -15,7 +15,7 @@ bool pd_metrics_foreign_tests(const pd_rundir *dir)
 {
     char line[sizeof TEST_HEADER] = "", *path = pd_rundir_file(dir, "test.csv");
     FILE *file = path ? fopen(path, "re") : NULL;
-    const bool foreign = file && (!fgets(line, sizeof line, file) || strcmp(line, TEST_HEADER));
+    const bool foreign = file ? !fgets(line, sizeof line, file) || strcmp(line, TEST_HEADER) : errno != ENOENT;
     if (file)
         fclose(file);
     free(path);
@@ -30,19 +30,19 @@ static int commas(const char *line)
     return count;
 }
 
-/* Copy the whole rows up to update `last`; a torn last line is dropped with the rest. Rows of an older version, which had fewer columns, get empty
- * ones before the last. The seconds of the last row up to the update after that, which a finished run has: its closing row. */
-static double keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t *kept)
+/* Copy the whole rows up to update `last`; a torn last line is dropped with the rest, as is a row with a zero byte. Rows of an older version,
+ * which had fewer columns, get empty ones before the last. The seconds of the last row up to the update after that, which a finished run has: its
+ * closing row. False: `from` could not be read to its end. */
+static bool keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t *kept, double *seconds)
 {
     char *line = NULL;
     size_t size = 0;
     ssize_t length;
-    double seconds = 0;
     for (int row = 0; (length = getline(&line, &size, from)) > 0; row++) {
         if (row == 0 || line[length - 1] != '\n')
             continue;
         const int64_t number = strtoll(line, NULL, 10);
-        const char *end = strrchr(line, ',');
+        const char *end = strlen(line) == (size_t)length ? strrchr(line, ',') : NULL;
         if (number <= last && end) {
             fprintf(to, "%.*s", (int)(end - line), line);
             for (int i = commas(line); i < columns - 1; i++)
@@ -51,10 +51,23 @@ static double keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t
             *kept = number;
         }
         if (number <= last + 1 && end)
-            seconds = strtod(end + 1, NULL);
+            *seconds = strtod(end + 1, NULL);
     }
     free(line);
-    return isfinite(seconds) && seconds > 0 ? seconds : 0;
+    if (!isfinite(*seconds) || *seconds < 0)
+        *seconds = 0;
+    return feof(from) && !ferror(from);
+}
+
+/* The rows that are kept of an old file, if there is one. Rows that cannot be read are not lost for that: they stay where they are. */
+static pudle_status copy_rows(const pd_rundir *dir, const char *path, FILE *to, int columns, int64_t last, int64_t *kept, double *seconds)
+{
+    FILE *old = fopen(path, "re");
+    const bool good = old ? keep_rows(old, to, columns, last, kept, seconds) : errno == ENOENT;
+    const int why = errno;
+    if (old)
+        fclose(old);
+    return good ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_IO, "%s: its rows cannot be read: %s", path, strerror(why));
 }
 
 /* A file of rows, with those that are kept, to be appended to. */
@@ -68,12 +81,12 @@ static pudle_status open_rows(pd_rundir *dir, const char *name, const char *head
     fputs(header, pd_atomic_stream(file));
     *kept = -1;
     *seconds = 0;
-    FILE *old = last >= 0 ? fopen(path, "re") : NULL;
-    if (old) {
-        *seconds = keep_rows(old, pd_atomic_stream(file), commas(header) + 1, last, kept);
-        fclose(old);
-    }
-    s = pd_atomic_commit(dir->ctx, file);
+    if (last >= 0)
+        s = copy_rows(dir, path, pd_atomic_stream(file), commas(header) + 1, last, kept, seconds);
+    if (s)
+        pd_atomic_abandon(file);
+    else
+        s = pd_atomic_commit(dir->ctx, file);
     if (s)
         goto cleanup;
     *out = fopen(path, "ae");

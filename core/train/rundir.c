@@ -17,10 +17,11 @@ char *pd_rundir_file(const pd_rundir *dir, const char *name)
     return pd_format("%s/%s", dir->path, name);
 }
 
+/* What cannot be looked at counts as there: whoever reads it will say what is wrong. */
 static bool exists(const pd_rundir *dir, const char *name)
 {
     char *path = pd_rundir_file(dir, name);
-    const bool there = path && access(path, F_OK) == 0;
+    const bool there = !path || !access(path, F_OK) || errno != ENOENT;
     free(path);
     return there;
 }
@@ -70,16 +71,19 @@ static int kind_of(const char *name, size_t length)
     return numbered(name, length, "dictionary_", ".npy") ? RESULT : numbered(name, length, "manifest.", ".json") ? OLD_MANIFEST : OTHER;
 }
 
-bool pd_rundir_owns(const char *path)
+pudle_status pd_rundir_owns(pd_context *ctx, const char *path, bool *owns)
 {
-    char *real = realpath(path, NULL); /* writing follows links */
+    char *real = realpath(path, NULL), *folder = NULL; /* writing follows links */
     const char *at = real ? real : path, *slash = strrchr(at, '/'), *name = slash ? slash + 1 : at;
-    bool ours = kind_of(name, strlen(name)) != OTHER;
-    char *folder = !ours ? NULL : slash ? pd_format("%.*s", slash == at ? 1 : (int)(slash - at), at) : pd_strdup(".");
-    ours = folder && pd_manifest_ours(folder);
+    pudle_status s = PUDLE_OK;
+    *owns = false;
+    if (kind_of(name, strlen(name)) != OTHER) {
+        folder = slash ? pd_format("%.*s", slash == at ? 1 : (int)(slash - at), at) : pd_strdup(".");
+        s = folder ? pd_manifest_ours(ctx, folder, owns) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    }
     free(folder);
     free(real);
-    return ours;
+    return s;
 }
 
 /* NAME.tmp-PID-N, which a process that was killed while it wrote NAME has left. */
@@ -93,27 +97,36 @@ static bool is_torn(const char *name)
     return dash > number && *dash == '-' && dash[1] && !dash[1 + strspn(dash + 1, "0123456789")];
 }
 
-/* What the folder holds under our names: their kinds as bits, and the first few to tell the user. */
-typedef struct content { unsigned kinds; char list[256]; } content;
+/* What the folder holds under our names: their kinds as bits, the first few to tell the user, and one that would be read and is no file: a pipe
+ * would be waited for. */
+typedef struct content { unsigned kinds; char list[256], no_file[64]; } content;
 
-static content look(const pd_rundir *dir)
+static pudle_status look(const pd_rundir *dir, content *found)
 {
-    content found = { 0 };
     DIR *folder = opendir(dir->path);
-    for (const struct dirent *e; folder && (e = readdir(folder));) {
+    *found = (content){ 0 };
+    for (const struct dirent *e; folder && (errno = 0, e = readdir(folder));) {
         const int kind = kind_of(e->d_name, strlen(e->d_name));
-        const size_t used = strlen(found.list);
+        const size_t used = strlen(found->list);
         if (kind == OTHER)
             continue;
-        found.kinds |= 1u << kind;
-        if (used + strlen(e->d_name) + 3 <= sizeof found.list) {
-            strcat(found.list, used ? ", " : "");
-            strcat(found.list, e->d_name);
+        struct stat info;
+        if ((kind == EVERY_START || kind == PROGRESS) && !fstatat(dirfd(folder), e->d_name, &info, 0) && !S_ISREG(info.st_mode))
+            snprintf(found->no_file, sizeof found->no_file, "%s", e->d_name);
+        found->kinds |= 1u << kind;
+        if (used + strlen(e->d_name) + 3 <= sizeof found->list) {
+            strcat(found->list, used ? ", " : "");
+            strcat(found->list, e->d_name);
         }
     }
+    const int why = errno;
     if (folder)
         closedir(folder);
-    return found;
+    if (!folder || why)
+        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s: the folder cannot be listed: %s", dir->path, strerror(why));
+    if (*found->no_file)
+        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/%s: is not a file; move it away, or choose another folder with --out", dir->path, found->no_file);
+    return PUDLE_OK;
 }
 
 static void remove_torn(const pd_rundir *dir)
@@ -187,9 +200,13 @@ static pudle_status take_lock(pd_rundir *dir, const volatile sig_atomic_t *stop)
 /* A folder of the user's own is never written to where that would replace a file. */
 static pudle_status refuse_others(pd_rundir *dir)
 {
-    const content there = look(dir);
-    if (!there.kinds || pd_manifest_ours(dir->path))
-        return PUDLE_OK;
+    content there;
+    bool ours = true;
+    pudle_status s = look(dir, &there);
+    if (!s && there.kinds)
+        s = pd_manifest_ours(dir->ctx, dir->path, &ours);
+    if (s || ours)
+        return s;
     return pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s is not the folder of a run, it has no manifest.json of pudle, but it holds %s, which a run would "
                    "overwrite; choose another folder with --out, or move what is there away", dir->path, there.list);
 }
@@ -259,7 +276,7 @@ static pudle_status make_identity(pd_rundir *dir, const pd_settings *settings)
 {
     char *text = NULL;
     size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
+    FILE *memory = pd_text_stream(&text, &size);
     pudle_status s = memory ? PUDLE_OK : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory for the resolved config");
     if (!s)
         s = pd_settings_each(dir->ctx, settings, add_line, &(lines){ settings, memory });
@@ -310,7 +327,7 @@ static pudle_status write_config(pd_rundir *dir, const pd_settings *settings)
 {
     char *text = NULL, digest[65];
     size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
+    FILE *memory = pd_text_stream(&text, &size);
     pudle_status s = memory ? pd_settings_write(dir->ctx, settings, memory) : pd_fail(dir->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         fprintf(memory, "%s%s\n", MARK, dir->identity);
@@ -357,12 +374,12 @@ static pudle_status identify(pd_rundir *dir, const char *config)
     return s;
 }
 
-/* Does metrics.csv hold more than its header? */
+/* Does metrics.csv hold more than its header, as far as can be read? */
 static bool has_rows(const pd_rundir *dir)
 {
     char *path = pd_rundir_file(dir, "metrics.csv");
     FILE *file = path ? fopen(path, "re") : NULL;
-    int ends = 0;
+    int ends = file || errno == ENOENT ? 0 : 2;
     for (int c; file && ends < 2 && (c = getc(file)) != EOF;)
         ends += c == '\n';
     if (file)
@@ -373,14 +390,17 @@ static bool has_rows(const pd_rundir *dir)
 
 static pudle_status examine(pd_rundir *dir, const pd_settings *settings, const pd_train_options *options)
 {
-    const content there = look(dir);
+    content there;
+    pudle_status s = look(dir, &there);
+    if (s)
+        return s;
     if ((there.kinds & (1u << PROGRESS | 1u << RESULT)) && !options->resume && !options->force)
         return pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s already holds a run: --resume continues it, --force begins anew, --out chooses another folder",
                        dir->path);
     if ((dir->tests || options->force) && pd_metrics_foreign_tests(dir))
         return pd_fail(dir->ctx, PUDLE_ERR_CONFIG, "%s/test.csv is of no run, and would be overwritten: move it away, or choose another folder with --out", dir->path);
     remove_torn(dir);
-    pudle_status s = make_identity(dir, settings);
+    s = make_identity(dir, settings);
     if (s || !options->resume)
         return s;
     char *config = pd_rundir_file(dir, "config.cfg");

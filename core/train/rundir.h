@@ -48,8 +48,8 @@ void pd_rundir_close(pd_rundir *dir);
 
 /** Is the text of a run's config.cfg another than the run wrote? */
 bool pd_rundir_edited(const char *config);
-/** Is this a file of a run: one of the names above, beside a manifest? */
-bool pd_rundir_owns(const char *path);
+/** Is this a file of a run: one of the names above, beside a manifest? @errors IO, NOMEM: the manifest cannot be read */
+pudle_status pd_rundir_owns(pd_context *ctx, const char *path, bool *owns);
 /** path/name; the caller frees it. NULL without memory. */
 char *pd_rundir_file(const pd_rundir *dir, const char *name);
 /** Write a text file, atomically. */
@@ -59,7 +59,7 @@ pudle_status pd_rundir_write(pd_rundir *dir, const char *name, const char *text)
  *  its last row up to the update says, 0 without one. And test.csv, where there is one, whose rows up to `tested` stay. */
 pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, double *seconds);
 pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row);
-/** Is a file test.csv there that no run has written? Folders of runs before 0.1 may have one of their user's. */
+/** Is a file test.csv there that no run has written, as far as can be read? Folders of runs before 0.1 may have one of their user's. */
 bool pd_metrics_foreign_tests(const pd_rundir *dir);
 /** A row of test.csv: losses and nonzeros of the test samples after so many updates. */
 pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, const pd_means *means);

@@ -441,10 +441,11 @@ static pudle_status prepare(run *r)
         s = r->dir.found ? go_on(r) : pd_problem_initialise(&r->problem);
     if (!s && !r->dir.found)
         s = pd_try_first_batch(&r->problem, &r->first);
+    if (s)
+        return s;
     r->problem.be->describe(r->problem.exec, machine, sizeof machine);
     r->dir.machine = machine;
-    if (!s)
-        s = pd_rundir_claim(&r->dir, r->settings);
+    s = pd_rundir_claim(&r->dir, r->settings);
     r->dir.machine = "";
     return s;
 }
@@ -470,7 +471,7 @@ static pudle_status begin(run *r)
     char *said = NULL;
     size_t length = 0;
     double recorded = 0;
-    FILE *memory = open_memstream(&said, &length);
+    FILE *memory = pd_text_stream(&said, &length);
     pd_log_file(r->ctx, memory);
     pudle_status s = prepare(r);
     if (s && !r->dir.log)

@@ -107,7 +107,10 @@ static pudle_status idx_load(const pudle_host *host, const char *path, int rank,
 {
     struct stat st;
     idx f = { .path = path };
-    if (stat(path, &st) || !(f.file = gzopen(path, "rb")))
+    const bool there = !stat(path, &st);
+    if (there && !S_ISREG(st.st_mode)) /* a pipe would wait for ever */
+        return host->fail(host->ctx, PUDLE_ERR_IO, "%s: cannot be opened: it is not a file", path);
+    if (!there || !(f.file = gzopen(path, "rb")))
         return host->fail(host->ctx, PUDLE_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     f.limit = gzdirect(f.file) || st.st_size > INT64_MAX / DEFLATE_MOST ? st.st_size : st.st_size * DEFLATE_MOST;
 

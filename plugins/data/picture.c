@@ -56,7 +56,7 @@ pudle_status picture_begin(const picture_source *from, int64_t width, int64_t he
         return host->fail(host->ctx, PUDLE_ERR_UNSUPPORTED, "%s: %lld x %lld pixels; the limit is 2^28 = %lld pixels: make "
                           "the picture smaller or cut it", from->path, (long long)width, (long long)height,
                           (long long)PICTURE_MOST_PIXELS);
-    if (pixels_per_byte && width * height / pixels_per_byte > from->bytes)
+    if (width * height / pixels_per_byte > from->bytes)
         return host->fail(host->ctx, PUDLE_ERR_IO, "%s: damaged: %lld bytes cannot hold the %lld x %lld pixels that its "
                           "header announces", from->path, (long long)from->bytes, (long long)width, (long long)height);
     *to = (picture){ .width = width, .height = height, .channels = from->colour ? 3 : 1, .bits = bits };

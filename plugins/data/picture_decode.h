@@ -14,7 +14,7 @@ typedef struct picture_source {
 } picture_source;
 
 /** Size and depth are known: refuse what is too large, take memory for the rest. `pixels_per_byte` bounds what one byte of
- *  the file can become, so that a short file cannot ask for much memory; 0: not known.
+ *  the file can become, so that a short file cannot ask for much memory, or for much work.
  *  On failure to->pixels is NULL. @errors UNSUPPORTED, IO, NOMEM */
 pudle_status picture_begin(const picture_source *from, int64_t width, int64_t height, int bits, int64_t pixels_per_byte,
                            picture *to);

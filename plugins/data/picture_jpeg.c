@@ -6,8 +6,9 @@
 #include <setjmp.h>
 
 enum {
-    PIXELS_PER_BYTE = 512, /* 64 pixels of a block are at least one bit of Huffman code */
-    MOST_SCANS = 200       /* a short progressive file can have thousands, each as slow as a whole picture */
+    PIXELS_PER_BYTE = 512,                      /* 64 pixels of a block are at least one bit of Huffman code */
+    ARITHMETIC_PER_BYTE = 16 * PIXELS_PER_BYTE, /* no firm bound: blocks of one colour take next to nothing */
+    MOST_SCANS = 200                            /* a short progressive file can have thousands, each as slow as a whole picture */
 };
 
 typedef struct reader {
@@ -80,7 +81,8 @@ static pudle_status decode(reader *r)
     jpeg_read_header(jpeg, TRUE);
     pudle_status s = choose_colours(r);
     if (!s)
-        s = picture_begin(r->from, jpeg->image_width, jpeg->image_height, 8, jpeg->arith_code ? 0 : PIXELS_PER_BYTE, r->to);
+        s = picture_begin(r->from, jpeg->image_width, jpeg->image_height, 8, jpeg->arith_code ? ARITHMETIC_PER_BYTE : PIXELS_PER_BYTE,
+                          r->to);
     if (s)
         return s;
     jpeg_start_decompress(jpeg);

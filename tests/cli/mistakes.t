@@ -248,6 +248,17 @@ for how in 'exit(0)' '*(volatile int *)8 = 1' 'for (int64_t i = 0; i < pudle_cou
     esac
 done
 
+# ---- a crash outside of plugins
+mkfifo "$work/slow.cfg"
+(ulimit -c 0; exec "$PUDLE" check "$work/slow.cfg") >"$work/out" 2>"$work/err" &
+pid=$!
+exec 3>"$work/slow.cfg" # from here on pudle reads
+kill -SEGV $pid
+wait $pid 2>/dev/null
+[ $? -gt 128 ] && [ "$(cat "$work/err")" = "pudle crashed (SIGSEGV), in its own code or in a library" ]
+ok $? 'is said to be one'
+exec 3>&-
+
 # ---- keys that are not wanted
 run "$PUDLE" check "$cfg" --set prox.name=hard_threshold --set prox.threshold=0.1
 [ "$status" -ne 0 ]
@@ -284,6 +295,11 @@ ok $? 'closed standard files change nothing'
 sh -c '"$0" compare "$1" "$1" >&-' "$PUDLE" "$work/a.npy" 2>"$work/err"
 [ $? -eq 1 ] && grep -q "standard output" "$work/err"
 ok $? '... but a report that nobody can get is told'
+for what in --help --version 'train --help'; do
+    sh -c '"$0" $1 >/dev/full' "$PUDLE" "$what" 2>"$work/err"
+    [ $? -eq 1 ] && grep -q "standard output" "$work/err"
+    ok $? "... as is $what"
+done
 cat >"$work/large.cfg" <<END
 data:  { name = "synthetic"; samples = 20; features = 100; atoms = 100; sparsity = 3; };
 model: { dictionary: { atoms = 100; init = "random"; }; layers = 4; step = 0.1; gradient = "ae"; };

@@ -5,7 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "scratch.h"
@@ -149,6 +153,19 @@ static void pictures(void **state)
     assert_failed(pd_png_write(ctx, in_folder("g.png"), 3, 2, 2, pixels), PUDLE_ERR_ARG, "g.png", "2 channels");
     assert_failed(pd_png_write(ctx, in_folder("g.png"), 0, 2, 1, pixels), PUDLE_ERR_ARG, "g.png", "0 by 2");
     assert_failed(pd_png_write(ctx, in_folder("no/g.png"), 3, 2, 1, pixels), PUDLE_ERR_IO, "no/g.png", "make the folder");
+
+    static uint8_t noise[300 * 300];
+    struct rlimit before, small = { .rlim_cur = 8192 };
+    uint32_t draw = 1;
+    for (int i = 0; i < 300 * 300; i++)
+        noise[i] = (uint8_t)((draw = draw * 1664525u + 1013904223u) >> 24);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0); /* as a full disk */
+    const pudle_status s = pd_png_write(ctx, in_folder("n.png"), 300, 300, 1, noise);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_failed(s, PUDLE_ERR_IO, "n.png", strerror(EFBIG));
 
     fill_random(tiles, PUDLE_F64, 64 * 27);
     tiles[3] = NAN;

@@ -67,6 +67,8 @@ static const mistake mistakes[] = {
     { .p.model = "model: ( );", .said = ":4: model: is a group of options", NULL, 1 },
     /* ranges */
     { PROX("lambda = -0.5;"), .said = ":5: prox.lambda: -0.5 is outside [0, inf); the default is 0.1", NULL, 1 },
+    { TRAIN("epochs = 9223372036854775807L;"), .said = ":7: train.epochs: 9223372036854775807 is too large; whole numbers end at 1e+18", NULL, 1 },
+    { TRAIN("epochs = -1;"), .said = ":7: train.epochs: -1 is outside [0, inf)", NULL, 1 },
     { PROX("decay = 0.0;"), .said = ":5: prox.decay: 0.0 is outside (0, inf); the default is 1.0", NULL, 1 },
     { TRAIN("beta1 = 1;"), .said = ":7: train.beta1: 1 is outside [0, 1); the default is 0.9", NULL, 1 },
     { TRAIN("epochs = -1;"), .said = ":7: train.epochs: -1 is outside [0, inf)", NULL, 1 },
@@ -251,6 +253,9 @@ static const mistake mistakes[] = {
     { .p.top = "plugin_path = \"/open;", .said = ":1: the string that starts here is never closed", NULL, 1 },
     { .p.top = "@include \"none.cfg\"", .said = ":1: @include \"none.cfg\": cannot read", "No such file", 1 },
     { .p.top = "@include none.cfg", .said = ":1: @include wants a path in double quotes", NULL, 1 },
+    { .p.top = "@include \"none.cfg\" @include \".\"", .said = ":1: only a comment may follow the path of an @include", NULL, 1 },
+    { .p.top = "@include \"none.cfg\";", .said = ":1: only a comment may follow the path of an @include", NULL, 1 },
+    { .p.top = "plugin_path = \"/a\"; @include \".\"", .said = ":1: an @ stands where none is expected", NULL, 1 },
     { .p.top = "@include \".\"", .said = ":1: @include \".\": cannot read", "Is a directory", 1 },
     { .p.top = "@include \"t.cfg\"", .said = "nested more than 10 deep; does a file include itself?", NULL, 1 },
     /* everything at once */

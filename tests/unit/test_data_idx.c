@@ -184,6 +184,13 @@ static void test_idx_damaged(void **state)
     label_bytes[8 + 9] = 9;
     expect_error("mnist", SETTINGS("path", folder, "classes", "[9]"), PUDLE_ERR_CONFIG, "classes");
     drop_pair();
+    char pipe[512];
+    snprintf(pipe, sizeof pipe, "%s/%s", folder, train_names[0]);
+    put_pair(false);
+    drop(train_names[0]);
+    assert_int_equal(mkfifo(pipe, 0600), 0); /* nobody writes to it: it is not waited for */
+    expect_error("mnist", SETTINGS("path", folder), PUDLE_ERR_IO, "it is not a file");
+    drop_pair();
     put_pair(true);
     for (long given = 0; given < 3; given++) {
         fake.until_empty = given;

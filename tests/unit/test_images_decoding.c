@@ -247,16 +247,17 @@ static void set_png_size(bytes *b, uint32_t width, uint32_t height)
         b->at[29 + i] = (uint8_t)(crc >> (24 - 8 * i));
 }
 
-/* The first frame header, baseline or progressive. */
-static void set_jpeg_size(bytes *b, int width, int height)
+/* The first frame header, baseline or progressive; where it lies. */
+static size_t set_jpeg_size(bytes *b, int width, int height)
 {
     for (size_t i = 2; i + 9 < b->count; i += 2 + (size_t)b->at[i + 2] * 256 + b->at[i + 3])
         if (b->at[i] == 0xff && (b->at[i + 1] == 0xc0 || b->at[i + 1] == 0xc2)) {
             b->at[i + 5] = (uint8_t)(height >> 8), b->at[i + 6] = (uint8_t)height;
             b->at[i + 7] = (uint8_t)(width >> 8), b->at[i + 8] = (uint8_t)width;
-            return;
+            return i;
         }
     fail_msg("no frame header");
+    return 0;
 }
 
 /* A small file that announces a huge picture is refused before memory is taken for it. */
@@ -290,9 +291,13 @@ static void test_bombs(void **state)
         set_jpeg_size(&b, 65000, 65000);
         spill("a.jpg", b.at, b.count);
         expect_error(SETTINGS("path", in_folder("a.jpg")), PUDLE_ERR_UNSUPPORTED, "65000 x 65000 pixels; the limit is 2^28");
-        set_jpeg_size(&b, 16000, 16000);
-        spill("a.jpg", b.at, b.count);
-        expect_error(SETTINGS("path", in_folder("a.jpg")), PUDLE_ERR_IO, "cannot hold the 16000 x 16000 pixels");
+        uint8_t *coding = &b.at[set_jpeg_size(&b, 16000, 16000) + 1], huffman = *coding, arithmetic = progressive ? 0xca : 0xc9;
+        for (int i = 0; i < 2; i++) {
+            *coding = i ? arithmetic : huffman;
+            spill("a.jpg", b.at, b.count);
+            expect_error(SETTINGS("path", in_folder("a.jpg")), PUDLE_ERR_IO, "cannot hold the 16000 x 16000 pixels");
+        }
+        *coding = huffman;
         set_jpeg_size(&b, 0, 7);
         spill("a.jpg", b.at, b.count);
         expect_error(SETTINGS("path", in_folder("a.jpg")), PUDLE_ERR_IO, "damaged JPEG");
