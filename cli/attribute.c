@@ -209,7 +209,7 @@ static int rising(const void *x, const void *y)
 static pudle_status find_classes(cli_attribution *a)
 {
     const pudle_data_labels *ext = a->pb->data.desc->get_ext ? a->pb->data.desc->get_ext(PUDLE_DATA_LABELS) : NULL;
-    a->labels = ext && PUDLE_HAS(ext, pudle_data_labels, labels) ? ext : NULL;
+    a->labels = ext && PUDLE_HAS(ext, pudle_data_labels, labels) && ext->labels ? ext : NULL;
     a->class_label = pd_alloc((size_t)a->n, sizeof *a->class_label);
     if (a->labels)
         a->label = pd_alloc((size_t)a->n, sizeof *a->label);
@@ -358,15 +358,48 @@ static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_
     return s;
 }
 
-/* D = X G Z' is a statement about sums of squares and about matrices. */
-static pudle_status check_model(pd_context *ctx, const pd_settings *settings, const pd_problem *pb)
+/* Does the training loss weigh all entries alike? Its second derivatives of ones say so, for targets that are there. */
+static pudle_status plain_squares(pd_problem *pb, bool *plain)
 {
+    const int64_t m = pb->net.map.features;
+    const size_t bytes = (size_t)m * pudle_dtype_size(pb->dtype);
+    void *zeros = NULL, *ones = NULL, *host = pd_alloc(bytes, 1);
+    pudle_status s = host ? pb->be->alloc(pb->exec, bytes, &zeros) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s)
+        s = pb->be->alloc(pb->exec, bytes, &ones);
+    const pudle_view z = pd_matrix(zeros, pb->dtype, 1, m), o = pd_matrix(ones, pb->dtype, 1, m);
+    const pudle_view shaped_z = pd_map_data_view(&pb->net.map, &z), shaped_o = pd_map_data_view(&pb->net.map, &o);
+    const pudle_cview target = pudle_const(&shaped_z), direction = pudle_const(&shaped_o), result = pd_cmatrix(host, pb->dtype, 1, m);
+    if (!s)
+        s = pb->be->fill(pb->exec, 0.0, &z);
+    if (!s)
+        s = pb->be->fill(pb->exec, 1.0, &o);
+    if (!s)
+        s = pb->be->loss_hvp(pb->exec, &pb->loss, &target, &target, &direction, &shaped_o);
+    if (!s)
+        s = pb->be->download(pb->exec, host, ones, bytes);
+    *plain = true;
+    for (int64_t i = 0; i < m && !s; i++)
+        *plain = *plain && pudle_entry(&result, i) == 1.0;
+    if (ones)
+        pb->be->free(pb->exec, ones);
+    if (zeros)
+        pb->be->free(pb->exec, zeros);
+    free(host);
+    return s;
+}
+
+/* D = X G Z' is a statement about sums of squares and about matrices. */
+static pudle_status check_model(pd_context *ctx, const pd_settings *settings, pd_problem *pb)
+{
+    bool plain = false;
     if (settings->dictionary.kind != PD_KIND_DENSE)
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle attribute: atoms are sums of samples where the dictionary is a matrix; here model.dictionary.kind is \"conv\"");
-    if (!(pb->loss.desc->caps & PUDLE_LOSS_QUADRATIC))
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle attribute: atoms are sums of samples where the training loss is a sum of squares; loss.name = \"%s\" is none",
-                       pb->loss.desc->name);
-    return PUDLE_OK;
+    const pudle_status s = pb->loss.desc->caps & PUDLE_LOSS_QUADRATIC ? plain_squares(pb, &plain) : PUDLE_OK;
+    if (s || plain)
+        return s;
+    return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle attribute: atoms are sums of samples where the training loss is a sum of squares, all of the same weight; loss.name = \"%s\" is none",
+                   pb->loss.desc->name);
 }
 
 /* --------------------------------------------------------------------- work */
@@ -466,7 +499,7 @@ static pudle_status run(cli_attribution *a, const samples *asked, double omega)
         s = visit_all(a, &train, collect);
     if (!s)
         s = choose_atoms(a);
-    if (!s && (s = pd_attribution_solve(a->ctx, &a->at, omega)))
+    if (!s && (s = pd_attribution_solve(a->ctx, &a->at, omega)) == PUDLE_ERR_NUMERIC)
         s = pd_fail(a->ctx, s, "--omega %g: give a larger one", omega);
     if (!s)
         s = measure_identity(a);
@@ -505,6 +538,7 @@ static pudle_status set_up(cli_attribution *a, const cli_args *args, const pudle
     a->m = a->pb->net.map.features;
     a->p = a->pb->net.map.code;
     a->top = args->top ? args->top : TOP;
+    a->top = a->top < a->n ? a->top : a->n;
     pudle_status s = find_asked(a, args, own, given, split, asked);
     if (!s)
         s = numbers(a->ctx, "--atoms", args->atoms, a->p, "atom", &a->shown, &a->shown_count);
@@ -545,8 +579,7 @@ int cli_attribute(pd_context *ctx, const cli_args *args)
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         const double decay = settings->train.weight_decay * (double)a.n;
-        problem.net.depth = 0; /* forward only: no tape */
-        problem.net.implicit = problem.net.refit = false;
+        pd_network_forward_only(&problem.net);
         s = run(&a, &asked, args->has_omega ? args->omega : decay > 0 ? decay : omega_default);
         if (s)
             code = cli_run_failed(ctx, s);

@@ -156,7 +156,8 @@ static pudle_status used_atoms(const cli_attribution *a)
     const int64_t tile = how.channels * how.height * how.width;
     const pudle_cview d = pudle_const(&a->dictionary.view);
     pd_extreme *order = pd_alloc((size_t)a->p, sizeof *order);
-    double *tiles = pd_alloc(USED_MOST, (size_t)tile * sizeof *tiles), *atom = pd_alloc((size_t)a->m, sizeof *atom);
+    const int64_t most = a->p < USED_MOST ? a->p : USED_MOST;
+    double *tiles = pd_alloc((size_t)most, (size_t)tile * sizeof *tiles), *atom = pd_alloc((size_t)a->m, sizeof *atom);
     char *path = pd_format("%s/atoms_used.png", a->out);
     pudle_status s = order && tiles && atom && path ? PUDLE_OK : pd_fail(a->ctx, PUDLE_ERR_NOMEM, "out of memory for the picture of the atoms in use");
     int64_t count = 0;
@@ -164,7 +165,7 @@ static pudle_status used_atoms(const cli_attribution *a)
         order[j] = (pd_extreme){ a->atom[j].energy, j };
     if (!s)
         qsort(order, (size_t)a->p, sizeof *order, by_energy);
-    for (; !s && count < a->p && count < USED_MOST && order[count].value > 0; count++) {
+    for (; !s && count < most && order[count].value > 0; count++) {
         for (int64_t i = 0; i < a->m; i++)
             atom[i] = pudle_entry(&d, i * a->p + order[count].number);
         pd_draw(&how, atom, tiles + count * tile);

@@ -1,8 +1,11 @@
 /* The tables of pudle attribute. */
 #include "attribute.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 typedef void (*write_fn)(const cli_attribution *a, FILE *to);
 
@@ -60,14 +63,20 @@ static void atoms(const cli_attribution *a, FILE *to)
     }
 }
 
+static const double rounding = 1e-12; /* of an atom's weights, against their length: no part of the atom */
+
 static void contribution(const cli_attribution *a, FILE *to, int64_t j, int64_t rank, const pd_extreme *e)
 {
     double norm2 = 0;
     for (int64_t i = 0; i < a->m; i++)
         norm2 += a->at.moment[j * a->m + i] * a->at.moment[j * a->m + i];
+    if (fabs(e->value) <= rounding * sqrt(a->atom[j].weights2))
+        return;
     fprintf(to, "%" PRId64 ",%" PRId64, j, rank);
     put_sample(a, to, e->number);
-    fprintf(to, ",%.6g,%.6g\n", e->value / sqrt(a->atom[j].weights2), fabs(e->value) * a->leave_out[e->number] / sqrt(norm2));
+    put_real(to, e->value / sqrt(a->atom[j].weights2));
+    put_real(to, fabs(e->value) * a->leave_out[e->number] / sqrt(norm2));
+    fputc('\n', to);
 }
 
 static void contributions(const cli_attribution *a, FILE *to)
@@ -147,9 +156,27 @@ static pudle_status estimate(const cli_attribution *a)
     return s;
 }
 
+/* What an earlier call has said of other samples would stand beside the new atoms. */
+static pudle_status drop_old(const cli_attribution *a)
+{
+    static const char *const names[] = { "samples.csv", "sample_contributions.csv", "code_similarity.csv", "samples.png" };
+    pudle_status s = PUDLE_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !a->explained_count && !s; i++) {
+        char *path = pd_format("%s/%s", a->out, names[i]);
+        if (!path)
+            s = pd_fail(a->ctx, PUDLE_ERR_NOMEM, "out of memory");
+        else if (unlink(path) && errno != ENOENT)
+            s = pd_fail(a->ctx, PUDLE_ERR_IO, "%s: of an earlier call, and cannot be removed: %s", path, strerror(errno));
+        free(path);
+    }
+    return s;
+}
+
 pudle_status cli_attribution_tables(const cli_attribution *a)
 {
-    pudle_status s = table(a, "atoms.csv", "atom,norm,energy,used,error,cosine,weights_norm", atoms);
+    pudle_status s = drop_old(a);
+    if (!s)
+        s = table(a, "atoms.csv", "atom,norm,energy,used,error,cosine,weights_norm", atoms);
     if (!s)
         s = table(a, "contributions.csv", "atom,rank,sample,label,weight,leave_out", contributions);
     if (!s)

@@ -115,8 +115,7 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         const pudle_cview own = pudle_const(&input.view);
-        problem.net.depth = 0; /* forward only: no tape */
-        problem.net.implicit = problem.net.refit = false;
+        pd_network_forward_only(&problem.net);
         int64_t samples = args->input ? given.samples : 0;
         if (!args->input)
             s = pd_problem_samples(&problem, split, &samples);

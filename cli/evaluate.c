@@ -11,7 +11,7 @@
 typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; int64_t samples; } totals;
 
 /* Codes against the true ones, where the source knows these: room for a block of both, and which atom stands for which. */
-typedef struct truth { void *device; pudle_view code, real; int64_t *match; double *sign; pd_recovery_tally tally; } truth;
+typedef struct truth { void *device; pudle_view code, real; int64_t *match; double *factor; pd_recovery_tally tally; } truth;
 
 static void truth_close(pd_problem *pb, truth *t)
 {
@@ -20,7 +20,7 @@ static void truth_close(pd_problem *pb, truth *t)
     free(t->code.data);
     free(t->real.data);
     free(t->match);
-    free(t->sign);
+    free(t->factor);
 }
 
 static pudle_status truth_open(pd_problem *pb, int64_t block, truth *t)
@@ -30,11 +30,11 @@ static pudle_status truth_open(pd_problem *pb, int64_t block, truth *t)
     t->code = pd_matrix(pd_alloc(bytes, 1), pb->dtype, block, p);
     t->real = pd_matrix(pd_alloc(bytes, 1), pb->dtype, block, p);
     t->match = pd_alloc((size_t)p, sizeof *t->match);
-    t->sign = pd_alloc((size_t)p, sizeof *t->sign);
-    if (!t->code.data || !t->real.data || !t->match || !t->sign)
+    t->factor = pd_alloc((size_t)p, sizeof *t->factor);
+    if (!t->code.data || !t->real.data || !t->match || !t->factor)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the codes of %" PRId64 " samples", block);
     const pudle_status s = pb->be->alloc(pb->exec, bytes, &t->device);
-    return s ? s : pd_problem_match_truth(pb, t->match, t->sign);
+    return s ? s : pd_problem_match_truth(pb, t->match, t->factor);
 }
 
 static pudle_status add_codes(pd_problem *pb, int split, int64_t first, int64_t count, truth *t)
@@ -44,7 +44,7 @@ static pudle_status add_codes(pd_problem *pb, int split, int64_t first, int64_t 
     pudle_status s = pb->be->download(pb->exec, code.data, t->device, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
     if (!s)
         s = pd_problem_true_codes(pb, split, first, count, &real);
-    return s ? s : pd_recovery_add(pb->ctx, &c, &r, 0, t->match, t->sign, &t->tally);
+    return s ? s : pd_recovery_add(pb->ctx, &c, &r, 0, t->match, t->factor, &t->tally);
 }
 
 /* ||x||^2 and ||x - x_hat||^2 of the batch, against the target where there is one; x_hat is the mean that the prediction stands
@@ -148,8 +148,7 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
         pd_problem_close(&problem);
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
-        problem.net.depth = 0; /* forward only: no tape */
-        problem.net.implicit = problem.net.refit = false;
+        pd_network_forward_only(&problem.net);
         const pudle_cview own = pudle_const(&input.view);
         s = args->input ? run(&problem, &own, split, given.samples) : run(&problem, NULL, split, samples);
         pd_problem_close(&problem);

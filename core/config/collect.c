@@ -164,6 +164,10 @@ static void unset(pd_loader *loader, const char *key)
         loader->group[whole] = (pd_group){ .first = NULL };
         return;
     }
+    if (whole > PD_SECTION_GLOBAL) {
+        pd_report(loader, where, "the config does not have this group");
+        return;
+    }
     if (section < 0) {
         unknown_group(loader, where, path);
         return;
@@ -220,6 +224,8 @@ static void override(pd_loader *loader, const char *text, const char *dir)
         entry = add_entry(loader, group, key);
     if (!entry)
         return;
+    if (!entry->given && entry->value.type == PD_LITERAL_TEXT)
+        entry->was = entry->value.text;
     entry->value = value;
     entry->given = true;
     entry->where = where;

@@ -270,7 +270,8 @@ static void leave_out(pd_loader *loader, int index)
 {
     const pd_entry *name = pd_entry_find(&loader->group[index], "name");
     const char *list = "";
-    if (index != PD_SECTION_BACKEND || !name || !name->given)
+    const bool another = name && name->given && (!name->was || name->value.type != PD_LITERAL_TEXT || strcmp(name->was, name->value.text) != 0);
+    if (index != PD_SECTION_BACKEND || !another)
         return;
     for (pd_entry *e = loader->group[index].first; e; e = e->next)
         if (!e->used && !e->given) {

@@ -88,6 +88,7 @@ typedef struct pd_entry {
     const char *where; /* "run.cfg:12: prox.lambda" or "--set prox.lambda=1" */
     const char *dir;   /* where relative paths start */
     bool given;        /* on the command line, with --set */
+    const char *was;   /* and the text that the file had there; NULL: none */
     bool used;         /* some row took it */
     bool bad;          /* reported already */
 } pd_entry;

@@ -428,6 +428,8 @@ static bool labels(pd_trial *t)
     data_case c;
     if (!ext)
         return pd_skips(t, "its samples have no classes");
+    if (!PUDLE_HAS(ext, pudle_data_labels, labels) || !ext->labels)
+        return pd_fails(t, "%s has no function labels, or a size that leaves it out", PUDLE_DATA_LABELS);
     for (int draw = 0; draw < DRAWS; draw++) {
         int64_t index[FEW], own[FEW], one;
         if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))

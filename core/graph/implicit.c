@@ -114,7 +114,7 @@ static pudle_status level_gradients(const pd_block *b, const pudle_cview *u, con
     return s ? s : pd_implicit_jacobian(b, &sum, &unused, grad);
 }
 
-static pudle_status note_bad(const pd_block *b, const pudle_cview *u)
+pudle_status pd_implicit_note(const pd_block *b, const pudle_cview *u)
 {
     int64_t nonzero, nonfinite = 0;
     const pudle_status s = b->net->be->census(b->exec, u, &nonzero, &nonfinite);
@@ -146,7 +146,7 @@ pudle_status pd_implicit_gradient(const pd_block *b, const pudle_view *code, con
         s = net->map.ops->gradient(&net->map, b->exec, -1.0, &cg, &cu, &b->space->gradient);
     if (!s && net->levels && b->space->theta_gradient[0])
         s = level_gradients(b, &cu, &ch);
-    return s || !b->diagnose ? s : note_bad(b, &cu);
+    return s || !b->diagnose ? s : pd_implicit_note(b, &cu);
 }
 
 /* ---------------------------------------------------------------- life */

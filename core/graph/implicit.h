@@ -63,6 +63,8 @@ pudle_status pd_implicit_iterate(const pd_block *b, const pudle_view *estimate);
 pudle_status pd_implicit_jacobian(const pd_block *b, const pudle_view *g, const pudle_view *gv, const pudle_view *gtheta);
 /** h = H h at the block's estimate. */
 pudle_status pd_implicit_hessian(const pd_block *b, const pudle_view *estimate, const pudle_view *h);
+/** A diagnosis: is u a number everywhere? */
+pudle_status pd_implicit_note(const pd_block *b, const pudle_cview *u);
 /** Sample `row` of the block has no usable matrix: its u stays 0, and the lane counts it. condition: the estimate, INFINITY for a matrix
  *  that is not positive definite. */
 void pd_implicit_report(const pd_block *b, int64_t row, double condition);

@@ -83,6 +83,12 @@ static pudle_status weights_init(pd_network *net, pd_parameter *p, const char *n
     return pd_parameter_init(net, p, net->map.weight_rank + 1, shape);
 }
 
+void pd_network_forward_only(pd_network *net)
+{
+    net->depth = 0;
+    net->implicit = net->refit = false;
+}
+
 int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS])
 {
     pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps };

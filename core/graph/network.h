@@ -123,6 +123,8 @@ typedef struct pd_pass {
 pudle_status pd_network_init(pd_network *net);
 void pd_network_fini(pd_network *net);
 
+/** No gradient will be asked for: no tape, and no systems to solve. */
+void pd_network_forward_only(pd_network *net);
 /** Everything that is learned, D first; returns how many. */
 int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS]);
 /** E and B to the present D, learned steps to `step`. */

@@ -40,5 +40,7 @@ pudle_status pd_refit_gradient(const pd_block *b, const pudle_view *code, const 
         s = be->loss_grad(b->exec, &net->loss, &again, &b->y, &shaped_r);
     if (!s) /* of the batch's mean, as all adjoints */
         s = be->axpby(b->exec, 0.0, &cr, net->data_weight * b->share, r);
-    return s ? s : net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, &cu, &b->space->gradient);
+    if (!s)
+        s = net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, &cu, &b->space->gradient);
+    return s || !b->diagnose ? s : pd_implicit_note(b, &cu);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double alone = 1e-12; /* 1 - z'w of a sample without which A would hardly have a direction: rounding, and what it leaves of x is 0 / 0 */
+
 pudle_status pd_attribution_open(pd_context *ctx, int64_t m, int64_t p, pd_attribution *out)
 {
     pd_attribution a = { .m = m, .p = p, .gram = pd_alloc((size_t)p, (size_t)p * sizeof(double)), .moment = pd_alloc((size_t)p, (size_t)m * sizeof(double)) };
@@ -69,7 +71,7 @@ static pudle_status factor(pd_context *ctx, double *a, int64_t p, double *column
     return PUDLE_OK;
 }
 
-/* L becomes M = L^-1, row after row: M L = I gives row i of M from the rows above it. */
+/* L becomes M = L^-1, row after row: L M = I gives row i of M from the rows above it. */
 static void invert(double *l, int64_t p, double *row)
 {
     for (int64_t i = 0; i < p; i++) {
@@ -143,7 +145,7 @@ double pd_attribution_leave_out(const pd_attribution *a, const double *x, const 
         if (z[j] != 0)
             add(a->m, -z[j], a->moment + j * a->m, room);
     const double error = sqrt(dot(a->m, room, room)), rest = 1 - dot(a->p, z, w);
-    return error > 0 ? rest > 0 ? error / rest : INFINITY : 0;
+    return rest > alone ? error / rest : INFINITY;
 }
 
 /* Into a list that falls by `sign` times the value. */

@@ -22,10 +22,10 @@ typedef struct pd_attribution {
 pudle_status pd_attribution_open(pd_context *ctx, int64_t m, int64_t p, pd_attribution *out);
 void pd_attribution_close(pd_attribution *a); /* zeroed is legal */
 
-/** One more sample x (m) and its code z (p): O(s^2 + s m) for s nonzeros. */
+/** One more sample x (m) and its code z (p): O(s (p + m)) for s nonzeros. */
 void pd_attribution_add(pd_attribution *a, const double *x, const double *z);
 
-/** A^-1 and the estimate, O(p^3); nothing is added afterwards. @errors NUMERIC where A is not positive definite, as with omega = 0 and an
+/** A^-1 and the estimate, O(p^3 + p^2 m); nothing is added afterwards. @errors NUMERIC where A is not positive definite, as with omega = 0 and an
  *  atom that no sample uses */
 pudle_status pd_attribution_solve(pd_context *ctx, pd_attribution *a, double omega);
 
@@ -38,7 +38,7 @@ double pd_attribution_beta_norm(const pd_attribution *a, const double *z, const 
 
 /** How far atom j of the estimate moves if sample k were left out, codes and omega as they are: ||x - D z|| |w_j| / (1 - z'w), by the formula of
  *  Sherman and Morrison; this is the factor that is the same for all atoms, ||x - D z|| / (1 - z'w), D being the estimate. Infinite where the
- *  sample alone determines a direction and omega is 0. room: (m) */
+ *  sample alone determines a direction of codes, and omega is (almost) 0: what D would be without it is not determined. room: (m) */
 double pd_attribution_leave_out(const pd_attribution *a, const double *x, const double *z, const double *w, double *room);
 
 /** The k largest and the k smallest of values that come one by one, with their numbers. */

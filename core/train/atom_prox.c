@@ -11,7 +11,7 @@ struct pd_atom_prox {
     bool per_step[PD_MAX_LEVELS];
     pudle_view theta[PD_MAX_LEVELS]; /* one number each, with the backend */
     double rate;                 /* that theta is for; below 0: for none yet */
-    void *room;                  /* like D, for operators that do not work in place */
+    void *room;                  /* like D */
 };
 
 static pudle_status take(pd_problem *pb, int64_t count, void **memory)
@@ -42,6 +42,8 @@ static pudle_status find_levels(pd_problem *pb, struct pd_atom_prox *a)
 /* Atoms are rows where they are filters; of a dense D they are columns, which only an operator on entries does not mind. */
 static pudle_status check_kind(pd_problem *pb, const pudle_desc *prox)
 {
+    if (prox->caps & PUDLE_PROX_BATCH_COUPLED)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "dictionary_prox: \"%s\" ties the samples of a batch together, and atoms are no batch: take another operator", prox->name);
     if ((prox->caps & PUDLE_PROX_SEPARABLE) || pb->net.map.atom_axis == 0)
         return PUDLE_OK;
     return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "dictionary_prox: \"%s\" looks at several entries at once, and the atoms of a dense dictionary are columns: take one that acts "
@@ -63,7 +65,7 @@ pudle_status pd_atom_prox_open(pd_problem *pb)
         s = check_kind(pb, a->prox.desc);
     if (!s)
         s = find_levels(pb, a);
-    return s || (a->prox.desc->caps & PUDLE_PROX_INPLACE) ? s : take(pb, pudle_count(&d), &a->room);
+    return s ? s : take(pb, pudle_count(&d), &a->room);
 }
 
 void pd_atom_prox_close(pd_problem *pb)
@@ -95,19 +97,40 @@ static pudle_status refresh(pd_problem *pb, struct pd_atom_prox *a, double rate)
     return s;
 }
 
-pudle_status pd_atom_prox_apply(pd_problem *pb, double rate)
+/* The operator's result for D, in the room. */
+static pudle_status into_room(pd_problem *pb, double rate)
 {
     struct pd_atom_prox *a = pb->atom_prox;
-    if (!a)
-        return PUDLE_OK;
-    const pudle_view d = pd_map_weight_matrix(&pb->net.map, &pb->net.dictionary.value);
-    const pudle_view to = a->room ? pd_matrix(a->room, pb->dtype, d.shape[0], d.shape[1]) : d;
-    const pudle_cview from = pudle_const(&d), result = pudle_const(&to);
+    const pudle_view d = pd_map_weight_matrix(&pb->net.map, &pb->net.dictionary.value), to = pd_matrix(a->room, pb->dtype, d.shape[0], d.shape[1]);
+    const pudle_cview from = pudle_const(&d);
     pudle_cview theta[PD_MAX_LEVELS];
-    pudle_status s = refresh(pb, a, rate);
+    const pudle_status s = refresh(pb, a, rate);
     for (int i = 0; i < a->levels; i++)
         theta[i] = pudle_const(&a->theta[i]);
+    return s ? s : pb->be->prox_apply(pb->exec, &a->prox, rate, theta, &from, &to);
+}
+
+pudle_status pd_atom_prox_try(pd_problem *pb, double rate)
+{
+    if (!pb->atom_prox)
+        return PUDLE_OK;
+    pudle_status s = into_room(pb, rate);
     if (!s)
-        s = pb->be->prox_apply(pb->exec, &a->prox, rate, theta, &from, &to);
-    return s || !a->room ? s : pb->be->copy(pb->exec, &result, &d);
+        s = pb->be->sync(pb->exec);
+    if (s)
+        return pd_fail(pb->ctx, s, "dictionary_prox: \"%s\" does not take this dictionary: it is given %s", pb->atom_prox->prox.desc->name,
+                       pb->net.map.atom_axis == 0 ? "filters, one a row, where codes of samples would be" : "rows of D, where codes of samples would be");
+    if (pb->settings->train.normalize)
+        pd_log(pb->ctx, PUDLE_LOG_INFO, "atoms are scaled to unit norm after dictionary_prox: what scaling breaks, as bounds and simplices, holds with train.normalize = false");
+    return PUDLE_OK;
+}
+
+pudle_status pd_atom_prox_apply(pd_problem *pb, double rate)
+{
+    if (!pb->atom_prox)
+        return PUDLE_OK;
+    const pudle_view d = pd_map_weight_matrix(&pb->net.map, &pb->net.dictionary.value), from = pd_matrix(pb->atom_prox->room, pb->dtype, d.shape[0], d.shape[1]);
+    const pudle_cview result = pudle_const(&from);
+    const pudle_status s = into_room(pb, rate);
+    return s ? s : pb->be->copy(pb->exec, &result, &d);
 }

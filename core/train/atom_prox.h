@@ -9,6 +9,9 @@
 pudle_status pd_atom_prox_open(pd_problem *problem);
 void pd_atom_prox_close(pd_problem *problem);
 
+/** What D would become, without changing it: whether the operator takes atoms of this size shows when it meets them. Says that atoms are scaled behind it. */
+pudle_status pd_atom_prox_try(pd_problem *problem, double rate);
+
 /** D <- prox(D) with the step `rate`: proximal descent where the optimiser is plain descent. Filters are gone through as codes of one sample each,
  *  (atoms, channels * size); a dense D entry by entry. */
 pudle_status pd_atom_prox_apply(pd_problem *problem, double rate);

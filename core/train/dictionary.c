@@ -318,12 +318,26 @@ pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *
     return s;
 }
 
-pudle_status pd_problem_match_truth(pd_problem *pb, int64_t *match, double *sign)
+static double atom_norm(const pudle_cview *d, int64_t j)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < d->shape[0]; i++) {
+        const double entry = pudle_entry(d, i * d->shape[1] + j);
+        sum += entry * entry;
+    }
+    return sqrt(sum);
+}
+
+pudle_status pd_problem_match_truth(pd_problem *pb, int64_t *match, double *factor)
 {
     pudle_cview own, truth;
     pd_distance distance;
-    const pudle_status s = both_dictionaries(pb, &own, &truth);
-    return s ? s : pd_distance_assigned(pb->ctx, &own, &truth, &distance, match, sign);
+    pudle_status s = both_dictionaries(pb, &own, &truth);
+    if (!s)
+        s = pd_distance_assigned(pb->ctx, &own, &truth, &distance, match, factor);
+    for (int64_t j = 0; j < pb->net.map.atoms && !s; j++) /* D = 2 D* has codes of half the size, and no error */
+        factor[j] *= atom_norm(&own, match[j]) / atom_norm(&truth, j);
+    return s;
 }
 
 pudle_status pd_problem_write_dictionary(pd_problem *pb, const char *npy, const char *png)

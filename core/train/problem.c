@@ -122,8 +122,7 @@ static void set_estimator(pd_problem *pb)
     net->implicit = model->gradient == PD_GRADIENT_IMPLICIT || net->refit;
     net->skip_ill = model->ill_conditioned == PD_ILL_SKIP;
     if (!pb->source) { /* samples are given: a model at work, of which nobody asks a gradient */
-        net->depth = 0;
-        net->implicit = net->refit = false;
+        pd_network_forward_only(net);
         net->decoder_code = PD_CODE_ITSELF;
     }
 }

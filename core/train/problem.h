@@ -36,8 +36,8 @@ typedef struct pd_problem {
     pd_census after_step; /* of D, after the optimiser's last step: a backend may defer it */
     double last_rate;
     struct pd_atom_prox *atom_prox; /* NULL: atoms are held to nothing but their norm */
-    double zero_loss;      /* what codes of zeros cost, once it is known; train/stability.h */
-    bool zero_loss_known, growth_told;
+    double zero_loss;      /* the most that codes of zeros were found to cost; train/stability.h */
+    bool growth_told;
     int held_split;
 } pd_problem;
 
@@ -86,8 +86,8 @@ pudle_status pd_problem_dictionary_error(pd_problem *problem, double *fixed, dou
 
 /** Does the source know the codes and the dictionary, of as many atoms, that made its data? */
 bool pd_problem_knows_truth(const pd_problem *problem);
-/** Then: which atom stands for each true one, and with which sign (pd_distance_assigned). match, sign: (p) */
-pudle_status pd_problem_match_truth(pd_problem *problem, int64_t *match, double *sign);
+/** Then: which atom stands for each true one, and what its coefficient is multiplied by to stand for that one's: sign and ratio of norms. match, factor: (p) */
+pudle_status pd_problem_match_truth(pd_problem *problem, int64_t *match, double *factor);
 /** Then: the true codes of `count` samples in order, into host memory. codes: (count, p), f32 or f64 */
 pudle_status pd_problem_true_codes(pd_problem *problem, int split, int64_t first, int64_t count, const pudle_view *codes);
 

@@ -1,68 +1,91 @@
 /* Codes that grow from layer to layer, and are still numbers at the end. */
 #include "train/stability.h"
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { SAMPLES_MOST = 256 };
-static const double much = 1e3, too_much = 1e12;
+enum { SAMPLES_MOST = 256 /* that go to the backend at a time */ };
+static const double much = 1e3;
 
-/* The mean loss of a prediction of the baseline alone, 0 where there is none, over the first samples of a batch. */
-static pudle_status loss_of_zeros(pd_problem *pb, const pd_batch *batch, double *loss)
+/* The sum of the loss of predictions of the baseline alone, 0 where there is none, for targets (count, m). */
+static pudle_status loss_of_zeros(pd_problem *pb, const pudle_view *pred, const pudle_cview *targets, int64_t count, double *sum)
 {
-    const int64_t count = batch->count < SAMPLES_MOST ? batch->count : SAMPLES_MOST, m = pb->net.map.features;
+    const int64_t m = pb->net.map.features;
+    pudle_status s = PUDLE_OK;
+    *sum = 0;
+    for (int64_t first = 0; first < count && !s; first += SAMPLES_MOST) {
+        const int64_t rows = count - first < SAMPLES_MOST ? count - first : SAMPLES_MOST;
+        const pudle_cview part = pd_crows(targets, first, rows);
+        const pudle_view zeros = pd_rows(pred, 0, rows), target = pd_matrix((void *)part.data, pb->dtype, rows, m);
+        const pudle_view shaped_zeros = pd_map_data_view(&pb->net.map, &zeros), shaped_target = pd_map_data_view(&pb->net.map, &target);
+        const pudle_cview p = pudle_const(&shaped_zeros), y = pudle_const(&shaped_target);
+        double one = 0;
+        s = pb->be->loss_value(pb->exec, &pb->net.loss, &p, &y, &one);
+        *sum += one;
+    }
+    return s;
+}
+
+/* What codes of zeros cost in this batch, in the mean: for its targets or, should these be smaller, its inputs. */
+static pudle_status zero_loss(pd_problem *pb, const pd_batch *batch, double *loss)
+{
+    const int64_t m = pb->net.map.features, rows = batch->count < SAMPLES_MOST ? batch->count : SAMPLES_MOST;
     const size_t width = pudle_dtype_size(pb->dtype);
-    void *memory = NULL, *host = pd_alloc((size_t)(count * m), width);
-    double sum = 0;
+    void *memory = NULL, *host = pd_alloc((size_t)(rows * m), width);
+    double of_input = 0, of_target = 0;
     if (!host)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld predictions", (long long)count);
-    for (int64_t i = 0; pb->baseline && i < count * m; i++) {
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld predictions", (long long)rows);
+    for (int64_t i = 0; pb->baseline && i < rows * m; i++) {
         if (pb->dtype == PUDLE_F64)
             ((double *)host)[i] = pb->baseline[i % m];
         else
             ((float *)host)[i] = (float)pb->baseline[i % m];
     }
-    pudle_status s = pb->be->alloc(pb->exec, (size_t)(count * m) * width, &memory);
+    pudle_status s = pb->be->alloc(pb->exec, (size_t)(rows * m) * width, &memory);
     if (!s)
-        s = pb->be->upload(pb->exec, memory, host, (size_t)(count * m) * width);
-    const pudle_view plain = pd_matrix(memory, pb->dtype, count, m), shaped = pd_map_data_view(&pb->net.map, &plain);
-    const pudle_cview *wanted = batch->y.data ? &batch->y : &batch->x;
-    const pudle_view target = pd_matrix((void *)wanted->data, pb->dtype, count, m), shaped_target = pd_map_data_view(&pb->net.map, &target);
-    const pudle_cview pred = pudle_const(&shaped), y = pudle_const(&shaped_target);
+        s = pb->be->upload(pb->exec, memory, host, (size_t)(rows * m) * width);
+    const pudle_view pred = pd_matrix(memory, pb->dtype, rows, m);
     if (!s)
-        s = pb->be->loss_value(pb->exec, &pb->net.loss, &pred, &y, &sum);
-    *loss = pb->net.data_weight * sum / (double)count;
+        s = loss_of_zeros(pb, &pred, &batch->x, batch->count, &of_input);
+    if (!s && batch->y.data)
+        s = loss_of_zeros(pb, &pred, &batch->y, batch->count, &of_target);
+    *loss = pb->net.data_weight * fmax(of_input, of_target) / (double)batch->count;
     if (memory)
         pb->be->free(pb->exec, memory);
     free(host);
     return s;
 }
 
+/* The largest loss so far of codes of zeros is a bound below which no batch needs a look of its own. */
+static pudle_status warn_growth(pd_problem *pb, const pd_batch *batch, const pd_pass *pass, int64_t update)
+{
+    double own = 0, sigma2 = 0;
+    if (pb->growth_told || !(pb->loss.desc->caps & PUDLE_LOSS_QUADRATIC) || !(pass->data_loss > much * pb->zero_loss))
+        return PUDLE_OK;
+    pudle_status s = zero_loss(pb, batch, &own);
+    if (own > pb->zero_loss)
+        pb->zero_loss = own;
+    if (s || !(own > 0) || !(pass->data_loss > much * own))
+        return s;
+    pb->growth_told = true;
+    s = pd_network_sigma2(&pb->net, &sigma2);
+    if (!s)
+        pd_log(pb->ctx, PUDLE_LOG_WARNING, "update %lld: the loss is %.3g times that of codes of zeros, so the codes have grown beyond the data; step * sigma_max(D)^2 = %.3g "
+               "(a stable encoder needs less than 2). Should it not come back, lower model.step or train.learning_rate (said once)", (long long)update,
+               pass->data_loss / own, pb->net.alpha[0] * sigma2);
+    return s;
+}
+
 pudle_status pd_stability_check(pd_problem *pb, const pd_batch *batch, const pd_pass *pass, int64_t update)
 {
-    double sigma2 = NAN;
-    if (!(pb->loss.desc->caps & PUDLE_LOSS_QUADRATIC))
-        return PUDLE_OK;
-    if (!pb->zero_loss_known) {
-        const pudle_status s = loss_of_zeros(pb, batch, &pb->zero_loss);
-        if (s)
-            return s;
-        pb->zero_loss_known = true;
-    }
-    const double growth = pass->data_loss / pb->zero_loss;
-    if (!(pb->zero_loss > 0) || !(growth > much) || (growth < too_much && pb->growth_told))
-        return PUDLE_OK;
+    const double most = pb->dtype == PUDLE_F64 ? sqrt(DBL_MAX) : sqrt((double)FLT_MAX);
+    double sigma2 = 0;
+    if (fabs(pass->data_loss) < most)
+        return warn_growth(pb, batch, pass, update);
     const pudle_status s = pd_network_sigma2(&pb->net, &sigma2);
-    if (s)
-        return s;
-    const double stretch = pb->net.alpha[0] * sigma2;
-    if (growth < too_much) {
-        pb->growth_told = true;
-        pd_log(pb->ctx, PUDLE_LOG_WARNING, "update %lld: the loss is %.3g times that of codes of zeros, so the codes have grown beyond the data; step * sigma_max(D)^2 = %.3g "
-               "(a stable encoder needs less than 2). Should it not come back, lower model.step or train.learning_rate (said once)", (long long)update, growth, stretch);
-        return PUDLE_OK;
-    }
-    return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld: the loss, %.3g, is %.3g times that of codes of zeros. step * sigma_max(D)^2 = %.3g (a stable encoder "
-                   "needs less than 2): lower model.step or train.learning_rate", (long long)update, pass->data_loss, growth, stretch);
+    return s ? s : pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld: the loss is %.3g, and squares of its gradients are beyond %s precision. step * sigma_max(D)^2 = %.3g "
+                           "(a stable encoder needs less than 2): lower model.step or train.learning_rate, or scale the data", (long long)update, pass->data_loss,
+                           pb->dtype == PUDLE_F64 ? "double" : "single", pb->net.alpha[0] * sigma2);
 }
 
 pudle_status pd_stability_report(pd_problem *pb)

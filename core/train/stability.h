@@ -8,9 +8,9 @@
  *  of the encoder's gradient at the present D, and warn of 2 and more: from there on codes may grow with every layer. */
 pudle_status pd_stability_report(pd_problem *problem);
 
-/** Losses that are sums of squares, against what codes of zeros would cost, which is asked for once, of the first batch that comes here: a proximal
- *  iteration with a stable step never costs more. Warns once of 1000 times as much. @errors NUMERIC from 1e12 times on: nothing of the data is left in
- *  such codes, and the squares of their gradients are beyond single precision, where Adam stands still */
+/** Has the loss of a batch left all bounds? Warns once where it is a sum of squares and 1000 times what codes of zeros cost in this batch, which they never do
+ *  where the step is stable. @errors NUMERIC where it is so large that squares of gradients, as Adam takes them, are beyond the precision: they would be
+ *  infinite, and the dictionary stand still. That is a function of the batch alone, so that a resumed run ends where another does */
 pudle_status pd_stability_check(pd_problem *problem, const pd_batch *batch, const pd_pass *pass, int64_t update);
 
 #endif

@@ -303,6 +303,8 @@ static pudle_status closing_row(run *r)
         s = pd_optimizer_check(&r->problem, r->at.update);
     if (!s)
         s = pd_problem_check_finite(&r->problem, &batch, &pass, r->at.update);
+    if (!s)
+        s = pd_stability_check(&r->problem, &batch, &pass, r->at.update);
     return s ? s : record(r, &pass, r->at.epoch, NAN);
 }
 

@@ -1,4 +1,5 @@
 #include "train/trial.h"
+#include "train/atom_prox.h"
 #include "train/order.h"
 #include "train/stability.h"
 #include <stdlib.h>
@@ -19,6 +20,8 @@ pudle_status pd_try_first_batch(pd_problem *pb, pd_means *tests)
         s = pd_problem_check_finite(pb, &batch, &pass, 0);
     if (!s)
         s = pd_stability_report(pb);
+    if (!s)
+        s = pd_atom_prox_try(pb, pb->settings->train.learning_rate);
     if (!s)
         s = pd_stability_check(pb, &batch, &pass, 0);
     if (!s && pass.nonzeros == 0)

@@ -11,7 +11,7 @@ out=${1:?usage: figure5.sh OUT [SEED]}
 seed=${2:-1}
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 hard="--set prox.name=hard_threshold --unset prox.lambda --set prox.threshold=0.1"
 for nonzeros in ${NONZEROS:-10 20 40}; do

@@ -11,7 +11,7 @@ table=${3:-}
 [ $# -gt 3 ] && shift 3 || shift $#
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 
 # The number after "KEY": in a flat JSON file.
 number() {

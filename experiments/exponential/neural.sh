@@ -11,7 +11,7 @@ out=${2:?usage: neural.sh DATA OUT [FILE...]}
 shift 2
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 [ $# -gt 0 ] || set -- "$data"/whisker_*_y_u8.npy
 

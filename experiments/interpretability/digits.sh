@@ -8,20 +8,18 @@
 set -eu
 out=${1:?usage: digits.sh OUT MNIST [OTHER.npy] [OPTION]...}
 mnist=${2:?usage: digits.sh OUT MNIST [OTHER.npy] [OPTION]...}
-other=${3:-}
-if [ $# -gt 3 ]; then shift 3; else shift $#; fi
+shift 2
+case ${1:-} in -*) other= ;; *) other=${1:-}; [ $# -eq 0 ] || shift ;; esac
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 "$pudle" train "$here/../mnist.cfg" --out "$out/run" --resume --quiet --set data.path="$mnist" "$@"
+echo "test digits:"
 "$pudle" attribute "$out/run" --out "$out/why" --split test --samples "${SAMPLES:-0,1,2,3,4,5}"
 if [ -n "$other" ]; then
+    echo "the others:"
     "$pudle" attribute "$out/run" --out "$out/other" --input "$other"
-    for kind in why other; do # the median: a code that uses an atom which hardly a digit uses has a beta of any size
-        middle=$(sed 1d "$out/$kind/samples.csv" | awk -F, '{ print $5 }' | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
-        echo "$kind: median ||beta|| $middle"
-    done
 fi
 if command -v gnuplot >/dev/null; then
     gnuplot -e "folder='$out/why'; samples='$(cut -d, -f1 "$out/why/code_similarity.csv" | sed 1d | uniq | head -n 6 | tr '\n' ' ')'" "$here/similarity.gp"

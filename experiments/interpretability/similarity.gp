@@ -2,6 +2,7 @@
 set datafile separator ","
 set datafile columnheaders
 count = words(samples)
+if (count == 0) { print "similarity.gp: no code is similar to any"; exit }
 across = count < 3 ? count : 3
 down = (count + across - 1) / across
 set terminal pngcairo size 520 * across + 40, 320 * down + 20 font ",11"

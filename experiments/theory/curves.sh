@@ -5,10 +5,10 @@
 set -eu
 folder=${1:?usage: curves.sh FOLDER [SAVED]}
 saved=${2:-${SAVED:-}}
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 echo "estimator,T,dictionary_error,least,at_update" >"$folder/final.csv"
 names=
-for name in $(cd "$folder" && ls -d ./*_*/ 2>/dev/null | tr -d ./ | sort -t_ -k2n -k1); do
+for name in $(for run in "$folder"/*_*/metrics.csv; do basename "$(dirname "$run")"; done | sort -t_ -k2n -k1); do
     run=$folder/$name/metrics.csv
     [ -r "$run" ] || continue
     awk -F, -v g="${name%_*}" -v T="${name##*_}" '

@@ -8,7 +8,7 @@ seed=${2:-1}
 sample=${SAMPLE:-0}
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 for start in near:0.02 far:0.1; do
     "$pudle" gradient "$here/problem.cfg" --out "$out/${start%:*}" --set data.samples=10 --set data.seed="$seed" --set train.seed="$seed" \

@@ -3,8 +3,8 @@
 #   usage: figure12.sh OUT [SEED] [OPTION]...     (DEPTHS, ESTIMATORS, LAMBDA, PUDLE: as for learning.sh)
 # The paper does not say with which threshold. The one without noise, 0.2, keeps codes of noise: at 100 layers g_ae-ls then leaves the dictionary. 0.4 is the default.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 out=${1:?usage: figure12.sh OUT [SEED] [OPTION]...}
-seed=${2:-1}
-if [ $# -gt 2 ]; then shift 2; else shift $#; fi
+shift
+case ${1:-} in '' | -*) seed=1 ;; *) seed=$1; shift ;; esac
 LAMBDA=${LAMBDA:-0.4} exec "$here/learning.sh" "$out" "$seed" --quiet --set data.noise_std=0.12 "$@"

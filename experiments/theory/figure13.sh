@@ -3,10 +3,10 @@
 #   usage: figure13.sh OUT [SEED] [OPTION]...     (ESTIMATORS, PUDLE: as for learning.sh; BATCHES="4 16 64")
 # OUT/batch_N holds the runs with batches of N, with final.csv and curves.png. A row of metrics every ten updates.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 out=${1:?usage: figure13.sh OUT [SEED] [OPTION]...}
-seed=${2:-1}
-if [ $# -gt 2 ]; then shift 2; else shift $#; fi
+shift
+case ${1:-} in '' | -*) seed=1 ;; *) seed=$1; shift ;; esac
 mkdir -p "$out"
 for batch in ${BATCHES:-4 16 64}; do
     case $batch in 4) epochs=10 ;; 16) epochs=20 ;; *) epochs=50 ;; esac

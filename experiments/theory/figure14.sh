@@ -3,10 +3,10 @@
 #   usage: figure14.sh OUT [SEED] [OPTION]...     (ESTIMATORS, PUDLE: as for learning.sh; RATES="0.01 0.001 0.0001")
 # OUT/rate_R holds the runs with rate R, with final.csv and curves.png. Figure 4c is that of 0.001.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 out=${1:?usage: figure14.sh OUT [SEED] [OPTION]...}
-seed=${2:-1}
-if [ $# -gt 2 ]; then shift 2; else shift $#; fi
+shift
+case ${1:-} in '' | -*) seed=1 ;; *) seed=$1; shift ;; esac
 mkdir -p "$out"
 for rate in ${RATES:-0.01 0.001 0.0001}; do
     case $rate in 0.01) epochs=140 ;; 0.0001) epochs=4000 ;; *) epochs=600 ;; esac

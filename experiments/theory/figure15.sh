@@ -5,11 +5,11 @@
 # curves.png are as for learning.sh. The paper does not give the dimensions: here 100 atoms of 100 entries, 5 nonzeros.
 set -eu
 out=${1:?usage: figure15.sh OUT [SEED] [OPTION]...}
-seed=${2:-1}
-if [ $# -gt 2 ]; then shift 2; else shift $#; fi
+shift
+case ${1:-} in '' | -*) seed=1 ;; *) seed=$1; shift ;; esac
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 "$pudle" train "$here/pairwise.cfg" --out "$out/start" --resume --quiet --set data.seed="$seed" --set train.seed="$seed" --set train.updates=1 --set train.learning_rate=1e-30
 CONFIG=$here/pairwise.cfg LAMBDA=0.5 exec "$here/learning.sh" "$out" "$seed" --quiet --unset model.dictionary.sparsity --unset model.dictionary.pairs \

@@ -9,7 +9,7 @@ seed=${2:-1}
 depths=${DEPTHS:-1 2 3 5 7 10 15 20 25 30 40 50 60 70 80 90 100}
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 
 gradient() { # NAME LAYERS PATH LOSS

@@ -7,12 +7,12 @@
 # curves, adds these to the picture. CONFIG is another problem to learn from, learning.cfg by default. PUDLE names the program.
 set -eu
 out=${1:?usage: learning.sh OUT [SEED] [OPTION]...}
-seed=${2:-1}
-if [ $# -gt 2 ]; then shift 2; else shift $#; fi
+shift
+case ${1:-} in '' | -*) seed=1 ;; *) seed=$1; shift ;; esac
 lambda=${LAMBDA:-0.2}
 pudle=${PUDLE:-pudle}
 command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put its folder into PATH, or name it in PUDLE" >&2; exit 1; }
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 mkdir -p "$out"
 for T in ${DEPTHS:-25 100}; do
     for g in ${ESTIMATORS:-dec aelasso aels}; do

@@ -29,7 +29,7 @@ static const pudle_option options[] = {
     { .name = "labels", .type = PUDLE_PATH, .offset = offsetof(params, labels),
       .doc = "Classes of the training samples, whole numbers from 0 on, as many as path has rows; reports tell classes apart." },
     { .name = "test_labels", .type = PUDLE_PATH, .offset = offsetof(params, test_labels),
-      .doc = "The same for the test samples, as many as their file has rows." },
+      .doc = "The same for the test samples, as many as their file has rows; without a file test_path they are those of labels." },
     { .name = "shape", .type = PUDLE_INT_LIST, .offset = offsetof(params, shape), .dflt = "[]", .min = 1, .max = 1e15,
       .doc = "Shape of a sample, where it shall not be the file's: [1, 3000] makes signals of one channel out of rows of 3000." },
     { .name = "missing", .type = PUDLE_BOOL, .offset = offsetof(params, missing), .dflt = "false",
@@ -223,7 +223,7 @@ static pudle_status create(const pudle_host *host, const void *params_, void **s
     if (!s)
         s = open_labels(host, d, o->labels, o->path, &d->split[PUDLE_SPLIT_TRAIN]);
     if (!s)
-        s = open_labels(host, d, o->test_labels, test, &d->split[PUDLE_SPLIT_TEST]);
+        s = open_labels(host, d, o->test_labels || o->test_path ? o->test_labels : o->labels, test, &d->split[PUDLE_SPLIT_TEST]);
     if (s) {
         destroy(host, d);
         return s;

@@ -34,7 +34,7 @@ ok $? "a line for each atom, and ten samples from either end"
 awk -F, 'NR > 1 && $1 == 4 { if ($2 > 0 ? $5 <= 0 : $5 >= 0) exit 1; if ($2 > 1 && $5 > last) exit 1; last = $5 }' "$work/found/contributions.csv"
 ok $? "the largest weights first, by sign"
 
-# ---- leaving a sample out: the prediction, against training without it
+# ---- leaving a sample out
 first=$(awk -F, '$1 == 4 && $2 == 1 { print $3 }' "$work/found/contributions.csv")
 share=$(awk -F, '$1 == 4 && $2 == 1 { print $6 }' "$work/found/contributions.csv")
 [ -n "$first" ] && below 0 "$share"
@@ -53,6 +53,10 @@ run "$PUDLE" attribute "$work/run" --out "$work/own" --split train --samples 7 -
 is_success "training samples"
 awk -F, '$2 == "code" && $3 == 1 { found = $4 == 7 && $6 > 0.999999 } END { exit !found }' "$work/own/sample_contributions.csv"
 ok $? "the code most like that of sample 7 is its own"
+
+run "$PUDLE" attribute "$work/run" --out "$work/own"
+[ "$status" -eq 0 ] && [ ! -e "$work/own/samples.csv" ] && [ ! -e "$work/own/samples.png" ]
+ok $? "what an earlier call said of samples does not stay beside new atoms"
 
 # ---- the same on any backend, in single precision, and from a config
 run "$PUDLE" attribute "$work/run" --out "$work/ref" --set backend.name=ref
@@ -80,6 +84,10 @@ refuse "with commas" "a list that ends in a comma" "$work/run" --out "$work/no" 
 refuse "from 1 to" "--top 0" "$work/run" --out "$work/no" --top 0
 refuse "not negative" "a negative omega" "$work/run" --out "$work/no" --omega -1
 refuse "a sum of squares" "a loss that is none" "$work/rest.cfg" --out "$work/no" --set loss.name=huber
+printf '\223NUMPY\001\000v\000' >"$work/w.npy"
+printf "%-117s\n" "{'descr': '|u1', 'fortran_order': False, 'shape': (9,), }" >>"$work/w.npy"
+printf '\004\004\004\004\004\004\004\004\004' >>"$work/w.npy"
+refuse "all of the same weight" "squares that are weighted" "$work/rest.cfg" --out "$work/no" --set loss.name=weighted_least_squares --set loss.path="$work/w.npy"
 refuse "dictionary is a matrix" "filters" "$work/rest.cfg" --out "$work/no" --set model.dictionary.kind=conv --set 'model.dictionary.size=[3]' \
     --set 'data.shape=[1,9]' --set model.dictionary.init=random --unset model.dictionary.noise
 [ ! -e "$work/no" ]

@@ -271,7 +271,7 @@ refuses 2 '--unset prox.lamda: the config does not set this key' 'what is not th
 run "$PUDLE" check "$work/inner.cfg" --unset inner_loss --set loss.name=least_squares
 is_success 'a whole group can be unset'
 run "$PUDLE" check "$cfg" --unset inner_loss
-refuses 2 '--unset inner_loss: the config does not set this key' 'one that is there'
+refuses 2 '--unset inner_loss: the config does not have this group' 'one that is there'
 run "$PUDLE" check "$cfg" --unset proxx.lambda
 refuses 2 'did you mean "prox"' 'nor what has no group'
 

@@ -50,6 +50,9 @@ ok $? "what is left out is told"
 ok $? "with the same loss"
 run "$PUDLE" evaluate "$work/turns_cpu" --set backend.name=ref --set backend.unroll=none
 refuses 2 "unknown option of 'ref'" "what is asked for beside it is not left out"
+sed 's/backend: *{/backend: { treads = 2;/' "$work/run.cfg" >"$work/wrong.cfg"
+run "$PUDLE" check "$work/wrong.cfg" --set backend.name=cpu
+refuses 2 'did you mean "threads"' "the same backend again does not hide a mistake"
 
 # A stand-in derivative is not 0 where the value is: no backend may leave such entries out.
 sed "s/soft_threshold\"; lambda = 0.2/jumprelu\"; threshold = 0.1/; s/ threads = 2;//" "$work/run.cfg" >"$work/jump.cfg"

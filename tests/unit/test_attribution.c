@@ -205,6 +205,27 @@ static void leaving_one_out(void **state)
     }
 }
 
+/* One sample, one atom, no weight decay: without it nothing is determined. With a little, its atom would be 0. */
+static void alone(void **state)
+{
+    (void)state;
+    const double x = 3, z = 2;
+    for (int k = 0; k < 2; k++) {
+        double w, place;
+        pd_attribution a;
+        assert_int_equal(pd_attribution_open(ctx, 1, 1, &a), PUDLE_OK);
+        pd_attribution_add(&a, &x, &z);
+        assert_int_equal(pd_attribution_solve(ctx, &a, k ? 1e-3 : 0), PUDLE_OK);
+        pd_attribution_weights(&a, &z, &w);
+        const double factor = pd_attribution_leave_out(&a, &x, &z, &w, &place);
+        if (k)
+            near(factor * w, a.moment[0], 1);
+        else
+            assert_true(isinf(factor));
+        pd_attribution_close(&a);
+    }
+}
+
 static void an_atom_without_samples(void **state)
 {
     (void)state;
@@ -270,7 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_and_estimate), cmocka_unit_test(a_new_code), cmocka_unit_test(leaving_one_out),
-        cmocka_unit_test(an_atom_without_samples), cmocka_unit_test(rankings),
+        cmocka_unit_test(alone), cmocka_unit_test(an_atom_without_samples), cmocka_unit_test(rankings),
     };
     return cmocka_run_group_tests_name("attribution", tests, begin, end);
 }

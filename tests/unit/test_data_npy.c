@@ -119,6 +119,10 @@ static void test_npy_labels(void **state)
     assert_int_equal(labels[0], 3);
     assert_int_equal(labels_of(&s, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ 4 }, labels), PUDLE_ERR_ARG);
     close_source(&s);
+    assert_int_equal(open_source("npy", SETTINGS("path", "x", "labels", "classes", "test_rows", "[3, 5]"), &s), PUDLE_OK); /* of the rows of one file */
+    assert_int_equal(labels_of(&s, PUDLE_SPLIT_TEST, 1, (const int64_t[]){ 1 }, labels), PUDLE_OK);
+    assert_int_equal(labels[0], 1);
+    close_source(&s);
     assert_int_equal(open_source("npy", SETTINGS("path", "x"), &s), PUDLE_OK);
     assert_int_equal(labels_of(&s, PUDLE_SPLIT_TRAIN, 1, (const int64_t[]){ 4 }, labels), PUDLE_OK);
     assert_int_equal(labels[0], PUDLE_NO_LABEL);
