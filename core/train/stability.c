@@ -1,7 +1,6 @@
 /* Codes that grow from layer to layer, and are still numbers at the end. */
 #include "train/stability.h"
 #include <math.h>
-#include <stdlib.h>
 
 enum { SAMPLES_MOST = 256 };
 static const double much = 1e3, too_much = 1e12;
@@ -10,21 +9,12 @@ static const double much = 1e3, too_much = 1e12;
 static pudle_status loss_of_zeros(pd_problem *pb, const pd_batch *batch, double *loss)
 {
     const int64_t count = batch->count < SAMPLES_MOST ? batch->count : SAMPLES_MOST, m = pb->net.map.features;
-    const size_t width = pudle_dtype_size(pb->dtype);
-    void *memory = NULL, *host = pd_alloc((size_t)(count * m), width);
+    void *memory = NULL;
     double sum = 0;
-    if (!host)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld predictions", (long long)count);
-    for (int64_t i = 0; pb->baseline && i < count * m; i++) {
-        if (pb->dtype == PUDLE_F64)
-            ((double *)host)[i] = pb->baseline[i % m];
-        else
-            ((float *)host)[i] = (float)pb->baseline[i % m];
-    }
-    pudle_status s = pb->be->alloc(pb->exec, (size_t)(count * m) * width, &memory);
-    if (!s)
-        s = pb->be->upload(pb->exec, memory, host, (size_t)(count * m) * width);
+    pudle_status s = pb->be->alloc(pb->exec, (size_t)(count * m) * pudle_dtype_size(pb->dtype), &memory);
     const pudle_view plain = pd_matrix(memory, pb->dtype, count, m), shaped = pd_map_data_view(&pb->net.map, &plain);
+    if (!s)
+        s = pd_problem_baseline(pb, &plain);
     const pudle_cview *wanted = batch->y.data ? &batch->y : &batch->x;
     const pudle_view target = pd_matrix((void *)wanted->data, pb->dtype, count, m), shaped_target = pd_map_data_view(&pb->net.map, &target);
     const pudle_cview pred = pudle_const(&shaped), y = pudle_const(&shaped_target);
@@ -33,7 +23,6 @@ static pudle_status loss_of_zeros(pd_problem *pb, const pd_batch *batch, double 
     *loss = pb->net.data_weight * sum / (double)count;
     if (memory)
         pb->be->free(pb->exec, memory);
-    free(host);
     return s;
 }
 
