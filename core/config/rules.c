@@ -33,6 +33,8 @@ static const pd_rule rules[] = {
     { PD_SECTION_TRAIN, "schedule_factor", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_STEP), false, NULL },
     { PD_SECTION_TRAIN, "schedule_final", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_COSINE), false, NULL },
     { PD_SECTION_TRAIN, "normalize_at", PD_SECTION_TRAIN, "normalize", ONLY(1), false, NULL },
+    { PD_SECTION_TRAIN, "revive_every", PD_SECTION_TRAIN, "revive", ONLY(PD_REVIVE_SAMPLES) | ONLY(PD_REVIVE_RESIDUAL), false, NULL },
+    { PD_SECTION_TRAIN, "revive_below", PD_SECTION_TRAIN, "revive", ONLY(PD_REVIVE_SAMPLES) | ONLY(PD_REVIVE_RESIDUAL), false, NULL },
 };
 
 const pd_rule *pd_rule_of(int section, const char *key)

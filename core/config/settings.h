@@ -19,6 +19,7 @@ enum { PD_OPTIMIZER_SGD, PD_OPTIMIZER_MOMENTUM, PD_OPTIMIZER_ADAM };
 enum { PD_SCHEDULE_CONSTANT, PD_SCHEDULE_STEP, PD_SCHEDULE_COSINE };
 enum { PD_NORMALIZE_UPDATE, PD_NORMALIZE_END };
 enum { PD_ERROR_ORDERED, PD_ERROR_ASSIGNED };
+enum { PD_REVIVE_NONE, PD_REVIVE_SAMPLES, PD_REVIVE_RESIDUAL };
 
 typedef struct pd_global_params { int32_t precision; /* index of "f32|f64" */ const char *plugin_path; } pd_global_params;
 
@@ -73,6 +74,9 @@ typedef struct pd_train_params {
     bool shuffle, normalize;
     int32_t normalize_at;
     int64_t seed;
+    int32_t revive;        /* PD_REVIVE_* */
+    int64_t revive_every;  /* in epochs */
+    double revive_below;   /* share of the samples that use an atom, up to which it is dead */
     int64_t snapshot_every, test_every; /* in epochs; 0: never */
     int64_t checkpoint_every, log_every; /* in updates; checkpoint 0: every epoch or every 30 s, see docs */
     int32_t dictionary_error; /* PD_ERROR_* */

@@ -145,6 +145,14 @@ static const pudle_option train_table[] = {
     { .name = "normalize_at", .type = PUDLE_ENUM, AT(pd_train_params, normalize_at), .dflt = "update",
       .choices = "update|end",
       .doc = "When atoms are scaled to unit norm: after every update, or once at the end of training." },
+    { .name = "revive", .type = PUDLE_ENUM, AT(pd_train_params, revive), .dflt = "none", .choices = "none|samples|residual",
+      .doc = "What becomes of dead atoms, those that no code uses, between two epochs: none (they stay), samples (each becomes a training sample drawn at random), "
+             "residual (what D leaves of the samples that it explains worst, one sample an atom, without what these have in common). Samples resemble each other: "
+             "give them a step \"c/L\". Column dead of metrics.csv counts dead atoms." },
+    { .name = "revive_every", .type = PUDLE_INT, AT(pd_train_params, revive_every), .dflt = "1", .min = 1, .max = 1e18, .unit = "epochs",
+      .doc = "revive: how often dead atoms are looked for." },
+    { .name = "revive_below", .type = PUDLE_REAL, AT(pd_train_params, revive_below), .dflt = "0.0", .max = 1, .flags = PUDLE_OPEN_MAX,
+      .doc = "revive: an atom is dead that no larger share of the training samples uses (of at most 10000 of them, evenly spaced); 0: none of them." },
     { .name = "seed", .type = PUDLE_INT, AT(pd_train_params, seed), .dflt = "0", .max = INFINITY,
       .doc = "Seed of everything random: the same seed gives the same run." },
     { .name = "checkpoint_every", .type = PUDLE_INT, AT(pd_train_params, checkpoint_every), .dflt = "0", .max = 1e18,

@@ -202,8 +202,8 @@ static double in_precision(const pd_problem *pb, double x)
     return pb->dtype == PUDLE_F64 ? x : (double)(float)x;
 }
 
-/* Initial levels from a file, in the shape that is learned. */
-static pudle_status start_levels(pd_problem *pb)
+/* From a file in the shape that is learned, or from the options. */
+pudle_status pd_problem_start_levels(pd_problem *pb)
 {
     const char *path = pb->settings->prox.path;
     pd_level *level = &pb->net.level[0];
@@ -272,7 +272,7 @@ pudle_status pd_problem_initialise(pd_problem *pb)
     if (!s)
         s = pd_problem_refresh(pb, pb->settings->prox.decay); /* the step first: levels may be multiples of it */
     if (!s)
-        s = start_levels(pb);
+        s = pd_problem_start_levels(pb);
     return s ? s : pd_network_refresh(&pb->net);
 }
 

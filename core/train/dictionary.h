@@ -1,9 +1,11 @@
-/* core/train/dictionary.h - learned thresholds and encoders as files; the dictionary's own functions stand in problem.h. */
+/* core/train/dictionary.h - learned thresholds and encoders, their start and their files; the dictionary's own functions stand in problem.h. */
 #ifndef PD_DICTIONARY_H
 #define PD_DICTIONARY_H
 
 #include "train/problem.h"
 
+/** All learned levels as they are before training: a multiple of the step where that is what they are, as it is now. */
+pudle_status pd_problem_start_levels(pd_problem *problem);
 /** Write what an encoder has learned beside D and the levels, arrays "analysis", "synthesis", "step"; no file where there is none. */
 pudle_status pd_problem_write_encoder(pd_problem *problem, const char *npz);
 /** Learned thresholds, one array a threshold, (layers or 1, atoms or 1), as .npz; nothing where none is learned. */

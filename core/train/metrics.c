@@ -30,10 +30,20 @@ static int commas(const char *line)
     return count;
 }
 
+/* What rows that stay tell of the run so far: the update of the last; the whole number in its last column but one, -1 where that is empty; and the
+ * seconds, also of the row after it, which a finished run has: its closing row. */
+typedef struct kept { int64_t update, number; double seconds; } kept;
+
+static int64_t number_before(const char *line, const char *end)
+{
+    while (end > line && end[-1] != ',')
+        end--;
+    return *end == ',' ? -1 : strtoll(end, NULL, 10);
+}
+
 /* Copy the whole rows up to update `last`; a torn last line is dropped with the rest, as is a row with a zero byte. Rows of an older version,
- * which had fewer columns, get empty ones before the last. The seconds of the last row up to the update after that, which a finished run has: its
- * closing row. False: `from` could not be read to its end. */
-static bool keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t *kept, double *seconds)
+ * which had fewer columns, get empty ones before the last. False: `from` could not be read to its end. */
+static bool keep_rows(FILE *from, FILE *to, int columns, int64_t last, kept *k)
 {
     char *line = NULL;
     size_t size = 0;
@@ -41,29 +51,29 @@ static bool keep_rows(FILE *from, FILE *to, int columns, int64_t last, int64_t *
     for (int row = 0; (length = getline(&line, &size, from)) > 0; row++) {
         if (row == 0 || line[length - 1] != '\n')
             continue;
-        const int64_t number = strtoll(line, NULL, 10);
+        const int64_t update = strtoll(line, NULL, 10);
         const char *end = strlen(line) == (size_t)length ? strrchr(line, ',') : NULL;
-        if (number <= last && end) {
+        if (update <= last && end) {
             fprintf(to, "%.*s", (int)(end - line), line);
             for (int i = commas(line); i < columns - 1; i++)
                 putc(',', to);
             fputs(end, to);
-            *kept = number;
+            k->update = update;
+            k->number = number_before(line, end);
         }
-        if (number <= last + 1 && end)
-            *seconds = strtod(end + 1, NULL);
+        if (update <= last + 1 && end)
+            k->seconds = strtod(end + 1, NULL);
     }
     free(line);
-    if (!isfinite(*seconds) || *seconds < 0)
-        *seconds = 0;
+    k->seconds = isfinite(k->seconds) && k->seconds > 0 ? k->seconds : 0;
     return feof(from) && !ferror(from);
 }
 
 /* The rows that are kept of an old file, if there is one. Rows that cannot be read are not lost for that: they stay where they are. */
-static pudle_status copy_rows(const pd_rundir *dir, const char *path, FILE *to, int columns, int64_t last, int64_t *kept, double *seconds)
+static pudle_status copy_rows(const pd_rundir *dir, const char *path, FILE *to, int columns, int64_t last, kept *k)
 {
     FILE *old = fopen(path, "re");
-    const bool good = old ? keep_rows(old, to, columns, last, kept, seconds) : errno == ENOENT;
+    const bool good = old ? keep_rows(old, to, columns, last, k) : errno == ENOENT;
     const int why = errno;
     if (old)
         fclose(old);
@@ -71,7 +81,7 @@ static pudle_status copy_rows(const pd_rundir *dir, const char *path, FILE *to, 
 }
 
 /* A file of rows, with those that are kept, to be appended to. */
-static pudle_status open_rows(pd_rundir *dir, const char *name, const char *header, int64_t last, FILE **out, int64_t *kept, double *seconds)
+static pudle_status open_rows(pd_rundir *dir, const char *name, const char *header, int64_t last, FILE **out, kept *k)
 {
     char *path = pd_rundir_file(dir, name);
     pd_atomic *file = NULL;
@@ -79,10 +89,9 @@ static pudle_status open_rows(pd_rundir *dir, const char *name, const char *head
     if (s)
         goto cleanup;
     fputs(header, pd_atomic_stream(file));
-    *kept = -1;
-    *seconds = 0;
+    *k = (kept){ -1, -1, 0 };
     if (last >= 0)
-        s = copy_rows(dir, path, pd_atomic_stream(file), commas(header) + 1, last, kept, seconds);
+        s = copy_rows(dir, path, pd_atomic_stream(file), commas(header) + 1, last, k);
     if (s)
         pd_atomic_abandon(file);
     else
@@ -99,15 +108,22 @@ cleanup:
 
 pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, double *seconds)
 {
-    int64_t kept;
-    double ignored;
+    kept rows = { -1, -1, 0 }, tests = rows;
     char header[sizeof HEADER + 64 + PD_MAX_LEVELS * 64];
     int used = snprintf(header, sizeof header, "%s%s%s", HEADER, dir->implicit ? ",fixed_point" : "", dir->solves ? ",ill_conditioned" : "");
     for (int i = 0; i < dir->levels; i++)
         used += snprintf(header + used, sizeof header - (size_t)used, ",prox.%.50s", dir->level[i]->name);
-    snprintf(header + used, sizeof header - (size_t)used, ",seconds\n");
-    const pudle_status s = open_rows(dir, "metrics.csv", header, update - 1, &dir->metrics, &kept, seconds);
-    return s || !dir->tests ? s : open_rows(dir, "test.csv", TEST_HEADER, tested, &dir->test, &dir->tested, &ignored);
+    snprintf(header + used, sizeof header - (size_t)used, "%s,seconds\n", dir->revives ? ",dead" : ""); /* where keep_rows finds it */
+    pudle_status s = open_rows(dir, "metrics.csv", header, update - 1, &dir->metrics, &rows);
+    if (s)
+        return s;
+    *seconds = rows.seconds;
+    dir->dead = dir->revives ? rows.number : -1;
+    if (!dir->tests)
+        return PUDLE_OK;
+    s = open_rows(dir, "test.csv", TEST_HEADER, tested, &dir->test, &tests);
+    dir->tested = tests.update;
+    return s;
 }
 
 static void cell(FILE *to, double value)
@@ -132,6 +148,8 @@ pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row)
         cell(to, isnan(row->gradient_norm) ? NAN : (double)row->ill_conditioned); /* it comes with a gradient */
     for (int i = 0; i < dir->levels; i++)
         cell(to, row->level[i]);
+    if (dir->revives)
+        cell(to, dir->dead < 0 ? NAN : (double)dir->dead);
     fprintf(to, ",%.3f\n", row->seconds);
     return ferror(to) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/metrics.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
 }

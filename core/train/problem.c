@@ -386,6 +386,27 @@ pudle_status pd_problem_refresh(pd_problem *pb, double beta)
     return s ? s : pd_network_refresh(&pb->net);
 }
 
+pudle_status pd_problem_baseline(pd_problem *pb, const pudle_view *predictions)
+{
+    const pudle_cview c = pudle_const(predictions);
+    const int64_t count = pudle_count(&c), m = pb->net.map.features;
+    const size_t width = pudle_dtype_size(pb->dtype);
+    if (!pb->baseline)
+        return pb->be->fill(pb->exec, 0.0, predictions);
+    void *host = pd_alloc((size_t)count, width);
+    if (!host)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld predictions", (long long)(count / m));
+    for (int64_t i = 0; i < count; i++) {
+        if (pb->dtype == PUDLE_F64)
+            ((double *)host)[i] = pb->baseline[i % m];
+        else
+            ((float *)host)[i] = (float)pb->baseline[i % m];
+    }
+    const pudle_status s = pb->be->upload(pb->exec, predictions->data, host, (size_t)count * width);
+    free(host);
+    return s;
+}
+
 static const pudle_loss_kernel *host_kernel(const pudle_instance *loss)
 {
     const pudle_loss_ops *ops = loss->desc->ops;

@@ -75,6 +75,8 @@ pudle_status pd_problem_own_batch(pd_problem *problem, const pudle_cview *x, boo
 /** `count` samples in order. */
 pudle_status pd_problem_first(pd_problem *problem, int split, int64_t first, int64_t count, pd_batch *batch);
 
+/** Predictions (count, features), with the backend, become those of codes of zeros: the baseline. */
+pudle_status pd_problem_baseline(pd_problem *problem, const pudle_view *predictions);
 /** Does a prediction stand for a mean other than itself? */
 bool pd_problem_has_mean(const pd_problem *problem);
 /** Predictions (count, features), with the backend, become the means that they stand for: what the data is expected to be. */

@@ -420,7 +420,8 @@ pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const 
 {
     *dir = (pd_rundir){ .ctx = ctx, .path = pd_strdup(options->directory), .lock = -1, .begin_anew = options->force,
                          .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT,
-                         .solves = settings->model.gradient == PD_GRADIENT_IMPLICIT || settings->model.gradient == PD_GRADIENT_REFIT, .tests = settings->train.test_every > 0, .tested = -1 };
+                         .solves = settings->model.gradient == PD_GRADIENT_IMPLICIT || settings->model.gradient == PD_GRADIENT_REFIT,
+                         .tests = settings->train.test_every > 0, .tested = -1, .revives = settings->train.revive != PD_REVIVE_NONE, .dead = -1 };
     pudle_status s = dir->path ? make_folders(ctx, dir->path) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         s = refuse_others(dir);

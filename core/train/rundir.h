@@ -21,6 +21,8 @@ typedef struct pd_rundir {
     bool implicit, solves; /* metrics have the columns of an implicit gradient; of one that solves a system for each sample */
     const pd_level *level[PD_MAX_LEVELS]; /* and one for each learned level, of its name. The caller's */
     int levels;
+    bool revives;        /* and the column of dead atoms */
+    int64_t dead;        /* how many there were at the last look; -1: nobody has looked */
     const char *machine; /* what computes, in the backend's words, one fact a line; "": unknown. The caller's */
     bool tests;          /* there is a test.csv */
     int64_t tested;      /* the update of its last row; -1: none */
@@ -56,7 +58,7 @@ char *pd_rundir_file(const pd_rundir *dir, const char *name);
 pudle_status pd_rundir_write(pd_rundir *dir, const char *name, const char *text);
 
 /** Open metrics.csv for appending; rows at or after `update` (written after the checkpoint) are dropped first. seconds: what
- *  its last row up to the update says, 0 without one. And test.csv, where there is one, whose rows up to `tested` stay. */
+ *  its last row up to the update says, 0 without one; dead atoms likewise. And test.csv, where there is one, whose rows up to `tested` stay. */
 pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, double *seconds);
 pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row);
 /** Is a file test.csv there that no run has written, as far as can be read? Folders of runs before 0.1 may have one of their user's. */

@@ -2,7 +2,6 @@
 #include "train/stability.h"
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 
 enum { SAMPLES_MOST = 256 /* that go to the backend at a time */ };
 static const double much = 1e3;
@@ -30,21 +29,12 @@ static pudle_status loss_of_zeros(pd_problem *pb, const pudle_view *pred, const 
 static pudle_status zero_loss(pd_problem *pb, const pd_batch *batch, double *loss)
 {
     const int64_t m = pb->net.map.features, rows = batch->count < SAMPLES_MOST ? batch->count : SAMPLES_MOST;
-    const size_t width = pudle_dtype_size(pb->dtype);
-    void *memory = NULL, *host = pd_alloc((size_t)(rows * m), width);
+    void *memory = NULL;
     double of_input = 0, of_target = 0;
-    if (!host)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld predictions", (long long)rows);
-    for (int64_t i = 0; pb->baseline && i < rows * m; i++) {
-        if (pb->dtype == PUDLE_F64)
-            ((double *)host)[i] = pb->baseline[i % m];
-        else
-            ((float *)host)[i] = (float)pb->baseline[i % m];
-    }
-    pudle_status s = pb->be->alloc(pb->exec, (size_t)(rows * m) * width, &memory);
-    if (!s)
-        s = pb->be->upload(pb->exec, memory, host, (size_t)(rows * m) * width);
+    pudle_status s = pb->be->alloc(pb->exec, (size_t)(rows * m) * pudle_dtype_size(pb->dtype), &memory);
     const pudle_view pred = pd_matrix(memory, pb->dtype, rows, m);
+    if (!s)
+        s = pd_problem_baseline(pb, &pred);
     if (!s)
         s = loss_of_zeros(pb, &pred, &batch->x, batch->count, &of_input);
     if (!s && batch->y.data)
@@ -52,7 +42,6 @@ static pudle_status zero_loss(pd_problem *pb, const pd_batch *batch, double *los
     *loss = pb->net.data_weight * fmax(of_input, of_target) / (double)batch->count;
     if (memory)
         pb->be->free(pb->exec, memory);
-    free(host);
     return s;
 }
 

@@ -6,6 +6,7 @@
 #include "train/optimizer.h"
 #include "train/order.h"
 #include "train/progress.h"
+#include "train/revive.h"
 #include "train/rundir.h"
 #include "train/schedule.h"
 #include "train/stability.h"
@@ -169,6 +170,29 @@ static void warn_memory(run *r)
            r->at.update, held / 1048576, r->settings->train.memory, r->problem.backend.desc->name);
 }
 
+/* Dead atoms become others before the first update of an epoch. A checkpoint in between would let a resumed run replace atoms twice, so there is none; and one
+ * of the end of an epoch, or of what was the end of the run, is of atoms as they were learned. */
+static bool revival_due(const run *r)
+{
+    const pd_train_params *how = &r->settings->train;
+    return how->revive != PD_REVIVE_NONE && r->at.position == 0 && r->at.epoch > 0 && r->at.epoch % how->revive_every == 0;
+}
+
+static pudle_status revive(run *r, bool *stopped)
+{
+    pd_revival found;
+    pudle_status s = settle(r);
+    if (!s)
+        s = pd_revive(&r->problem, r->at.epoch, r->at.update, r->options->stop, &found);
+    *stopped = !s && found.stopped;
+    if (s || *stopped)
+        return s;
+    r->dir.dead = found.dead;
+    pd_log_note(r->ctx, "after %" PRId64 " epochs, %" PRId64 " updates: %" PRId64 " of %" PRId64 " atoms dead, as %" PRId64 " samples tell; %" PRId64 " replaced",
+                r->at.epoch, r->at.update, found.dead, r->problem.net.map.atoms, found.looked, found.replaced);
+    return PUDLE_OK;
+}
+
 /* The batch after this one, while the epoch's order says which. */
 static void read_ahead(run *r)
 {
@@ -185,7 +209,7 @@ static pudle_status update(run *r)
     const double rate = rate_at(r, how->learning_rate, epoch);
     const double threshold_rate = rate_at(r, how->threshold_rate > 0 ? how->threshold_rate : how->learning_rate, epoch);
     pd_batch batch;
-    const bool logged = r->at.update % how->log_every == 0;
+    const bool logged = r->at.update % how->log_every == 0 || revival_due(r); /* after a look, so that a resumed run reads there what it has found */
     pd_pass pass = { .gradient = true, .norm = logged };
     pudle_status s = pd_problem_refresh(&r->problem, pd_problem_beta(&r->problem, r->at.update));
     if (!s)
@@ -272,6 +296,11 @@ static pudle_status loop(run *r, bool *interrupted)
         if (test_due(r)) {
             s = test(r, r->options->stop);
             *interrupted = !s && stopped(r);
+            if (s || *interrupted)
+                return s ? s : checkpoint(r);
+        }
+        if (revival_due(r)) {
+            s = revive(r, interrupted);
             if (s || *interrupted)
                 return s ? s : checkpoint(r);
         }
@@ -426,6 +455,8 @@ static void log_end(const run *r, pudle_status s, const pd_train_report *report)
     pd_log_note(r->ctx, "memory: the network held %.1f MiB, the process at most %.1f MiB", report->network_bytes / 1048576, report->peak_bytes / 1048576);
     if (report->device_bytes > 0)
         pd_log_note(r->ctx, "memory of the device: at most %.1f MiB", report->device_bytes / 1048576);
+    if (report->dead >= 0)
+        pd_log_note(r->ctx, "atoms that were dead at the last look: %" PRId64 " of %" PRId64, report->dead, report->atoms);
     for (int i = 0; i < report->levels; i++)
         pd_log_note(r->ctx, "learned %s: %.6g in the mean of %" PRId64 ", %" PRId64 " of them 0", report->level[i].name, report->level[i].mean, report->level[i].count,
                     report->level[i].zeros);
@@ -599,9 +630,9 @@ static pudle_status check_limits(pd_context *ctx, const pd_settings *settings)
 
 pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_train_report *report)
 {
-    run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1 }, .last_error = NAN, .test_loss = NAN,
+    run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1, .dead = -1 }, .last_error = NAN, .test_loss = NAN,
               .at = { .first_loss = NAN, .last_loss = NAN, .first_error = NAN, .seconds = NAN } };
-    *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN };
+    *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN, .dead = -1 };
     pudle_status s = check_limits(ctx, settings);
     if (!s)
         s = pd_problem_open(ctx, settings, NULL, &r.problem);
@@ -624,6 +655,8 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     report->first_error = r.at.first_error;
     report_losses(&r, report);
     report->test_loss = report->interrupted ? NAN : r.test_loss;
+    report->dead = r.dir.dead;
+    report->atoms = r.problem.net.map.atoms;
     if (!s && !report->interrupted)
         report_levels(&r, report);
     report->network_bytes = pd_memory_held(&r.problem);

@@ -12,7 +12,7 @@
 static pd_context *ctx;
 static pudle_random random_state;
 
-static int64_t between(int64_t low, int64_t high)
+static inline int64_t between(int64_t low, int64_t high)
 {
     return low + (int64_t)pudle_random_below(&random_state, (uint64_t)(high - low + 1));
 }
