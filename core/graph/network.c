@@ -218,7 +218,7 @@ pudle_status pd_network_refresh(pd_network *net)
 }
 
 /* z <- D'D z / ||D'D z||; the norm tends to sigma_max^2 from below. */
-pudle_status pd_network_sigma2(pd_network *net, double *sigma2)
+pudle_status pd_network_sigma2(pd_network *net, double change, double *sigma2)
 {
     const pd_map *map = &net->map;
     const pudle_backend_ops *be = net->be;
@@ -251,7 +251,7 @@ pudle_status pd_network_sigma2(pd_network *net, double *sigma2)
         if (!s)
             s = be->dot(net->exec, &cz, &cz, &norm2);
         value = sqrt(norm2);
-        if (s || !(value > 0) || fabs(value - previous) <= 1e-7 * value)
+        if (s || !(value > 0) || fabs(value - previous) <= change * value)
             break;
         previous = value;
         s = be->axpby(net->exec, 0.0, &cz, 1.0 / value, &z);

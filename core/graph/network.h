@@ -153,8 +153,10 @@ pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pas
  *  prox made of it what is not. */
 pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint, bool *prox);
 
-/** sigma_max(D)^2 by power iteration on D'D from a fixed start, to a relative change of 1e-7 or 200 rounds. */
-pudle_status pd_network_sigma2(pd_network *net, double *sigma2);
+/** sigma_max(D)^2 from below, by power iteration on D'D from a fixed start, until a round changes it by no more than `change`, relative, or after 200 rounds. */
+#define PD_SIGMA_STEP 1e-7 /* for a step made of it */
+#define PD_SIGMA_TOLD 1e-3 /* to be told: a tenth of the rounds */
+pudle_status pd_network_sigma2(pd_network *net, double change, double *sigma2);
 
 /** The backend may put off the results of reductions on this queue until sync(), or may not any more. Nothing where it cannot. */
 void pd_defer(const pudle_backend_ops *be, pudle_exec *exec, bool on);

@@ -42,7 +42,7 @@ pudle_status pd_problem_check_finite(pd_problem *pb, const pd_batch *batch, cons
                        "operator itself (pudle plugins check %s)", (long long)update, (long long)layer, (long long)pb->net.layers, pb->prox.desc->name,
                        pb->prox.desc->name);
     double sigma2 = 0;
-    s = pd_network_sigma2(&pb->net, &sigma2);
+    s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     char where[80];
     if (layer > pb->net.layers)
         snprintf(where, sizeof where, "in the decoder, after layer %lld", (long long)pb->net.layers);

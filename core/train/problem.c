@@ -363,7 +363,7 @@ static pudle_status set_step(pd_problem *pb)
         return PUDLE_OK;
     pudle_status s = pb->lipschitz > 0 ? PUDLE_OK : find_lipschitz(pb);
     if (!s)
-        s = pd_network_sigma2(&pb->net, &pb->sigma2);
+        s = pd_network_sigma2(&pb->net, PD_SIGMA_STEP, &pb->sigma2);
     if (s)
         return s;
     if (!(pb->sigma2 > 0) || !isfinite(pb->sigma2))

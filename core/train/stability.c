@@ -57,7 +57,7 @@ static pudle_status warn_growth(pd_problem *pb, const pd_batch *batch, const pd_
     if (s || !(own > 0) || !(pass->data_loss > much * own))
         return s;
     pb->growth_told = true;
-    s = pd_network_sigma2(&pb->net, &sigma2);
+    s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     if (!s)
         pd_log(pb->ctx, PUDLE_LOG_WARNING, "update %lld: the loss is %.3g times that of codes of zeros, so the codes have grown beyond the data; step * sigma_max(D)^2 = %.3g "
                "(a stable encoder needs less than 2). Should it not come back, lower model.step or train.learning_rate (said once)", (long long)update,
@@ -71,7 +71,7 @@ pudle_status pd_stability_check(pd_problem *pb, const pd_batch *batch, const pd_
     double sigma2 = 0;
     if (fabs(pass->data_loss) < most)
         return warn_growth(pb, batch, pass, update);
-    const pudle_status s = pd_network_sigma2(&pb->net, &sigma2);
+    const pudle_status s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     return s ? s : pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld: the loss is %.3g, and squares of its gradients are beyond %s precision. step * sigma_max(D)^2 = %.3g "
                            "(a stable encoder needs less than 2): lower model.step or train.learning_rate, or scale the data", (long long)update, pass->data_loss,
                            pb->dtype == PUDLE_F64 ? "double" : "single", pb->net.alpha[0] * sigma2);
@@ -84,7 +84,7 @@ pudle_status pd_stability_report(pd_problem *pb)
     const bool fixed = !pb->settings->step_over_l && !pb->net.step_rows && pb->net.encoder == PD_ENCODER_TIED;
     if (!fixed || !PUDLE_HAS(inner, pudle_loss_ops, lipschitz) || !inner->lipschitz || inner->lipschitz(pb->inner.self, NULL, &constant))
         return PUDLE_OK;
-    const pudle_status s = pd_network_sigma2(&pb->net, &sigma2);
+    const pudle_status s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     if (s)
         return s;
     const double product = pb->net.step * constant * sigma2;

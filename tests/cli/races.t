@@ -1,5 +1,5 @@
 #!/bin/sh
-# Do the cuda backend's kernels have all their barriers? Whole trainings on the fake device, each thread of a block a thread of the host (tests/cuda/threads.h),
+# Do the cuda backend's kernels have all their barriers? Passes of networks, and whole trainings, on the fake device, each thread of a block a thread of the host (tests/cuda/threads.h),
 # under the thread sanitizer. Its runtime is loaded into pudle as it is; so it does not look at pudle, and not at a pudle that has another sanitizer.
 . "$top_srcdir/tests/cli/tap.sh"
 
@@ -43,11 +43,11 @@ prox:    { name = "soft_threshold"; lambda = 0.02; };
 loss:    { name = "least_squares"; };
 train:   { epochs = 1; batch = 2; learning_rate = 1e-3; optimizer = "momentum"; normalize = true; };
 EOF
-watched train "$work/filters.cfg" --out "$work/filters" --quiet
+watched gradient "$work/filters.cfg" --out "$work/filters" # a pass of the network alone: what a training does before it takes minutes with a thread for each
 finds_none "no races with filters and few positions"
 
 # sixteen numbers a thread, which takes 16384 positions
-watched train "$work/filters.cfg" --out "$work/tiles" --quiet --set data.samples=1 --set data.features=16900 --set 'data.shape=[1,130,130]' --set model.layers=1 --set train.batch=1 \
+watched gradient "$work/filters.cfg" --out "$work/tiles" --set data.samples=1 --set data.features=16900 --set 'data.shape=[1,130,130]' --set model.layers=1 --set train.batch=1 \
     --set model.dictionary.atoms=4 --set 'model.dictionary.size=[2,2]' --set model.dictionary.stride=1 --set prox.learn=atom
 finds_none "nor with many"
 
@@ -75,7 +75,7 @@ chmod u+w "$work"/kernels/*
 awk '/PUDLE_ARRIVED;/ { after = 1 } after && /PUDLE_SYNC;/ { after = 0; next } { print }' "$top_srcdir/plugins/backend/cuda/kernels/tiles.h" >"$work/kernels/tiles.h"
 fake=$work/mutant
 KERNELS=$work/kernels build "$fake"
-watched train "$work/filters.cfg" --out "$work/mutant" --quiet
+watched gradient "$work/filters.cfg" --out "$work/raced"
 skipped=
 ! grep -q "unexpected memory mapping" "$work/err" || skipped=" # SKIP the thread sanitizer cannot do with this process's memory"
 [ -n "$skipped" ] || { [ "$status" -eq 66 ] && grep -q "data race" "$work/err"; }

@@ -389,7 +389,7 @@ static void spectral_norm(void **state)
     for (int64_t i = 0; i < s.m; i++) /* orthogonal columns of known length: the largest wins */
         for (int64_t k = 0; k < s.p; k++)
             d[i * s.p + k] = i == k ? 1.0 + (double)k : 0.0;
-    assert_int_equal(pd_network_sigma2(&o.pb.net, &sigma2), PUDLE_OK);
+    assert_int_equal(pd_network_sigma2(&o.pb.net, PD_SIGMA_STEP, &sigma2), PUDLE_OK);
     const double largest = (double)(s.m < s.p ? s.m : s.p);
     assert_true(fabs(sigma2 - largest * largest) <= 1e-4 * largest * largest);
     close_problem(&o);
