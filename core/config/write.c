@@ -96,6 +96,6 @@ pudle_status pd_settings_write(pd_context *ctx, const pd_settings *settings, FIL
     pd_arena_destroy(arena);
     if (failed)
         return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the resolved config");
-    return fflush(to) || ferror(to) ? pd_fail(ctx, PUDLE_ERR_IO, "the resolved config cannot be written; is the disk full?")
+    return fflush(to) || ferror(to) ? pd_fail(ctx, PUDLE_ERR_IO, "the resolved config cannot be written: there is no room for it, in memory or on the disk")
                                     : PUDLE_OK;
 }
