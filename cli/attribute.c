@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { TOP = 10, ATOMS_SHOWN = 12, SAMPLES_SHOWN = 8, CLASSES_MOST = 1000 };
 static const double omega_default = 1e-3;
@@ -317,45 +316,35 @@ static pudle_status choose_queries(cli_attribution *a, const cli_args *args, int
     return s;
 }
 
+int64_t cli_attribution_strongest(const cli_attribution *a, int64_t most, pd_extreme *atoms)
+{
+    pd_ranking best = { .room = most, .largest = atoms }; /* an energy is never below 0 */
+    for (int64_t j = 0; j < a->p; j++)
+        pd_ranking_add(&best, a->atom[j].energy, j);
+    return best.most;
+}
+
 /* The atoms of --atoms, or those of the most energy. */
 static pudle_status choose_atoms(cli_attribution *a)
 {
+    pd_extreme best[ATOMS_SHOWN];
     if (a->shown_count)
         return PUDLE_OK;
-    const int64_t count = a->p < ATOMS_SHOWN ? a->p : ATOMS_SHOWN;
-    pd_extreme room[2 * ATOMS_SHOWN];
-    pd_ranking best = { .room = count, .largest = room, .smallest = room + ATOMS_SHOWN };
-    for (int64_t j = 0; j < a->p; j++)
-        pd_ranking_add(&best, a->atom[j].energy, j);
     free(a->shown);
-    if (!(a->shown = pd_alloc((size_t)count, sizeof *a->shown)))
+    if (!(a->shown = pd_alloc(ATOMS_SHOWN, sizeof *a->shown)))
         return pd_fail(a->ctx, PUDLE_ERR_NOMEM, "out of memory");
-    for (int64_t i = 0; i < best.most; i++)
-        a->shown[a->shown_count++] = best.largest[i].number;
+    a->shown_count = cli_attribution_strongest(a, ATOMS_SHOWN, best);
+    for (int64_t i = 0; i < a->shown_count; i++)
+        a->shown[i] = best[i].number;
     return PUDLE_OK;
 }
 
 static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
 {
     static const char *const names[] = { "atoms.csv", "contributions.csv", "estimate.npy", "atoms.png", "atoms_used.png", "samples.csv", "sample_contributions.csv",
-                                         "code_similarity.csv", "samples.png" };
-    enum { COUNT = sizeof names / sizeof *names };
+                                         "code_similarity.csv", "samples.png", NULL };
     const cli_file in[] = { { "--input", args->input }, { "the config", args->positional[0] } };
-    cli_file out[COUNT];
-    char *path[COUNT] = { NULL };
-    bool made = true;
-    for (int i = 0; i < COUNT; i++) {
-        made = made && (path[i] = pd_format("%s/%s", args->out, names[i]));
-        out[i] = (cli_file){ "--out", path[i] };
-    }
-    pudle_status s = !made ? pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory") : PUDLE_OK;
-    if (!s && mkdir(args->out, 0777) && errno != EEXIST)
-        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--out %s: cannot make the folder: %s", args->out, strerror(errno));
-    if (!s)
-        s = cli_check_outputs(ctx, settings, out, COUNT, in, 2);
-    for (int i = 0; i < COUNT; i++)
-        free(path[i]);
-    return s;
+    return cli_check_folder(ctx, settings, args->out, names, in, 2);
 }
 
 /* Does the training loss weigh all entries alike? Its second derivatives of ones say so, for targets that are there. */
@@ -433,6 +422,8 @@ static pudle_status measure_identity(cli_attribution *a)
             product += own * other;
             error2 += (own - other) * (own - other);
         }
+        a->atom[j].norm = sqrt(own2);
+        a->atom[j].estimate_norm = sqrt(other2);
         const bool any = a->atom[j].used && own2 > 0 && other2 > 0;
         a->atom[j].error = any ? sqrt(error2 / own2) : (double)NAN;
         a->atom[j].cosine = any ? product / sqrt(own2 * other2) : (double)NAN;
@@ -549,36 +540,28 @@ static pudle_status set_up(cli_attribution *a, const cli_args *args, const pudle
 
 int cli_attribute(pd_context *ctx, const cli_args *args)
 {
-    pd_settings *settings = NULL;
-    char *directory = NULL;
+    cli_job job;
     pd_problem problem;
-    pd_array input = { 0 };
-    pudle_data_info given = { 0 };
     cli_attribution a = { .ctx = ctx, .pb = &problem, .out = args->out };
     samples asked = { 0 };
-    int split;
     if (!args->out)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle attribute: say where tables and pictures go with --out DIR"));
-    pudle_status s = cli_split(ctx, args, &split);
+    pudle_status s = cli_job_open(ctx, args, &job);
     if (!s)
-        s = cli_settings(ctx, args, &settings, &directory);
+        s = cli_job_samples(ctx, args, &job);
+    const pudle_cview own = pudle_const(&job.input.view);
     if (!s)
-        cli_note_untrained(ctx, settings, directory, args->positional[0]);
-    if (!s && args->input)
-        s = cli_samples(ctx, args->input, settings, directory, &input, &given);
-    const pudle_cview own = pudle_const(&input.view);
-    if (!s)
-        s = cli_model(ctx, settings, directory, NULL, &problem);
+        s = cli_model(ctx, job.settings, job.directory, NULL, &problem);
     const bool opened = !s;
     if (!s)
-        s = check_model(ctx, settings, &problem);
+        s = check_model(ctx, job.settings, &problem);
     if (!s)
-        s = set_up(&a, args, &own, &given, split, &asked);
+        s = set_up(&a, args, &own, &job.given, job.split, &asked);
     if (!s)
-        s = check_files(ctx, args, settings);
+        s = check_files(ctx, args, job.settings);
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
-        const double decay = settings->train.weight_decay * (double)a.n;
+        const double decay = job.settings->train.weight_decay * (double)a.n;
         pd_network_forward_only(&problem.net);
         s = run(&a, &asked, args->has_omega ? args->omega : decay > 0 ? decay : omega_default);
         if (s)
@@ -587,8 +570,6 @@ int cli_attribute(pd_context *ctx, const cli_args *args)
     release(&a);
     if (opened)
         pd_problem_close(&problem);
-    pd_array_free(&input);
-    free(directory);
-    pd_settings_destroy(settings);
+    cli_job_close(&job);
     return code;
 }

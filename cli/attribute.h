@@ -12,7 +12,8 @@ typedef struct cli_atom {
     double energy;       /* the sum of z^2 over the samples */
     int64_t used;        /* samples with a code that is not 0 there */
     double weights2;     /* sum of the squares of its weights */
-    double error, cosine; /* of the atom d and its estimate e = X G w: ||d - e|| / ||d||, and of the angle between them; NaN: no sample uses it */
+    double norm, estimate_norm; /* of the atom d and its estimate e = X G w */
+    double error, cosine; /* ||d - e|| / ||d||, and of the angle between them; NaN: no sample uses it */
     pd_ranking samples;  /* by weight */
 } cli_atom;
 
@@ -56,6 +57,8 @@ typedef struct cli_attribution {
 pudle_status cli_attribution_tables(const cli_attribution *a);
 /** atoms.png, atoms_used.png and samples.png. */
 pudle_status cli_attribution_pictures(cli_attribution *a);
+/** The atoms of most energy, by falling energy, at most `most` of those that samples use; returns how many. */
+int64_t cli_attribution_strongest(const cli_attribution *a, int64_t most, pd_extreme *atoms);
 /** Inputs of training samples (count, m) by their numbers: what the sums were made of. out: (count, m) doubles */
 pudle_status cli_attribution_fetch(cli_attribution *a, const int64_t *index, int64_t count, double *out);
 

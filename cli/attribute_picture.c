@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAME = 2, GAP = 2, WIDTH_AIMED_AT = 1440, ZOOM_MOST = 4, ROWS_MOST = 64, MID_GREY = 128 };
+enum { FRAME = 2, GAP = 2, WIDTH_AIMED_AT = 1440, ZOOM_MOST = 4, ROWS_MOST = 64 };
 enum { OF_ATOM = 10, OF_SAMPLE = 7 /* training samples in a group of a row, at most */, USED_MOST = 196 };
 
 static const uint8_t black[3] = { 40, 40, 40 }, green[3] = { 0, 158, 60 }, red[3] = { 214, 39, 40 }, blue[3] = { 31, 95, 168 };
@@ -59,13 +59,6 @@ static void paint(board *b, int64_t left, int64_t top, int64_t width, int64_t he
             memcpy(b->pixels + (y * b->width + x) * 3, colour, 3);
 }
 
-/* [-most, most] to greys about the middle where anything is below 0, else [0, most] from black to white. */
-static uint8_t grey(double v, double most, bool is_signed)
-{
-    const double share = most > 0 && isfinite(v) ? v / most : 0;
-    return (uint8_t)lround(is_signed ? MID_GREY + 127 * share : 255 * share);
-}
-
 static void put(board *b, int64_t row, int64_t column, const double *values, const uint8_t frame[3])
 {
     const pd_drawing *how = &b->how;
@@ -81,7 +74,7 @@ static void put(board *b, int64_t row, int64_t column, const double *values, con
         for (int64_t x = 0; x < w; x++) {
             uint8_t colour[3];
             for (int c = 0; c < 3; c++)
-                colour[c] = grey(b->tile[((how->channels == 3 ? c : 0) * h + y) * w + x], most, least < 0);
+                colour[c] = pd_grey(b->tile[((how->channels == 3 ? c : 0) * h + y) * w + x], most, least < 0);
             paint(b, left + FRAME + x * z, top + FRAME + y * z, z, z, colour);
         }
 }
@@ -141,34 +134,22 @@ static pudle_status sample_row(cli_attribution *a, board *b, int64_t row, const 
     return s ? s : put_samples(a, b, row, 2 + 2 * most, most, q->by_code.largest, q->by_code.most, blue);
 }
 
-static int by_energy(const void *x, const void *y)
-{
-    const pd_extreme *a = x, *b = y;
-    if (a->value != b->value)
-        return a->value > b->value ? -1 : 1;
-    return (a->number > b->number) - (a->number < b->number);
-}
-
 /* The atoms that samples use, those of most energy first: a dictionary of which many atoms are still the noise that they began as. */
 static pudle_status used_atoms(const cli_attribution *a)
 {
     const pd_drawing how = pd_drawing_of(&a->pb->net.map, a->m);
     const int64_t tile = how.channels * how.height * how.width;
     const pudle_cview d = pudle_const(&a->dictionary.view);
-    pd_extreme *order = pd_alloc((size_t)a->p, sizeof *order);
     const int64_t most = a->p < USED_MOST ? a->p : USED_MOST;
     double *tiles = pd_alloc((size_t)most, (size_t)tile * sizeof *tiles), *atom = pd_alloc((size_t)a->m, sizeof *atom);
+    pd_extreme *order = pd_alloc((size_t)most, sizeof *order);
     char *path = pd_format("%s/atoms_used.png", a->out);
     pudle_status s = order && tiles && atom && path ? PUDLE_OK : pd_fail(a->ctx, PUDLE_ERR_NOMEM, "out of memory for the picture of the atoms in use");
-    int64_t count = 0;
-    for (int64_t j = 0; j < a->p && !s; j++)
-        order[j] = (pd_extreme){ a->atom[j].energy, j };
-    if (!s)
-        qsort(order, (size_t)a->p, sizeof *order, by_energy);
-    for (; !s && count < most && order[count].value > 0; count++) {
+    const int64_t count = s ? 0 : cli_attribution_strongest(a, most, order);
+    for (int64_t k = 0; k < count; k++) {
         for (int64_t i = 0; i < a->m; i++)
-            atom[i] = pudle_entry(&d, i * a->p + order[count].number);
-        pd_draw(&how, atom, tiles + count * tile);
+            atom[i] = pudle_entry(&d, i * a->p + order[k].number);
+        pd_draw(&how, atom, tiles + k * tile);
     }
     const pudle_cview view = pd_cmatrix(tiles, PUDLE_F64, count, tile);
     if (!s && count)

@@ -49,13 +49,9 @@ static void put_real(FILE *to, double value)
 
 static void atoms(const cli_attribution *a, FILE *to)
 {
-    const pudle_cview d = pudle_const(&a->dictionary.view);
     for (int64_t j = 0; j < a->p; j++) {
         const cli_atom *atom = &a->atom[j];
-        double norm2 = 0;
-        for (int64_t i = 0; i < a->m; i++)
-            norm2 += pudle_entry(&d, i * a->p + j) * pudle_entry(&d, i * a->p + j);
-        fprintf(to, "%" PRId64 ",%.9g,%.9g,%" PRId64, j, sqrt(norm2), atom->energy / (double)a->n, atom->used);
+        fprintf(to, "%" PRId64 ",%.9g,%.9g,%" PRId64, j, atom->norm, atom->energy / (double)a->n, atom->used);
         put_real(to, atom->error);
         put_real(to, atom->cosine);
         put_real(to, sqrt(atom->weights2));
@@ -67,15 +63,13 @@ static const double rounding = 1e-12; /* of an atom's weights, against their len
 
 static void contribution(const cli_attribution *a, FILE *to, int64_t j, int64_t rank, const pd_extreme *e)
 {
-    double norm2 = 0;
-    for (int64_t i = 0; i < a->m; i++)
-        norm2 += a->at.moment[j * a->m + i] * a->at.moment[j * a->m + i];
-    if (fabs(e->value) <= rounding * sqrt(a->atom[j].weights2))
+    const cli_atom *atom = &a->atom[j];
+    if (fabs(e->value) <= rounding * sqrt(atom->weights2))
         return;
     fprintf(to, "%" PRId64 ",%" PRId64, j, rank);
     put_sample(a, to, e->number);
-    put_real(to, e->value / sqrt(a->atom[j].weights2));
-    put_real(to, fabs(e->value) * a->leave_out[e->number] / sqrt(norm2));
+    put_real(to, e->value / sqrt(atom->weights2));
+    put_real(to, fabs(e->value) * a->leave_out[e->number] / atom->estimate_norm);
     fputc('\n', to);
 }
 

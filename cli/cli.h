@@ -71,6 +71,9 @@ typedef struct cli_file { const char *what, *path; } cli_file;
  *  output, nor a file of a run. @errors CONFIG */
 pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, const cli_file out[], int outs, const cli_file in[], int ins);
 
+/** The same for a folder of --out, which is made where it is not there, and the files that go into it; names end with NULL. @errors CONFIG */
+pudle_status cli_check_folder(pd_context *ctx, const pd_settings *settings, const char *folder, const char *const names[], const cli_file in[], int ins);
+
 /** Samples that go through the network at once where a command takes all of them; those of a training batch where the prox couples them. */
 int64_t cli_block(const pd_problem *problem, int64_t samples);
 
@@ -86,6 +89,20 @@ pudle_status cli_samples(pd_context *ctx, const char *path, const pd_settings *s
 
 /** PUDLE_SPLIT_* of --split; train when it is not given. @errors CONFIG: beside --input too */
 pudle_status cli_split(pd_context *ctx, const cli_args *args, int *split);
+
+/** What commands begin with that put samples through a model: its settings, and a split of its data or the samples of --input. */
+typedef struct cli_job {
+    pd_settings *settings;
+    char *directory;       /* of the run; NULL: a config was given */
+    int split;             /* PUDLE_SPLIT_* */
+    pd_array input;        /* samples of --input, described in `given`; no data: there are none */
+    pudle_data_info given;
+} cli_job;
+/** The settings of the first argument, and the split; says it where nothing was trained. cli_job_close in any case. */
+pudle_status cli_job_open(pd_context *ctx, const cli_args *args, cli_job *job);
+/** The samples of --input, where it is given. */
+pudle_status cli_job_samples(pd_context *ctx, const cli_args *args, cli_job *job);
+void cli_job_close(cli_job *job);
 
 /** Reports of crashes inside plugins; and, once a command asks for it, SIGINT and SIGTERM set a flag instead of ending it. */
 void cli_signals(void);

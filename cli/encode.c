@@ -92,37 +92,29 @@ static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_
 
 int cli_encode(pd_context *ctx, const cli_args *args)
 {
-    pd_settings *settings = NULL;
-    char *directory = NULL;
+    cli_job job;
     pd_problem problem;
-    pd_array input = { 0 };
-    pudle_data_info given;
     outputs out = { 0 };
-    int split;
     if (!args->output)
         return cli_setup_failed(ctx, pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle encode: say where the codes go with --output Z.npy"));
-    pudle_status s = cli_split(ctx, args, &split);
+    pudle_status s = cli_job_open(ctx, args, &job);
     if (!s)
-        s = cli_settings(ctx, args, &settings, &directory);
+        s = check_files(ctx, args, job.settings);
     if (!s)
-        cli_note_untrained(ctx, settings, directory, args->positional[0]);
+        s = cli_job_samples(ctx, args, &job);
     if (!s)
-        s = check_files(ctx, args, settings);
-    if (!s && args->input)
-        s = cli_samples(ctx, args->input, settings, directory, &input, &given);
-    if (!s)
-        s = cli_model(ctx, settings, directory, args->input ? &given : NULL, &problem);
+        s = cli_model(ctx, job.settings, job.directory, args->input ? &job.given : NULL, &problem);
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
-        const pudle_cview own = pudle_const(&input.view);
+        const pudle_cview own = pudle_const(&job.input.view);
         pd_network_forward_only(&problem.net);
-        int64_t samples = args->input ? given.samples : 0;
+        int64_t samples = args->input ? job.given.samples : 0;
         if (!args->input)
-            s = pd_problem_samples(&problem, split, &samples);
+            s = pd_problem_samples(&problem, job.split, &samples);
         if (!s)
             s = reserve(&problem, samples, args->reconstruction != NULL, &out);
         if (!s)
-            s = run(&problem, args->input ? &own : NULL, split, samples, &out);
+            s = run(&problem, args->input ? &own : NULL, job.split, samples, &out);
         if (!s)
             s = write_outputs(ctx, args, &out);
         if (!s && !args->quiet)
@@ -133,8 +125,6 @@ int cli_encode(pd_context *ctx, const cli_args *args)
     }
     pd_array_free(&out.reconstruction);
     pd_array_free(&out.code);
-    pd_array_free(&input);
-    free(directory);
-    pd_settings_destroy(settings);
+    cli_job_close(&job);
     return code;
 }

@@ -128,35 +128,25 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
 
 int cli_evaluate(pd_context *ctx, const cli_args *args)
 {
-    pd_settings *settings = NULL;
-    char *directory = NULL;
+    cli_job job;
     pd_problem problem;
-    pd_array input = { 0 };
-    pudle_data_info given = { 0 };
-    int split;
     int64_t samples = 0;
-    pudle_status s = cli_split(ctx, args, &split);
+    pudle_status s = cli_job_open(ctx, args, &job);
     if (!s)
-        s = cli_settings(ctx, args, &settings, &directory);
+        s = cli_job_samples(ctx, args, &job);
     if (!s)
-        cli_note_untrained(ctx, settings, directory, args->positional[0]);
-    if (!s && args->input)
-        s = cli_samples(ctx, args->input, settings, directory, &input, &given);
-    if (!s)
-        s = cli_model(ctx, settings, directory, args->input ? &given : NULL, &problem);
-    if (!s && !args->input && (s = pd_problem_samples(&problem, split, &samples)))
+        s = cli_model(ctx, job.settings, job.directory, args->input ? &job.given : NULL, &problem);
+    if (!s && !args->input && (s = pd_problem_samples(&problem, job.split, &samples)))
         pd_problem_close(&problem);
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         pd_network_forward_only(&problem.net);
-        const pudle_cview own = pudle_const(&input.view);
-        s = args->input ? run(&problem, &own, split, given.samples) : run(&problem, NULL, split, samples);
+        const pudle_cview own = pudle_const(&job.input.view);
+        s = args->input ? run(&problem, &own, job.split, job.given.samples) : run(&problem, NULL, job.split, samples);
         pd_problem_close(&problem);
         if (s)
             code = cli_run_failed(ctx, s);
     }
-    pd_array_free(&input);
-    free(directory);
-    pd_settings_destroy(settings);
+    cli_job_close(&job);
     return code;
 }

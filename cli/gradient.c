@@ -1,10 +1,8 @@
 /* One batch of all samples: what the network computes and what its estimator says, for looking at and for checking. */
 #include "cli.h"
 #include "train/dictionary.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static pudle_status write_view(pd_problem *pb, const char *folder, const char *name, const pudle_view *view, int32_t rank, const int64_t *shape)
 {
@@ -127,20 +125,9 @@ static pudle_status run(pd_problem *pb, const char *folder)
 /* The arrays of above, and whatever begins like a gradient. */
 static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
 {
-    static const char *const names[] = { "code", "true_code", "reconstruction", "mean", "gradient", "gradient_threshold", "gradient_analysis", "gradient_synthesis",
-                                         "gradient_step" };
-    enum { COUNT = sizeof names / sizeof *names };
-    cli_file out[COUNT];
-    char *path[COUNT] = { NULL };
-    bool made = true;
-    for (int i = 0; i < COUNT; i++) {
-        made = made && (path[i] = pd_format("%s/%s.npy", args->out, names[i]));
-        out[i] = (cli_file){ "--out", path[i] };
-    }
-    const pudle_status s = made ? cli_check_outputs(ctx, settings, out, COUNT, NULL, 0) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
-    for (int i = 0; i < COUNT; i++)
-        free(path[i]);
-    return s;
+    static const char *const names[] = { "code.npy", "true_code.npy", "reconstruction.npy", "mean.npy", "gradient.npy", "gradient_threshold.npy",
+                                         "gradient_analysis.npy", "gradient_synthesis.npy", "gradient_step.npy", NULL };
+    return cli_check_folder(ctx, settings, args->out, names, NULL, 0);
 }
 
 int cli_gradient(pd_context *ctx, const cli_args *args)
@@ -154,8 +141,6 @@ int cli_gradient(pd_context *ctx, const cli_args *args)
     if (!s)
         s = cli_model(ctx, settings, directory, NULL, &problem);
     const bool opened = !s;
-    if (!s && mkdir(args->out, 0777) && errno != EEXIST)
-        s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--out %s: cannot make the folder: %s", args->out, strerror(errno));
     if (!s)
         s = check_files(ctx, args, settings);
     if (s && opened)

@@ -83,3 +83,24 @@ pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, con
     }
     return s;
 }
+
+pudle_status cli_check_folder(pd_context *ctx, const pd_settings *settings, const char *folder, const char *const names[], const cli_file in[], int ins)
+{
+    enum { MOST = 16 };
+    cli_file out[MOST];
+    char *path[MOST];
+    int count = 0;
+    pudle_status s = PUDLE_OK;
+    if (mkdir(folder, 0777) && errno != EEXIST)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--out %s: cannot make the folder: %s", folder, strerror(errno));
+    for (; names[count] && count < MOST && !s; count++) {
+        path[count] = pd_format("%s/%s", folder, names[count]);
+        out[count] = (cli_file){ "--out", path[count] };
+        s = path[count] ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    }
+    if (!s)
+        s = cli_check_outputs(ctx, settings, out, count, in, ins);
+    while (count > 0)
+        free(path[--count]);
+    return s;
+}

@@ -70,3 +70,26 @@ pudle_status cli_samples(pd_context *ctx, const char *path, const pd_settings *s
     free(what);
     return s ? s : check_length(ctx, path, directory, settings, given);
 }
+
+pudle_status cli_job_open(pd_context *ctx, const cli_args *args, cli_job *job)
+{
+    *job = (cli_job){ .settings = NULL };
+    pudle_status s = cli_split(ctx, args, &job->split);
+    if (!s)
+        s = cli_settings(ctx, args, &job->settings, &job->directory);
+    if (!s)
+        cli_note_untrained(ctx, job->settings, job->directory, args->positional[0]);
+    return s;
+}
+
+pudle_status cli_job_samples(pd_context *ctx, const cli_args *args, cli_job *job)
+{
+    return args->input ? cli_samples(ctx, args->input, job->settings, job->directory, &job->input, &job->given) : PUDLE_OK;
+}
+
+void cli_job_close(cli_job *job)
+{
+    pd_array_free(&job->input);
+    free(job->directory);
+    pd_settings_destroy(job->settings);
+}

@@ -9,6 +9,7 @@
  * left out. */
 #include "graph/implicit.h"
 #include "graph/small_systems.h"
+#include "measure/cholesky.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,28 +58,6 @@ static void row_of_gram(const pd_network *net, const double *x, const int32_t *s
         for (int64_t j = 0; j < 4 && k + j < n; j++)
             to[k + j] = sums[j];
     }
-}
-
-/* a = L L' in its lower triangle. False: a pivot is not positive; *nan: it is no number. */
-PUDLE_CLONES static bool cholesky(double *a, int64_t n, double *column, bool *nan)
-{
-    for (int64_t j = 0; j < n; j++) {
-        const double pivot = a[j * n + j];
-        *nan = isnan(pivot);
-        if (!(pivot > 0) || isinf(pivot))
-            return false;
-        const double root = sqrt(pivot);
-        a[j * n + j] = root;
-        for (int64_t i = j + 1; i < n; i++)
-            column[i] = a[i * n + j] /= root;
-        for (int64_t i = j + 1; i < n; i++) {
-            const double l = column[i];
-            double *to = a + i * n;
-            for (int64_t k = j + 1; k <= i; k++)
-                to[k] -= l * column[k];
-        }
-    }
-    return true;
 }
 
 /* Four right-hand sides side by side, so that a small system has something for vectors to do. */
@@ -283,7 +262,7 @@ static pudle_status solve_alone(const pd_block *b, int64_t row, const int32_t *s
     read_row(all, w->host_code[0], net->dtype, row, p);
     read_row(all + p, w->host_code[1], net->dtype, row, p);
     form(net, w, row, support, n, w->matrix, weighted);
-    bool sound = true, nan = false;
+    bool sound = true;
     for (int64_t i = 0; i < n; i++) {
         const double j = all[support[i]];
         w->matrix[i * n + i] += (1 - j) / (step * j);
@@ -291,7 +270,8 @@ static pudle_status solve_alone(const pd_block *b, int64_t row, const int32_t *s
         sound = sound && isfinite(d[i]);
     }
     const double size = matrix_norm1(w->matrix, n, x);
-    const bool positive = cholesky(w->matrix, n, x, &nan);
+    const int64_t stopped = pd_cholesky(w->matrix, n, x);
+    const bool positive = stopped < 0, nan = !positive && isnan(w->matrix[stopped * n + stopped]);
     const double condition = positive ? size * solve_and_bound(w->matrix, n, d, x, y) : INFINITY;
     if (!sound || nan || isnan(size) || isinf(size)) { /* a divergence, and reported as such: the gradient must not look sound */
         for (int64_t i = 0; i < n; i++)

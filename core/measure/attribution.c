@@ -1,5 +1,6 @@
 /* Dictionaries as combinations of the samples that they were learned from. */
 #include "measure/attribution.h"
+#include "measure/cholesky.h"
 #include "tensor/arrays.h"
 #include <inttypes.h>
 #include <math.h>
@@ -53,24 +54,6 @@ void pd_attribution_add(pd_attribution *a, const double *x, const double *z)
     }
 }
 
-/* The lower half of A becomes L, A = L L': column after column, each taken out of all rows below it. */
-static pudle_status factor(pd_context *ctx, double *a, int64_t p, double *column)
-{
-    for (int64_t k = 0; k < p; k++) {
-        const double pivot = a[k * p + k];
-        if (!(pivot > 0) || !isfinite(pivot))
-            return pd_fail(ctx, PUDLE_ERR_NUMERIC, "the moments of the codes are not positive definite at atom %" PRId64 " (%g): an atom that no sample uses, or atoms "
-                           "that are used alike, need omega > 0", k, pivot);
-        const double root = sqrt(pivot);
-        a[k * p + k] = root;
-        for (int64_t i = k + 1; i < p; i++)
-            column[i] = a[i * p + k] /= root;
-        for (int64_t i = k + 1; i < p; i++)
-            add(i - k, -column[i], column + k + 1, a + i * p + k + 1);
-    }
-    return PUDLE_OK;
-}
-
 /* L becomes M = L^-1, row after row: L M = I gives row i of M from the rows above it. */
 static void invert(double *l, int64_t p, double *row)
 {
@@ -107,8 +90,10 @@ pudle_status pd_attribution_solve(pd_context *ctx, pd_attribution *a, double ome
     a->omega = omega;
     for (int64_t j = 0; j < p; j++)
         a->gram[j * p + j] += omega;
-    if (!s)
-        s = factor(ctx, a->gram, p, row);
+    const int64_t stopped = s ? -1 : pd_cholesky(a->gram, p, row);
+    if (stopped >= 0)
+        s = pd_fail(ctx, PUDLE_ERR_NUMERIC, "the moments of the codes are not positive definite at atom %" PRId64 " (%g): an atom that no sample uses, or atoms "
+                    "that are used alike, need omega > 0", stopped, a->gram[stopped * p + stopped]);
     if (!s) {
         invert(a->gram, p, row);
         square(a->gram, p, row);

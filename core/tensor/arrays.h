@@ -57,6 +57,8 @@ extern const pudle_host_arrays pd_host_arrays;
 pudle_status pd_png_write(pd_context *ctx, const char *path, int64_t width, int64_t height, int channels, const uint8_t *pixels);
 /** The same with 16 bits. */
 pudle_status pd_png_write_deep(pd_context *ctx, const char *path, int64_t width, int64_t height, int channels, const uint16_t *pixels);
+/** A value as grey: [-scale, scale] to [1, 255] with 0 at 128 where there are signs, else [0, scale] to [0, 255]; what is not finite is mid-grey. */
+uint8_t pd_grey(double value, double scale, bool is_signed);
 /** Atoms as tiles: each of `count` tiles is (channels, height, width), scaled to its own range symmetric about mid-grey
  *  (signed) or from 0 (all values >= 0), separated by a 1-pixel line, `columns` per row (0: near square), each pixel enlarged
  *  `zoom` times (0: chosen). tiles is (count, channels*height*width). */

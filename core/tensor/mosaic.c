@@ -84,8 +84,7 @@ static double range(const void *values, int32_t dtype, int64_t pixels)
     return largest;
 }
 
-/* [-scale, scale] to [1, 255] with 0 at 128, or [0, scale] to [0, 255]; what is not finite shows as mid-grey. */
-static uint8_t grey(double v, double scale, bool is_signed)
+uint8_t pd_grey(double v, double scale, bool is_signed)
 {
     if (!isfinite(v))
         return MID_GREY;
@@ -102,7 +101,7 @@ static void paint(const grid *g, int64_t tile, const void *values, int32_t dtype
         uint8_t *to = picture + ((top + y) * g->width + left) * g->channels;
         for (int64_t x = 0; x < w * z; x++)
             for (int64_t c = 0; c < g->channels; c++)
-                *to++ = grey(at(values, dtype, (c * h + y / z) * w + x / z), scale, is_signed);
+                *to++ = pd_grey(at(values, dtype, (c * h + y / z) * w + x / z), scale, is_signed);
     }
 }
 

@@ -212,13 +212,22 @@ void pd_problem_ahead(pd_problem *pb, int split, uint64_t epoch, const int64_t *
     pd_ahead_ask(pb->ahead, &request, &pb->next);
 }
 
-pudle_status pd_problem_first(pd_problem *pb, int split, int64_t first, int64_t count, pd_batch *batch)
+/* first, first + 1, ...; the caller frees them. NULL without memory, which is recorded. */
+static int64_t *in_order(pd_problem *pb, int64_t first, int64_t count)
 {
     int64_t *index = pd_alloc((size_t)count, sizeof *index);
     if (!index)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld sample numbers", (long long)count);
-    for (int64_t i = 0; i < count; i++)
+        pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld sample numbers", (long long)count);
+    for (int64_t i = 0; index && i < count; i++)
         index[i] = first + i;
+    return index;
+}
+
+pudle_status pd_problem_first(pd_problem *pb, int split, int64_t first, int64_t count, pd_batch *batch)
+{
+    int64_t *index = in_order(pb, first, count);
+    if (!index)
+        return PUDLE_ERR_NOMEM;
     const pudle_status s = pd_problem_batch(pb, split, 0, index, count, batch);
     free(index);
     return s;
@@ -226,11 +235,9 @@ pudle_status pd_problem_first(pd_problem *pb, int split, int64_t first, int64_t 
 
 pudle_status pd_problem_true_codes(pd_problem *pb, int split, int64_t first, int64_t count, const pudle_view *codes)
 {
-    int64_t *index = pd_alloc((size_t)count, sizeof *index);
+    int64_t *index = in_order(pb, first, count);
     if (!index)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld sample numbers", (long long)count);
-    for (int64_t i = 0; i < count; i++)
-        index[i] = first + i;
+        return PUDLE_ERR_NOMEM;
     const pudle_data_request request = { .size = sizeof request, .split = split, .seed = (uint64_t)pb->settings->train.seed, .index = index, .count = count,
                                          .x = codes };
     PD_CALL(pb->data.desc->name, "codes");

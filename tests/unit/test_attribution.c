@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <pudle/random.h>
+#include "elimination.h"
 #include "measure/attribution.h"
 #include "tensor/arrays.h"
 
@@ -53,36 +54,6 @@ static void drop(problem *q)
     free(q->z);
 }
 
-/* a (n, n) b = b (n, c), by elimination with the largest pivot. */
-static void solve(int64_t n, int64_t c, double *a, double *b)
-{
-    for (int64_t k = 0; k < n; k++) {
-        int64_t best = k;
-        for (int64_t i = k + 1; i < n; i++)
-            best = fabs(a[i * n + k]) > fabs(a[best * n + k]) ? i : best;
-        for (int64_t j = 0; j < n; j++) {
-            const double held = a[k * n + j];
-            a[k * n + j] = a[best * n + j];
-            a[best * n + j] = held;
-        }
-        for (int64_t j = 0; j < c; j++) {
-            const double held = b[k * c + j];
-            b[k * c + j] = b[best * c + j];
-            b[best * c + j] = held;
-        }
-        for (int64_t i = 0; i < n; i++) {
-            const double factor = i == k ? 0 : a[i * n + k] / a[k * n + k];
-            for (int64_t j = 0; j < n; j++)
-                a[i * n + j] -= factor * a[k * n + j];
-            for (int64_t j = 0; j < c; j++)
-                b[i * c + j] -= factor * b[k * c + j];
-        }
-    }
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < c; j++)
-            b[i * c + j] /= a[i * n + i];
-}
-
 /* G Z' (n, p), by its definition. */
 static double *weights_of(const problem *q)
 {
@@ -94,7 +65,7 @@ static double *weights_of(const problem *q)
             g[i * q->n + k] += i == k ? q->omega : 0;
         }
     memcpy(w, q->z, (size_t)(q->n * q->p) * sizeof *w);
-    solve(q->n, q->p, g, w);
+    eliminate(q->n, q->p, g, w);
     free(g);
     return w;
 }

@@ -5,30 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "elimination.h"
 #include "implicit_problems.h"
-
-/* a (n, n) x = b by elimination with the largest pivot; x in place of b. */
-static void solve(int64_t n, double *a, double *b)
-{
-    for (int64_t k = 0; k < n; k++) {
-        int64_t best = k;
-        for (int64_t i = k + 1; i < n; i++)
-            best = fabs(a[i * n + k]) > fabs(a[best * n + k]) ? i : best;
-        for (int64_t j = 0; j <= n; j++) {
-            double *const one = j < n ? &a[k * n + j] : &b[k], *const two = j < n ? &a[best * n + j] : &b[best], held = *one;
-            *one = *two;
-            *two = held;
-        }
-        for (int64_t i = 0; i < n; i++) {
-            const double factor = i == k ? 0 : a[i * n + k] / a[k * n + k];
-            for (int64_t j = k; j < n; j++)
-                a[i * n + j] -= factor * a[k * n + j];
-            b[i] -= factor * b[k];
-        }
-    }
-    for (int64_t i = 0; i < n; i++)
-        b[i] /= a[i * n + i];
-}
 
 /* gradient += share (D z' - x) z'', z' the least squares fit of x on the support of z. */
 static void add_sample(const double *d, const double *x, const double *z, int64_t m, int64_t p, double share, double *gradient)
@@ -48,7 +26,7 @@ static void add_sample(const double *d, const double *x, const double *z, int64_
                 a[i * n + k] += d[f * p + support[i]] * d[f * p + support[k]];
         }
     }
-    solve(n, a, fit);
+    eliminate(n, 1, a, fit);
     for (int64_t f = 0; f < m; f++) {
         double r = -x[f];
         for (int64_t i = 0; i < n; i++)
