@@ -147,6 +147,24 @@ static void parse_step(pd_loader *loader)
     }
 }
 
+static void parse_momentum(pd_loader *loader)
+{
+    pd_settings *settings = loader->settings;
+    const said at = where_said(loader, PD_SECTION_MODEL, "momentum");
+    const char *text = settings->model.momentum;
+    if (!text || at.bad)
+        return;
+    char *end;
+    const double value = strtod(text, &end);
+    settings->fista = !strcmp(text, "fista");
+    if (settings->fista)
+        return;
+    if (end == text || end[strspn(end, " ")] || !(value >= 0 && value < 1))
+        pd_report(loader, at.where, "\"%.80s\" is no momentum of layers; write  momentum = \"fista\";  or a number from 0 up to but not 1", text);
+    else
+        settings->momentum = value;
+}
+
 static void parse_memory(pd_loader *loader)
 {
     pd_settings *settings = loader->settings;
@@ -392,6 +410,7 @@ void pd_rules(pd_loader *loader)
             apply_rule(loader, &rules[i]);
     if (loader->group[PD_SECTION_MODEL].present && !loader->group[PD_SECTION_MODEL].scalar) {
         parse_step(loader);
+        parse_momentum(loader);
         check_gradient(loader);
         check_step(loader);
         check_encoder(loader);

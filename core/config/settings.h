@@ -26,6 +26,7 @@ typedef struct pd_global_params { int32_t precision; /* index of "f32|f64" */ co
 typedef struct pd_model_params {
     int64_t layers;
     const char *step; /* a number, or "c/L" */
+    const char *momentum; /* a number, or "fista" */
     int32_t gradient; /* PD_GRADIENT_* */
     int64_t truncate;
     int32_t ill_conditioned; /* PD_ILL_* */
@@ -109,6 +110,8 @@ typedef struct pd_settings {
     pd_train_params train;
     double step;          /* parsed: the step itself, or c of "c/L" */
     bool step_over_l;     /* step is "c/L" */
+    double momentum;      /* parsed: b of every layer, unless fista */
+    bool fista;
     int64_t memory;       /* parsed train.memory, in bytes; 0: no limit */
     char *source;         /* path of the file */
     struct pd_arena *arena; /* strings and lists */

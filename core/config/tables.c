@@ -21,6 +21,10 @@ static const pudle_option model_table[] = {
     { .name = "step", .type = PUDLE_TEXT, AT(pd_model_params, step), .dflt = "1/L",
       .doc = "Step alpha of every layer: a number above 0, or \"c/L\" with L the Lipschitz constant of the inner gradient, "
              "recomputed as the dictionary changes (\"1/L\", \"0.9/L\")." },
+    { .name = "momentum", .type = PUDLE_TEXT, AT(pd_model_params, momentum), .dflt = "0",
+      .doc = "Extrapolation between layers: layer t+1 begins at y_t = z_t + b_t (z_t - z_{t-1}) instead of z_t. \"fista\" takes b_t = (s_t - 1) / s_{t+1} of "
+             "FISTA (s_1 = 1, s_{t+1} = (1 + sqrt(1 + 4 s_t^2)) / 2), which needs a step of at most 1/L; a number from 0 up to but not 1 is b of every "
+             "layer; 0 is plain proximal gradient descent." },
     { .name = "gradient", .type = PUDLE_ENUM, AT(pd_model_params, gradient), .dflt = "ae",
       .choices = "dec|ae|truncated|noodl|oracle|implicit|refit",
       .doc = "Gradient estimator of the dictionary: dec (decoder only), ae (backpropagation through all layers), "

@@ -4,7 +4,12 @@
  *   gD = r z';  u = D' r + penalty'(z_T);
  *   for t = T .. T-K+1:  u <- J_t' u;  h = H E u;  gE <- gE - alpha g_t u';  gB <- gB - alpha h z_{t-1}';  u <- u - alpha B' h
  * where g_t and H are gradient and Hessian of the inner loss at B z_{t-1}, and E and B are D unless the config unties them. The
- * outer products of a chunk of layers are one matrix product each, because slots lie one behind the other. */
+ * outer products of a chunk of layers are one matrix product each, because slots lie one behind the other.
+ *
+ * With momentum, where layers begin at y_t = (1 + b_t) z_t - b_t z_{t-1}, w is the derivative with respect to y_t and u that with respect to
+ * z_t but for its part in y_t. w = 0 at T, and a layer does
+ *   u <- J_t' (u + (1 + b_t) w);  w' = u - alpha B' H E u;  u <- -b_t w;  w <- w'
+ * with y_{t-1} in the place of z_{t-1}. */
 #include "graph/lane.h"
 #include "graph/implicit.h"
 #include <stdlib.h>
@@ -81,6 +86,12 @@ static pudle_status predict_first(const block *b, const pudle_view *u)
     return b->net->be->copy(b->exec, &a, u);
 }
 
+/* Where layers begin: the codes, unless there is momentum. */
+static const pudle_view *points(const pd_lane_space *space)
+{
+    return space->point.data ? &space->point : &space->code;
+}
+
 /* Layer t: code of slot `from` in, slot `to` out. */
 static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from, int64_t to)
 {
@@ -89,27 +100,33 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     const double step = net->alpha[t - 1];
     const pudle_cview synthesis = weights(net, &net->synthesis, t), analysis = weights(net, &net->analysis, t);
     const pudle_view z = slot(&b->space->code, from, b->rows), next = slot(&b->space->code, to, b->rows);
+    const pudle_view y = slot(points(b->space), from, b->rows), next_y = slot(points(b->space), to, b->rows);
     const pudle_view u = slot(&b->space->data, keep, b->rows), v = slot(&b->space->input, b->space->keeps_input ? keep : 0, b->rows);
     const pudle_view g = pd_rows(&b->space->residual, 0, b->rows); /* the tape keeps D z_{t-1} itself, so g has its own place */
-    const pudle_cview cz = pudle_const(&z);
+    const pudle_cview cz = pudle_const(&z), cy = pudle_const(&y), cnext = pudle_const(&next);
+    const double b_t = net->momentum ? net->momentum[t - 1] : 0;
     pudle_cview theta[PD_MAX_LEVELS];
     pudle_view unused[PD_MAX_LEVELS];
     theta_of(net, b->space, t, theta, unused);
-    pudle_status s = t == 1 ? predict_first(b, &u) : predict(b, &synthesis, &cz, &u);
+    pudle_status s = t == 1 ? predict_first(b, &u) : predict(b, &synthesis, &cy, &u);
     if (s)
         return s;
     const pudle_view shaped_u = pd_map_data_view(&net->map, &u), shaped_g = pd_map_data_view(&net->map, &g);
     const pudle_cview pred = pudle_const(&shaped_u), cg = pudle_const(&g);
     s = be->loss_grad(b->exec, &net->inner, &pred, &b->x, &shaped_g);
     if (!s)
-        s = be->copy(b->exec, &cz, &v);
+        s = be->copy(b->exec, &cy, &v);
     if (!s)
         s = net->map.ops->adjoint(&net->map, b->exec, &analysis, -step, &cg, 1.0, &v);
+    if (!s && net->momentum) /* while z is there: its slot may be that of the next, and y's is free */
+        s = be->axpby(b->exec, -b_t, &cz, 0.0, &next_y);
     if (s)
         return s;
     const pudle_view shaped_v = pd_map_code_view(&net->map, &v), shaped_next = pd_map_code_view(&net->map, &next);
     const pudle_cview in = pudle_const(&shaped_v);
     s = be->prox_apply(b->exec, &net->prox, step, theta, &in, &shaped_next);
+    if (!s && net->momentum)
+        s = be->axpby(b->exec, 1 + b_t, &cnext, 1.0, &next_y);
     if (s || !b->diagnose)
         return s;
     const bool before = b->space->bad_layer != 0;
@@ -126,6 +143,19 @@ static pudle_status copy_view(const block *b, const pudle_view *from, const pudl
 {
     const pudle_cview c = pudle_const(from);
     return b->net->be->copy(b->exec, &c, to);
+}
+
+/* What a layer begins with: z, and y where there is momentum; from a slot of the codes or of the beginnings to one of these. */
+static pudle_status copy_state(const block *b, const pudle_view *from, int64_t s_from, const pudle_view *to, int64_t s_to)
+{
+    const pd_lane_space *space = b->space;
+    const pudle_view z_from = slot(from, s_from, b->rows), z_to = slot(to, s_to, b->rows);
+    const pudle_status s = copy_view(b, &z_from, &z_to);
+    if (s || !space->point.data)
+        return s;
+    const pudle_view y_from = slot(from == &space->code ? &space->point : &space->begin_point, s_from, b->rows);
+    const pudle_view y_to = slot(to == &space->code ? &space->point : &space->begin_point, s_to, b->rows);
+    return copy_view(b, &y_from, &y_to);
 }
 
 /* Layers of window w: [first, end) of the kept ones, counted from 0. */
@@ -157,22 +187,21 @@ static pudle_status encode(const block *b, bool tape)
     const pd_network *net = b->net;
     const pd_lane_space *space = b->space;
     const int64_t T = net->layers, K = tape ? net->depth : 0;
-    const pudle_view z0 = slot(&space->code, 0, b->rows);
+    const pudle_view z0 = slot(&space->code, 0, b->rows), y0 = slot(points(space), 0, b->rows);
     if (net->unroll) {
         const pudle_cview x = pd_cmatrix(b->x.data, net->dtype, b->rows, net->map.features);
         return net->unroller->forward(net->unroll, b->exec, b->lane, &x, K > 0, &z0);
     }
     pudle_status s = net->be->fill(b->exec, 0.0, &z0);
+    if (!s && net->momentum)
+        s = net->be->fill(b->exec, 0.0, &y0);
     for (int64_t t = 1; t <= T - K && !s; t++)
         s = layer(b, t, 0, 0, 0);
     for (int64_t w = 0; K && w < space->windows && !s; w++) {
-        const pudle_view last = slot(&space->code, space->window, b->rows);
         if (w > 0)
-            s = copy_view(b, &last, &z0);
-        if (!s && w + 1 < space->windows) { /* this one will run again */
-            const pudle_view begin = slot(&space->begin, w, b->rows);
-            s = copy_view(b, &z0, &begin);
-        }
+            s = copy_state(b, &space->code, space->window, &space->code, 0);
+        if (!s && w + 1 < space->windows) /* this one will run again */
+            s = copy_state(b, &space->code, 0, &space->begin, w);
         if (!s)
             s = run_window(b, w);
     }
@@ -205,6 +234,24 @@ static pudle_status step_derivative(const block *b, int64_t t, const pudle_cview
     return s;
 }
 
+/* u + (1 + b_t) w: all that the loss has of z_t. */
+static pudle_status gather_momentum(const block *b, int64_t t, const pudle_view *u)
+{
+    if (!b->net->momentum)
+        return PUDLE_OK;
+    const pudle_view w = pd_rows(&b->space->adjoint_point, 0, b->rows);
+    const pudle_cview cw = pudle_const(&w);
+    return b->net->be->axpby(b->exec, 1 + b->net->momentum[t - 1], &cw, 1.0, u);
+}
+
+/* z_{t-1}'s part in y_t to u. After this w may be overwritten, by the derivative with respect to y_{t-1}. */
+static pudle_status spread_momentum(const block *b, int64_t t, const pudle_view *u)
+{
+    const pudle_view w = pd_rows(&b->space->adjoint_point, 0, b->rows);
+    const pudle_cview cw = pudle_const(&w);
+    return b->net->be->axpby(b->exec, -b->net->momentum[t - 1], &cw, 0.0, u);
+}
+
 /* One layer of the adjoint: u in `adjoint` becomes the derivative with respect to z_{t-1}; u after the prox and H E u go to
  * place c of the chunk, the inner gradient replaces B z_{t-1} on the tape. */
 static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int64_t c)
@@ -226,8 +273,10 @@ static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int
     const pudle_view shaped_p = pd_map_code_view(&net->map, &p), shaped_uc = pd_map_code_view(&net->map, &uc);
     const pudle_cview su = pudle_const(&shaped_u), sv = pudle_const(&shaped_v), sp = pudle_const(&shaped_p);
     const int32_t needs = ((const pudle_prox_ops *)net->prox.desc->ops)->vjp_needs;
-    pudle_status s = be->prox_vjp(b->exec, &net->prox, step, theta, needs & PUDLE_VJP_INPUT ? &sv : NULL,
-                                  needs & PUDLE_VJP_OUTPUT ? &sp : NULL, &su, &shaped_uc, learned ? grad : NULL);
+    pudle_status s = gather_momentum(b, t, &u);
+    if (!s)
+        s = be->prox_vjp(b->exec, &net->prox, step, theta, needs & PUDLE_VJP_INPUT ? &sv : NULL, needs & PUDLE_VJP_OUTPUT ? &sp : NULL, &su,
+                         &shaped_uc, learned ? grad : NULL);
     const pudle_cview cuc = pudle_const(&uc), chc = pudle_const(&hc);
     if (!s)
         s = net->map.ops->apply(&net->map, b->exec, &analysis, &cuc, &hc);
@@ -240,12 +289,15 @@ static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int
         s = be->loss_hvp(b->exec, &net->inner, &spred, &b->x, &sh, &shaped_h);
     if (!s)
         s = be->loss_grad(b->exec, &net->inner, &spred, &b->x, &shaped_pred);
+    if (!s && net->momentum)
+        s = spread_momentum(b, t, &u);
+    const pudle_view before = net->momentum ? pd_rows(&b->space->adjoint_point, 0, b->rows) : u; /* of where the layer began */
     if (!s)
-        s = be->copy(b->exec, &cuc, &u);
+        s = be->copy(b->exec, &cuc, &before);
     if (!s && t > 1)
-        s = net->map.ops->adjoint(&net->map, b->exec, &synthesis, -step, &chc, 1.0, &u);
+        s = net->map.ops->adjoint(&net->map, b->exec, &synthesis, -step, &chc, 1.0, &before);
     if (!s && b->diagnose)
-        s = note_bad(net, b->exec, &u, t, &b->space->bad_adjoint);
+        s = note_bad(net, b->exec, &before, t, &b->space->bad_adjoint);
     return s;
 }
 
@@ -264,11 +316,11 @@ static pudle_status window_back(const block *b, int64_t w)
         const int64_t n = end - begin, t = before + end; /* of the chunk's last layer: in a chunk, weights and step are the same */
         const pudle_view for_analysis = weights_of(&b->space->analysis, &b->space->gradient, t),
                          for_synthesis = weights_of(&b->space->synthesis, &b->space->gradient, t);
-        const pudle_view g = slots(&b->space->data, begin, n, b->rows), z = slots(&b->space->code, begin, n, b->rows);
+        const pudle_view g = slots(&b->space->data, begin, n, b->rows), y = slots(points(b->space), begin, n, b->rows);
         const pudle_view u = slots(&b->space->back_code, 0, n, b->rows), h = slots(&b->space->back_data, 0, n, b->rows);
         s = add_outer(b, -net->alpha[t - 1], &g, &u, &for_analysis);
         if (!s)
-            s = add_outer(b, -net->alpha[t - 1], &h, &z, &for_synthesis);
+            s = add_outer(b, -net->alpha[t - 1], &h, &y, &for_synthesis);
         end = begin;
     }
     return s;
@@ -278,10 +330,12 @@ static pudle_status window_back(const block *b, int64_t w)
 static pudle_status backpropagate(const block *b)
 {
     const pd_lane_space *space = b->space;
-    pudle_status s = window_back(b, space->windows - 1);
+    const pudle_view w_T = b->net->momentum ? pd_rows(&space->adjoint_point, 0, b->rows) : (pudle_view){ 0 };
+    pudle_status s = b->net->momentum ? b->net->be->fill(b->exec, 0.0, &w_T) : PUDLE_OK;
+    if (!s)
+        s = window_back(b, space->windows - 1);
     for (int64_t w = space->windows - 2; w >= 0 && !s; w--) {
-        const pudle_view begin = slot(&space->begin, w, b->rows), z0 = slot(&space->code, 0, b->rows);
-        s = copy_view(b, &begin, &z0);
+        s = copy_state(b, &space->begin, w, &space->code, 0);
         if (!s)
             s = run_window(b, w);
         if (!s)

@@ -12,10 +12,13 @@ typedef struct pd_lane_space {
     pudle_view data;  /* (max(W,1), rows, features): D z_{t-1}, overwritten by the inner gradient in the adjoint */
     pudle_view input; /* (max(W,1) or 1, rows, code): v_t */
     pudle_view code;  /* (W+1, rows, code): z before the window's first layer .. after its last */
+    pudle_view point; /* with momentum, like code: y_t, where layer t+1 begins; else it is the code, and this has no data */
     pudle_view begin; /* (windows - 1, rows, code): z before the first layer of every window but the last; data NULL: there is but one */
+    pudle_view begin_point; /* the same of y */
     pudle_view back_code, back_data; /* (chunk, rows, code or features): adjoints u_t and H D u_t of a chunk of layers */
     pudle_view reconstruction, residual; /* (rows, features) */
     pudle_view adjoint;                  /* (rows, code) */
+    pudle_view adjoint_point;            /* with momentum: of y_t, and `adjoint` is then of z_t but for its part in y_t */
     pudle_view baseline;                 /* (rows, features): a in every row; data NULL: none */
     pudle_view gradient;                 /* like D: this lane's sum */
     pudle_view analysis, synthesis;      /* the same for E and B, where they are not D */

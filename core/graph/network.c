@@ -115,6 +115,20 @@ pudle_status pd_network_start_encoder(pd_network *net)
     return s || !net->steps.value.data ? s : net->be->fill(net->exec, net->step, &net->steps.value);
 }
 
+pudle_status pd_network_momentum(pd_network *net, bool fista, double b)
+{
+    double s = 1;
+    net->momentum = pd_alloc((size_t)net->layers, sizeof *net->momentum);
+    if (!net->momentum)
+        return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld layers", (long long)net->layers);
+    for (int64_t t = 0; t < net->layers; t++) {
+        const double next = (1 + sqrt(1 + 4 * s * s)) / 2;
+        net->momentum[t] = fista ? (s - 1) / next : b;
+        s = next;
+    }
+    return PUDLE_OK;
+}
+
 pudle_status pd_network_init(pd_network *net)
 {
     snprintf(net->dictionary.name, sizeof net->dictionary.name, "dictionary");
@@ -143,9 +157,10 @@ void pd_network_fini(pd_network *net)
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         parameter_fini(net, own[i]);
     free(net->alpha);
+    free(net->momentum);
     free(net->host_atoms);
     free(net->gram);
-    net->alpha = net->host_atoms = net->gram = NULL;
+    net->alpha = net->momentum = net->host_atoms = net->gram = NULL;
     for (int i = 0; i < net->levels; i++) {
         parameter_fini(net, &net->level[i].parameter);
         free(net->level[i].host);

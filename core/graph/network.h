@@ -2,6 +2,8 @@
  *
  *   z_0 = 0;  v_t = z_{t-1} - alpha D' l_in'(D z_{t-1} + a; x);  z_t = prox_t(v_t), t = 1..T;   x_hat = D z_T + a
  *
+ * With momentum v_t = y_{t-1} - alpha D' l_in'(D y_{t-1} + a; x), where y_t = z_t + b_t (z_t - z_{t-1}), y_0 = 0.
+ *
  * A gradient estimator is how far the derivative reaches (its depth, the number of layers from the last one) and what
  * stands for the code in the decoder's part. The training loss is a plugin; this file knows no operator by name. */
 #ifndef PD_NETWORK_H
@@ -70,6 +72,7 @@ typedef struct pd_network {
     bool skip_ill;        /* implicit: samples with a badly conditioned support go without it, instead of an error */
     double step;        /* alpha of the config, or c/L */
     double *alpha;      /* (T): the step of every layer: `step`, or what is learned */
+    double *momentum;   /* (T): b_t, with which layer t+1 begins at y_t = z_t + b_t (z_t - z_{t-1}); NULL: at z_t */
     int32_t encoder;    /* PD_ENCODER_* */
     int64_t encoder_rows, step_rows; /* weights, and learned steps: 1 for all layers, or T; step_rows 0: not learned */
     double beta;        /* decay of the levels with the layer */
@@ -131,6 +134,9 @@ int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS])
 pudle_status pd_network_start_encoder(pd_network *net);
 /** A parameter's memory: value and gradient, both 0. */
 pudle_status pd_parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape);
+
+/** b_t of every layer: all the same, or FISTA's sequence (Beck and Teboulle 2009, doi:10.1137/080716542). Before pd_network_init. */
+pudle_status pd_network_momentum(pd_network *net, bool fista, double b);
 
 /** Learned levels to their initial values, times the step where the option says so: the step must be known. */
 pudle_status pd_network_start_levels(pd_network *net);

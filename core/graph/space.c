@@ -16,12 +16,12 @@ enum {
 };
 
 /* Everything a lane has of the backend's memory, in one list. */
-enum { VIEWS = 13 };
+enum { VIEWS = 16 };
 static void views_of(pd_lane_space *space, pudle_view *views[VIEWS])
 {
     pudle_view *const all[VIEWS] = { &space->data, &space->input, &space->code, &space->begin, &space->back_code, &space->back_data,
                                      &space->reconstruction, &space->residual, &space->adjoint, &space->baseline, &space->gradient,
-                                     &space->analysis, &space->synthesis };
+                                     &space->analysis, &space->synthesis, &space->point, &space->begin_point, &space->adjoint_point };
     memcpy(views, all, sizeof all);
 }
 
@@ -58,6 +58,12 @@ static void lane_shape(const pd_network *net, pd_lane_space *space, int64_t rows
     shape(net, &space->code, 3, (const int64_t[]){ W + 1, rows, p });
     if (space->windows > 1)
         shape(net, &space->begin, 3, (const int64_t[]){ space->windows - 1, rows, p });
+    if (net->momentum && !net->unroll)
+        shape(net, &space->point, 3, (const int64_t[]){ W + 1, rows, p });
+    if (net->momentum && space->windows > 1)
+        shape(net, &space->begin_point, 3, (const int64_t[]){ space->windows - 1, rows, p });
+    if (net->momentum && K)
+        shape(net, &space->adjoint_point, 2, (const int64_t[]){ rows, p });
     if (K) {
         shape(net, &space->back_code, 3, (const int64_t[]){ space->chunk, rows, p });
         shape(net, &space->back_data, 3, (const int64_t[]){ space->chunk, rows, m });
@@ -188,7 +194,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
 static pudle_status unroll_make(pd_network *net)
 {
     net->unroller = net->be->get_ext ? net->be->get_ext(net->exec, PUDLE_UNROLL) : NULL;
-    if (net->plain || !net->unroller || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows) /* it knows a tied D z alone */
+    if (net->plain || !net->unroller || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows || net->momentum) /* it knows a tied D z alone */
         return PUDLE_OK;
     net->unroll_step = pd_alloc((size_t)net->layers, sizeof *net->unroll_step);
     if (!net->unroll_step)

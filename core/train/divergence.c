@@ -1,5 +1,6 @@
 /* Divergence: found where the loss or the gradient stops being finite, then traced to the layer. */
 #include "train/problem.h"
+#include "train/stability.h"
 #include <math.h>
 
 /* The first sample of the batch that holds what is no number, where no loss has looked at that; -1: none. */
@@ -50,5 +51,6 @@ pudle_status pd_problem_check_finite(pd_problem *pb, const pd_batch *batch, cons
         snprintf(where, sizeof where, "at layer %lld of %lld%s", (long long)layer, (long long)pb->net.layers, in_adjoint ? " of the adjoint" : "");
     return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC,
                    "diverged at update %lld, %s: the numbers are no longer finite. step * sigma_max(D)^2 = %.3g (a stable encoder needs "
-                   "less than 2): lower model.step or train.learning_rate", (long long)update, where, pb->net.alpha[0] * (s ? NAN : sigma2));
+                   "less than %.3g): lower model.step or train.learning_rate", (long long)update, where, pb->net.alpha[0] * (s ? NAN : sigma2),
+                   pd_stability_limit(&pb->net));
 }

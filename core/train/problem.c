@@ -266,6 +266,8 @@ static pudle_status make_network(pd_problem *pb)
     set_weights(pb);
     set_estimator(pb);
     s = check_truth(pb);
+    if (!s && (st->fista || st->momentum != 0))
+        s = pd_network_momentum(net, st->fista, st->momentum);
     if (!s)
         s = set_levels(pb);
     if (!s)

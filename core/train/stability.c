@@ -6,6 +6,14 @@
 enum { SAMPLES_MOST = 256 /* that go to the backend at a time */ };
 static const double much = 1e3;
 
+double pd_stability_limit(const pd_network *net)
+{
+    double b = 0;
+    for (int64_t t = 0; t < net->layers && net->momentum; t++)
+        b = fmax(b, net->momentum[t]);
+    return 1 + 1 / (1 + 2 * b);
+}
+
 /* The sum of the loss of predictions of the baseline alone, 0 where there is none, for targets (count, m). */
 static pudle_status loss_of_zeros(pd_problem *pb, const pudle_view *pred, const pudle_cview *targets, int64_t count, double *sum)
 {
@@ -60,8 +68,8 @@ static pudle_status warn_growth(pd_problem *pb, const pd_batch *batch, const pd_
     s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     if (!s)
         pd_log(pb->ctx, PUDLE_LOG_WARNING, "update %lld: the loss is %.3g times that of codes of zeros, so the codes have grown beyond the data; step * sigma_max(D)^2 = %.3g "
-               "(a stable encoder needs less than 2). Should it not come back, lower model.step or train.learning_rate (said once)", (long long)update,
-               pass->data_loss / own, pb->net.alpha[0] * sigma2);
+               "(a stable encoder needs less than %.3g). Should it not come back, lower model.step or train.learning_rate (said once)", (long long)update,
+               pass->data_loss / own, pb->net.alpha[0] * sigma2, pd_stability_limit(&pb->net));
     return s;
 }
 
@@ -73,8 +81,8 @@ pudle_status pd_stability_check(pd_problem *pb, const pd_batch *batch, const pd_
         return warn_growth(pb, batch, pass, update);
     const pudle_status s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     return s ? s : pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld: the loss is %.3g, and squares of its gradients are beyond %s precision. step * sigma_max(D)^2 = %.3g "
-                           "(a stable encoder needs less than 2): lower model.step or train.learning_rate, or scale the data", (long long)update, pass->data_loss,
-                           pb->dtype == PUDLE_F64 ? "double" : "single", pb->net.alpha[0] * sigma2);
+                           "(a stable encoder needs less than %.3g): lower model.step or train.learning_rate, or scale the data", (long long)update, pass->data_loss,
+                           pb->dtype == PUDLE_F64 ? "double" : "single", pb->net.alpha[0] * sigma2, pd_stability_limit(&pb->net));
 }
 
 pudle_status pd_stability_report(pd_problem *pb)
@@ -87,11 +95,11 @@ pudle_status pd_stability_report(pd_problem *pb)
     const pudle_status s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     if (s)
         return s;
-    const double product = pb->net.step * constant * sigma2;
-    if (product >= 2)
-        pd_log(pb->ctx, PUDLE_LOG_WARNING, "model.step = %g: step * L = %.3g, L = %.3g being the Lipschitz constant of the encoder's gradient. From 2 on codes may grow with "
-               "every layer instead of converging; step = \"1/L\" is always below", pb->net.step, product, constant * sigma2);
+    const double product = pb->net.step * constant * sigma2, limit = pd_stability_limit(&pb->net);
+    if (product >= limit)
+        pd_log(pb->ctx, PUDLE_LOG_WARNING, "model.step = %g: step * L = %.3g, L = %.3g being the Lipschitz constant of the encoder's gradient. From %.3g on codes may grow with "
+               "every layer instead of converging; step = \"1/L\" is always below", pb->net.step, product, constant * sigma2, limit);
     else
-        pd_log_note(pb->ctx, "step * L = %.3g (a stable encoder needs less than 2)", product);
+        pd_log_note(pb->ctx, "step * L = %.3g (a stable encoder needs less than %.3g)", product, limit);
     return PUDLE_OK;
 }

@@ -16,6 +16,7 @@ grep -q 'step \* L = 0\.[0-9]* (a stable' "$work/good/run.log" && ! grep -q 'ste
 ok $? "is in the log alone"
 run "$PUDLE" train "$work/run.cfg" --out "$work/wild" --set model.step=1.5
 refuses 1 "diverged at update 0: the loss is" "codes that grow with every layer end the run"
+cp "$work/err" "$work/err.wild"
 grep -q 'step \* L = [0-9.]*,.* From 2 on' "$work/err" && [ ! -e "$work/wild/metrics.csv" ]
 ok $? "with a warning before, and nothing written"
 run "$PUDLE" check "$work/run.cfg" --set model.step=1.5
@@ -27,6 +28,18 @@ grep -q 'From 2 on' "$work/err"
 ok $? "with a warning"
 grep -q 'times that of codes of zeros' "$work/err"
 ok $? "and one when the loss is a thousand times that of codes of zeros"
+# Momentum narrows what is stable: 1 + 1 / (1 + 2 b), of the largest b.
+run "$PUDLE" train "$work/run.cfg" --out "$work/ahead" --set model.momentum=0.5
+[ "$status" -eq 0 ] && grep -q 'a stable encoder needs less than 1\.5)' "$work/ahead/run.log"
+ok $? "momentum of 0.5: less than 1.5"
+L=$(sed -n 's/.* L = \([0-9.]*\) being.*/\1/p' "$work/err.wild")
+step=$(awk -v l="$L" 'BEGIN { print 1.6 / l }')
+run "$PUDLE" train "$work/run.cfg" --out "$work/far" --set model.step="$step"
+[ "$status" -eq 0 ] && ! grep -q 'on codes may grow' "$work/err"
+ok $? "step * L = 1.6 is stable without"
+run "$PUDLE" check "$work/run.cfg" --set model.step="$step" --set model.momentum=fista
+grep -q 'From 1\.3[0-9]* on codes may grow' "$work/err"
+ok $? "and not with fista"
 for how in "--set model.step=\"1/L\"" "--set model.learn_step=global" "--set model.encoder=untied"; do
     # shellcheck disable=SC2086
     run "$PUDLE" train "$work/run.cfg" --out "$work/other" --force $how

@@ -27,6 +27,7 @@ typedef struct setup {
     bool near; /* begin near the dictionary that the data was made of */
     int64_t infinite; /* the layer, from 1 on, whose learned level is infinite in host memory; 0: none */
     const char *way; /* the cpu backend's option `unroll`; NULL: auto */
+    const char *momentum; /* of the layers, as the config has it; NULL: none */
 } setup;
 
 static void open_problem(const setup *s, opened *o)
@@ -52,6 +53,8 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, " truncate = %lld;", (long long)s->truncate);
     fprintf(f, " encoder = \"%s\"; encoder_layers = %s; learn_step = \"%s\";", s->encoder ? s->encoder : "tied",
             s->encoder_layers ? "true" : "false", s->learn_step ? s->learn_step : "none");
+    if (s->momentum)
+        fprintf(f, " momentum = \"%s\";", s->momentum);
     if (s->prox)
         fprintf(f, " };\nprox: { %s };\n", s->prox);
     else
@@ -81,6 +84,27 @@ static setup random_setup(void)
                 .decay = between(0, 1) ? 1.0 : 0.9, .nonnegative = between(0, 1) == 1, .hard = between(0, 3) == 0 };
     s.truncate = between(1, s.layers);
     return s;
+}
+
+/* The same with one of the ways to begin a layer ahead of the code. */
+static setup with_momentum(setup s)
+{
+    static const char *const ways[] = { NULL, "fista", "0.6" };
+    s.momentum = ways[between(0, 2)];
+    return s;
+}
+
+/* b_t by its formula. */
+static double momentum_at(const setup *s, int64_t t)
+{
+    double a = 1, next = 1;
+    if (!s->momentum || strcmp(s->momentum, "fista"))
+        return s->momentum ? atof(s->momentum) : 0;
+    for (int64_t i = 0; i < t; i++) {
+        a = next;
+        next = (1 + sqrt(1 + 4 * a * a)) / 2;
+    }
+    return (a - 1) / next;
 }
 
 /* Sizes at which samples use few of the atoms, some, and all of them; and densities from almost none to all. */

@@ -270,7 +270,7 @@ static void test_round_trip(void **state)
                  rand() % 2 ? "precision = \"f64\";" : "plugin_path = \"/a/b:/c\";", rand() % 9, rand(), rand(), rand(),
                  fmod(fabs(random_real()), 10.0) + 0.5 > 10 ? 1.25 : 0.1 + rand() % 9, rand(), (long long)rand() << 20,
                  -((long long)rand() << 31), random_real(), 1 + rand() % 99,
-                 rand() % 2 ? "step = \"0.9/L\";" : "step = 3e-7; gradient = \"truncated\"; truncate = 1;", inits[init],
+                 rand() % 2 ? "step = \"0.9/L\";" : "step = 3e-7; momentum = 0.123456789012345678; gradient = \"truncated\"; truncate = 1;", inits[init],
                  init == 2   ? "path = \"w.npy\";"
                  : init == 3 ? "sparsity = 3;"
                              : "",
@@ -294,7 +294,8 @@ static void test_round_trip(void **state)
         assert_memory_equal(a->section[PD_SECTION_PROX].plugin_params, b->section[PD_SECTION_PROX].plugin_params,
                             sizeof(soft_params));
         assert_true(a->train.seed == b->train.seed && a->train.learning_rate == b->train.learning_rate);
-        assert_true(a->train.momentum == b->train.momentum && a->step == b->step && a->step_over_l == b->step_over_l);
+        assert_true(a->train.momentum == b->train.momentum && a->step == b->step && a->step_over_l == b->step_over_l &&
+                    a->momentum == b->momentum && a->fista == b->fista);
         assert_true(a->prox.decay == b->prox.decay && a->prox.decay_change == b->prox.decay_change);
         pd_settings_destroy(a);
         pd_settings_destroy(b);

@@ -128,6 +128,10 @@ static const mistake mistakes[] = {
     /* step */
     { MODEL("step = 0;"), .said = ":4: model.step: the step 0 must be a finite number above 0", NULL, 1 },
     { MODEL("step = \"-1/L\";"), .said = ":4: model.step: the step -1/L must be", NULL, 1 },
+    { MODEL("momentum = 1;"), .said = ":4: model.momentum: \"1\" is no momentum of layers; write  momentum = \"fista\";  or a number from 0 up to but not 1", NULL, 1 },
+    { MODEL("momentum = -0.1;"), .said = "\"-0.1\" is no momentum", NULL, 1 },
+    { MODEL("momentum = \"nesterov\";"), .said = "\"nesterov\" is no momentum", NULL, 1 },
+    { MODEL("momentum = \"nan\";"), .said = "\"nan\" is no momentum", NULL, 1 },
     { MODEL("step = \"fast\";"), .said = ":4: model.step: \"fast\" is no step; write a number above 0, or", NULL, 1 },
     { MODEL("step = \"1/K\";"), .said = "is no step", NULL, 1 },
     { MODEL("step = \"1/L2\";"), .said = "is no step", NULL, 1 },

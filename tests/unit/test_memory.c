@@ -29,7 +29,7 @@ static void random_config(char *text, size_t size, int64_t *samples)
     static const char *const gradients[] = { "gradient = \"ae\";", "gradient = \"ae\";", "gradient = \"truncated\"; truncate = 7;", "gradient = \"noodl\";",
                                              "gradient = \"dec\";", "gradient = \"implicit\";" };
     static const char *const encoders[] = { "encoder = \"tied\";", "encoder = \"tied\";", "encoder = \"analysis\";", "encoder = \"untied\"; encoder_layers = true;" };
-    static const char *const steps[] = { "none", "global", "layer" };
+    static const char *const steps[] = { "none", "global", "layer" }, *const momenta[] = { "", "momentum = \"fista\";", "momentum = 0.4;" };
     static const char *const learns[] = { "none", "global", "layer_atom" };
     static const char *const operators[] = { "name = \"soft_threshold\"; lambda = 0.1;", "name = \"soft_threshold\"; lambda = 0.1;", "name = \"nonnegative\";" };
     static const char *const losses[] = { "name = \"least_squares\";", "name = \"lasso\"; offset = 0.1;", "name = \"least_squares\"; code_l1 = 0.05;" };
@@ -40,10 +40,10 @@ static void random_config(char *text, size_t size, int64_t *samples)
     *samples = between(1, 150);
     snprintf(text, size,
              "precision = \"f64\";\nbackend: { %s };\ndata: { name = \"synthetic\"; samples = %lld; features = %lld; atoms = 20; sparsity = 3; seed = %lld; };\n"
-             "model: { dictionary: { kind = \"dense\"; atoms = 20; init = \"truth\"; noise = 0.2; }; layers = %lld; step = 0.1; %s %s learn_step = \"%s\"; };\n"
+             "model: { dictionary: { kind = \"dense\"; atoms = 20; init = \"truth\"; noise = 0.2; }; layers = %lld; step = 0.1; %s %s learn_step = \"%s\"; %s };\n"
              "prox: { %s learn = \"%s\"; };\nloss: { %s };\ntrain: { epochs = 1; seed = 1; };\n",
              ONE_OF(backends), (long long)*samples, (long long)(implicit ? 30 : between(3, 25)), (long long)between(1, 100000), (long long)between(7, 40), gradient,
-             reaches ? ONE_OF(encoders) : "", reaches ? ONE_OF(steps) : "none", prox, reaches && strstr(prox, "lambda") ? ONE_OF(learns) : "none",
+             reaches ? ONE_OF(encoders) : "", reaches ? ONE_OF(steps) : "none", ONE_OF(momenta), prox, reaches && strstr(prox, "lambda") ? ONE_OF(learns) : "none",
              ONE_OF(losses));
 }
 

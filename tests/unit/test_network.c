@@ -24,18 +24,20 @@ static void slow_sample(const setup *s, const double *d, const double *x, const 
     const int64_t m = s->m, p = s->p, T = s->layers;
     double *z = calloc((size_t)((T + 1) * p), sizeof *z), *dv = calloc((size_t)(T * p), sizeof *dv), *dt = calloc((size_t)(T * p), sizeof *dt);
     double *r = calloc((size_t)((T + 1) * m), sizeof *r), *u = calloc((size_t)p, sizeof *u), *h = calloc((size_t)m, sizeof *h);
+    double *y = calloc((size_t)((T + 1) * p), sizeof *y), *w = calloc((size_t)p, sizeof *w);
     const double inner = 1.0 / (double)s->n, lasso = strcmp(s->loss, "lasso") ? 0 : 0.1;
     for (int64_t t = 0; t <= T; t++) {
         for (int64_t i = 0; i < m; i++) {
             r[t * m + i] = -x[i];
             for (int64_t k = 0; k < p; k++)
-                r[t * m + i] += d[i * p + k] * z[t * p + k];
+                r[t * m + i] += d[i * p + k] * (t < T ? y : z)[t * p + k];
         }
         for (int64_t k = 0; k < p && t < T; k++) {
-            double v = z[t * p + k];
+            double v = y[t * p + k];
             for (int64_t i = 0; i < m; i++)
                 v -= s->step * d[i * p + k] * r[t * m + i];
             z[(t + 1) * p + k] = shrink(s, v, theta[t * cols + (cols > 1 ? k : 0)], &dv[t * p + k], &dt[t * p + k]);
+            y[(t + 1) * p + k] = z[(t + 1) * p + k] + momentum_at(s, t + 1) * (z[(t + 1) * p + k] - z[t * p + k]);
         }
     }
     for (int64_t i = 0; i < m; i++)
@@ -49,7 +51,10 @@ static void slow_sample(const setup *s, const double *d, const double *x, const 
         }
     }
     for (int64_t t = T - 1; t >= T - depth; t--) {
-        for (int64_t k = 0; k < p; k++) {
+        for (int64_t k = 0; k < p; k++) { /* y_{t+1} is of z_{t+1} and of z_t */
+            const double b = momentum_at(s, t + 1), ahead = w[k];
+            u[k] += (1 + b) * ahead;
+            w[k] = -b * ahead;
             out->gtheta[t * cols + (cols > 1 ? k : 0)] += inner * dt[t * p + k] * u[k];
             u[k] *= dv[t * p + k];
         }
@@ -58,11 +63,15 @@ static void slow_sample(const setup *s, const double *d, const double *x, const 
             for (int64_t k = 0; k < p; k++)
                 h[i] += d[i * p + k] * u[k];
             for (int64_t k = 0; k < p; k++)
-                out->gd[i * p + k] -= inner * s->step * (r[t * m + i] * u[k] + h[i] * z[t * p + k]);
+                out->gd[i * p + k] -= inner * s->step * (r[t * m + i] * u[k] + h[i] * y[t * p + k]);
         }
-        for (int64_t k = 0; k < p; k++)
+        for (int64_t k = 0; k < p; k++) {
+            const double of_code = w[k];
+            w[k] = u[k];
             for (int64_t i = 0; i < m; i++)
-                u[k] -= s->step * d[i * p + k] * h[i];
+                w[k] -= s->step * d[i * p + k] * h[i];
+            u[k] = of_code;
+        }
     }
     free(z);
     free(dv);
@@ -70,6 +79,8 @@ static void slow_sample(const setup *s, const double *d, const double *x, const 
     free(r);
     free(u);
     free(h);
+    free(y);
+    free(w);
 }
 
 static void against_reference(const setup *s, double bound)
@@ -119,7 +130,7 @@ static void matches_slow_reference(void **state)
 {
     (void)state;
     for (int round = 0; round < 60; round++) {
-        setup s = random_setup();
+        setup s = with_momentum(random_setup());
         for (int b = 0; b < 2; b++) {
             s.backend = b ? other : "ref";
             if (!backend_found(s.backend))
@@ -162,7 +173,7 @@ static bool slope_at(pd_problem *pb, double *value, double *slope)
 static setup encoder_setup(void)
 {
     static const char *const steps[] = { "none", "global", "layer" };
-    setup s = random_setup();
+    setup s = with_momentum(random_setup());
     s.precision = "f64";
     s.hard = false;
     s.encoder = between(0, 1) ? "analysis" : "untied";
@@ -291,7 +302,7 @@ static void matches_finite_differences(void **state)
     (void)state;
     probes count = { 0, 0 };
     for (int round = 0; round < 10; round++) {
-        setup s = random_setup();
+        setup s = with_momentum(random_setup());
         s.backend = "ref";
         s.precision = "f64";
         s.gradient = "ae";
@@ -340,7 +351,7 @@ static void single_precision_is_close(void **state)
     (void)state;
     for (int round = 0; round < 10; round++)
         for (int b = 0; b < 2; b++) {
-            setup s = random_setup();
+            setup s = with_momentum(random_setup());
             s.backend = b ? other : "ref";
             if (!backend_found(s.backend))
                 continue;
@@ -356,7 +367,7 @@ static void same_bits_for_any_threads(void **state)
     if (!backend_found(other))
         skip();
     for (int round = 0; round < 6; round++) {
-        setup s = round > 2 ? large_setup(round) : random_setup();
+        setup s = with_momentum(round > 2 ? large_setup(round) : random_setup());
         pd_array d[2] = { { { 0 } } };
         s.backend = other;
         s.precision = round % 2 ? "f32" : "f64";
