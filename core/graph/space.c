@@ -194,7 +194,7 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
 static pudle_status unroll_make(pd_network *net)
 {
     net->unroller = net->be->get_ext ? net->be->get_ext(net->exec, PUDLE_UNROLL) : NULL;
-    if (net->plain || !net->unroller || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows || net->momentum) /* it knows a tied D z alone */
+    if (net->plain || !net->unroller || net->baseline || net->encoder != PD_ENCODER_TIED || net->step_rows) /* it knows a tied D z alone */
         return PUDLE_OK;
     net->unroll_step = pd_alloc((size_t)net->layers, sizeof *net->unroll_step);
     if (!net->unroll_step)
@@ -206,7 +206,7 @@ static pudle_status unroll_make(pd_network *net)
     const pudle_unroll_spec spec = { .size = sizeof spec, .dtype = net->dtype, .features = net->map.features, .atoms = net->map.code,
                                      .layers = net->layers, .depth = net->depth, .rows = net->rows, .lanes = net->lanes, .prox = net->prox,
                                      .inner = net->inner, .levels = net->levels, .dictionary = pudle_const(&net->dictionary.value),
-                                     .theta = net->unroll_theta, .step = net->unroll_step,
+                                     .theta = net->unroll_theta, .step = net->unroll_step, .momentum = net->momentum,
                                      .conv = net->map.matrix ? NULL : &net->map.conv };
     const pudle_status s = net->unroller->create(net->exec, &spec, &net->unroll);
     return s == PUDLE_ERR_UNSUPPORTED ? PUDLE_OK : s;

@@ -5,6 +5,10 @@
  *   z_0 = 0;  v_t = z_{t-1} - step_t D' l'(D z_{t-1}; x);  z_t = prox_t(v_t),  t = 1 .. T
  *   u = direct + D' residual;  gD <- gD + residual z_T'
  *   for t = T .. T-K+1:  u <- J_t' u;  gD <- gD - step_t (g_t u' + (H D u) z_{t-1}');  u <- u - step_t D' H D u
+ * and, where spec.momentum is not NULL, with layers that begin at y_t = z_t + b_t (z_t - z_{t-1}), y_0 = 0, in the place of z_t:
+ *   v_t = y_{t-1} - step_t D' l'(D y_{t-1}; x)
+ *   w = 0;  for t = T .. T-K+1:  u <- J_t' (u + (1 + b_t) w);  gD <- gD - step_t (g_t u' + (H D u) y_{t-1}');  w' = u - step_t D' H D u;
+ *     u <- -b_t w;  w <- w'
  * for a dense D, or a convolutional one where spec.conv says how. A backend is free in how: it owns the tape, and may use that codes
  * are sparse and that the Gram matrix of D serves all layers. */
 #ifndef PUDLE_UNROLL_H
@@ -12,7 +16,7 @@
 
 #include <pudle/backend.h>
 
-#define PUDLE_UNROLL "pudle.unroll/1"
+#define PUDLE_UNROLL "pudle.unroll/2"
 
 /** The work, fixed for the life of an unroll but for the numbers behind the pointers. */
 typedef struct pudle_unroll_spec {
@@ -27,6 +31,7 @@ typedef struct pudle_unroll_spec {
     pudle_cview dictionary;        /* (m, p); filters: (atoms, channels, kernel...), contiguous */
     const pudle_cview *theta;      /* `levels` of (T, 1 or p); filters: (T, 1 or conv->atoms) */
     const double *step;            /* T */
+    const double *momentum;        /* T: b_t; NULL: none */
     const pudle_conv *conv;        /* NULL: D is a matrix. Else atoms counts the entries of a code, conv->atoms the filters, which are
                                       `dictionary`, and z and the adjoint are rows (conv->atoms, code[0], code[1]) */
 } pudle_unroll_spec;

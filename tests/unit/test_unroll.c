@@ -195,7 +195,7 @@ static setup near_setup(const char *way)
     s.backend = "cpu";
     s.precision = "f64";
     s.way = way;
-    return s;
+    return !strcmp(way, "tiles") ? with_momentum(s) : s; /* rows have none */
 }
 
 /* Many layers near the truth, where most atoms can be left out of most layers; with and without a Gram matrix, by shares and by
@@ -506,6 +506,8 @@ static void every_prox_unrolls_the_same(void **state)
             setup s = { .backend = other, .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .near = near,
                         .n = between(1, 9), .m = between(10, 40), .p = between(3, 60), .layers = near ? 60 : 8, .seed = between(1, 1000000),
                         .step = 0.1, .decay = 1, .prox = text, .way = rows_too && round % 2 ? "rows" : "tiles" };
+            if (!strcmp(other, "cpu") && !strcmp(s.way, "tiles"))
+                s = with_momentum(s);
             options_of(plugin->desc->name, s.p, text, sizeof text);
             outcome fast;
             /* derivatives above 1, which only operators have that are not convex, multiply rounding from layer to layer: there single

@@ -362,7 +362,7 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     bool along = false;
     for (int i = 0; i < spec->levels; i++)
         along = along || spec->theta[i].shape[1] > 1;
-    if (!parts_sparse_prox(spec) || spec->atoms > INT32_MAX / 4 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
+    if (spec->momentum || !parts_sparse_prox(spec) || spec->atoms > INT32_MAX / 4 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;
     pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);

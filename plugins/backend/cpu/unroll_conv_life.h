@@ -229,7 +229,8 @@ static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec,
     bool along = false;
     for (int i = 0; i < spec->levels; i++)
         along = along || spec->theta[i].shape[1] > 1;
-    if (spec->conv->channels * spec->conv->kernel[0] * spec->conv->kernel[1] < CONV_TAPS || !parts_sparse_prox(spec) || spec->conv->atoms > INT32_MAX / 64 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
+    if (spec->momentum || spec->conv->channels * spec->conv->kernel[0] * spec->conv->kernel[1] < CONV_TAPS || !parts_sparse_prox(spec) ||
+        spec->conv->atoms > INT32_MAX / 64 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;
     pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);

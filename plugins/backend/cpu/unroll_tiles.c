@@ -3,14 +3,14 @@
  *
  * Where G = D'D fits the cache, the cheapest way to G z is to add up its rows for the atoms that z uses: a broadcast and a few fused
  * multiply-adds for each, with the sums in registers and a strip of G in the nearest cache, while the rows of a tile go by. So a tile
- * goes through all layers by itself, with one call of the prox a layer and little else. The tape keeps z and v, and a bit for each entry
- * of z that is not 0. The way back is the same sum for J' u, and the outer products of four layers at a time are added to P.
+ * goes through all layers by itself, with one call of the prox a layer and little else. The tape keeps z and v, with momentum y, and a bit
+ * for each entry of z or y that is not 0. The way back is the same sum for J' u, and the outer products of four layers at a time are added to P.
  *
  * Windows. Supports settle, so many layers of a row together use few atoms. Back through them a row needs but these: their own small
  * Gram matrix, which stays in the nearest cache, and their own outer products, which are added to P once. The operator is asked for its
  * derivatives beforehand, for all rows at once.
  *
- * With c = D'x, P = sum of step z u' and w = sum of step u over layers and samples (u: after J'), the encoder's part of the gradient
+ * With c = D'x, P = sum of step z u' (or y u') and w = sum of step u over layers and samples (u: after J'), the encoder's part of the gradient
  * is x w' - D (P + P'); finish adds the second term. */
 #include "unroll_tiles.h"
 #include "unroll.h"
@@ -46,7 +46,7 @@ typedef struct tiles_lane {
     parts_buffer target, base;       /* (rows, m) the inner gradient at D z = 0, (rows, ld) c */
     parts_buffer code, adjoint, sums; /* (rows, p): z_T, u, w */
     parts_buffer tape, bits;
-    parts_buffer room;               /* a tile's u, and J' u of four layers */
+    parts_buffer room;               /* a tile's u, J' u of four layers, and, with momentum, w */
     parts_buffer part;               /* (p, ld): what four layers of a tile add to P */
     parts_buffer window, ones;       /* what the layers of a window need; (TILE, ld) of 1, the most that they ask the prox for */
     parts_buffer few;                /* the atoms of a window's rows */
@@ -58,7 +58,7 @@ struct pudle_unroll {
     parts_memory memory;
     pudle_unroll_spec spec;
     const pudle_prox_kernel *kernel;
-    int32_t needs;
+    int32_t needs, arrays; /* of a code on the tape: 2, or with momentum 3 */
     bool windows;         /* where the prox gives 0 its derivative is 0, and its levels are the same for all atoms */
     int64_t ld, words;    /* p padded; of 64 bits, a bit an atom */
     int64_t near;         /* bytes that a strip of G has in the nearest cache */
@@ -69,9 +69,10 @@ struct pudle_unroll {
     eight places[256];    /* for every byte, the places of its bits that are set, lowest first */
 };
 
-/* A code on the tape: what went into the prox, what came out, and where that is not 0. */
+/* A code on the tape: what went into the prox, what came out, where the next layer begins, which is z itself unless there is momentum; and
+ * where one of these two is not 0. */
 typedef struct slot {
-    void *z, *v;
+    void *z, *v, *y;
     uint64_t *bits;
 } slot;
 
@@ -93,8 +94,9 @@ static size_t width_of(const pudle_unroll *u)
 static slot slot_of(const pudle_unroll *u, const tiles_lane *l, int64_t tile, int64_t k)
 {
     const int64_t size = TILE * u->spec.atoms + TILE_PAD, at = tile * l->slots + k;
-    char *z = (char *)l->tape.at + (size_t)(2 * at * size) * width_of(u);
-    return (slot){ z, z + (size_t)size * width_of(u), (uint64_t *)l->bits.at + at * TILE * u->words };
+    const size_t array = (size_t)size * width_of(u);
+    char *z = (char *)l->tape.at + (size_t)at * array * (size_t)u->arrays;
+    return (slot){ z, z + array, u->arrays == 3 ? z + 2 * array : z, (uint64_t *)l->bits.at + at * TILE * u->words };
 }
 
 /* ------------------------------------------------------------ the prox */
@@ -253,7 +255,7 @@ static pudle_status tiles_create(pudle_exec *exec, const pudle_unroll_spec *spec
     for (int i = 0; i < spec->levels; i++)
         alike = alike && spec->theta[i].shape[1] == 1;
     *u = (pudle_unroll){ .memory = { exec, sizeof *u }, .windows = alike && parts_sparse_prox(spec),
-                         .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
+                         .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs, .arrays = spec->momentum ? 3 : 2,
                          .ld = (spec->atoms + TILE_PAD - 1) / TILE_PAD * TILE_PAD, .words = (spec->atoms + 63) / 64, .near = near_bytes() };
     const size_t lanes = (size_t)(exec->threads + 1) * sizeof *u->lane, outer = (size_t)spec->lanes * sizeof *u->outer;
     s = host_alloc(exec, lanes, &memory);
@@ -316,7 +318,7 @@ static pudle_status make_room(pudle_unroll *u, tiles_lane *l, int64_t rows, bool
     l->slots = tape && spec->depth > 0 ? spec->depth + 1 : 2;
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
         { &l->target, rows * spec->features, w }, { &l->base, rows * u->ld, w }, { &l->code, rows * p, w },
-        { &l->tape, 2 * tiles * l->slots * size, w }, { &l->bits, tiles * l->slots * TILE * u->words, sizeof(uint64_t) },
+        { &l->tape, u->arrays * tiles * l->slots * size, w }, { &l->bits, tiles * l->slots * TILE * u->words, sizeof(uint64_t) },
     };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && !s; i++)
@@ -379,7 +381,7 @@ static pudle_status make_room_back(pudle_unroll *u, pudle_exec *exec, tiles_lane
     const int64_t p = u->spec.atoms, size = TILE * p + TILE_PAD;
     const size_t w = width_of(u);
     const struct { parts_buffer *b; int64_t count; size_t width; } wanted[] = {
-        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 5 * size, w }, { &l->ones, TILE * u->ld, w },
+        { &l->adjoint, l->rows * p, w }, { &l->sums, l->rows * p, w }, { &l->room, 6 * size, w }, { &l->ones, TILE * u->ld, w },
         { &l->few, TILE, u->spec.dtype == PUDLE_F64 ? sizeof(few_f64) : sizeof(few_f32) },
         { &l->part, p * u->ld, w }, { &outer->memory, p * u->ld, w },
     };

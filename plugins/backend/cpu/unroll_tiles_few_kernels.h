@@ -108,7 +108,8 @@ static void NAME(compact_bits)(uint64_t *to, const uint64_t *bits, int64_t apart
 }
 #endif
 
-/* masked = jacobian * adjoint; adjoint = masked - step gram masked, N vectors. In vectors of 512 bits only by those rows of gram that `set` names: where a
+/* masked = jacobian * adjoint; adjoint = masked - step gram masked, N vectors; with momentum masked = jacobian (adjoint + (1 + b) ahead), adjoint = -b ahead,
+ * ahead = masked - step gram masked. In vectors of 512 bits only by those rows of gram that `set` names: where a
  * code is 0 the operator's derivative is 0 as well, by the contract of dead_zone, and so is masked. Others have no quick way from the bits of all atoms to those of few, and
  * take all rows. Several sets of sums, where there are registers for them: one of few vectors would wait for the multiply-add before. */
 #define WORDS(N) (((N) * L + 63) / 64)
@@ -143,13 +144,20 @@ static void NAME(compact_bits)(uint64_t *to, const uint64_t *bits, int64_t apart
         enum { SETS = TILES_VECTOR < 64 ? ((N) <= 6 ? 2 : 1) : (N) <= 4 ? 4 : 1 };                                     \
         NAME(vector) sum[SETS][N] = { { { 0 } } };                                                                     \
         const REAL *from = masked + h * (N) * L, *strip = gram, *slopes = jacobian + (t + h) * apart_of;               \
+        REAL *const began = momentum ? ahead : adjoint; /* of where the layer began */                                 \
+        if (momentum)                                                                                                  \
+            for (int k = 0; k < (N); k++)                                                                              \
+                PUT(adjoint + k * L) += (REAL)(1 + momentum[-(t + h)]) * VEC(ahead + k * L);                           \
         for (int k = 0; k < (N); k++)                                                                                  \
             PUT(masked + (h * (N) + k) * L) = VEC(slopes + k * L) * VEC(adjoint + k * L);                              \
+        if (momentum)                                                                                                  \
+            for (int k = 0; k < (N); k++)                                                                              \
+                PUT(adjoint + k * L) = (REAL)-momentum[-(t + h)] * VEC(ahead + k * L);                                 \
         SUM_ROWS(N)                                                                                                    \
         for (int k = 0; k < (N); k++) {                                                                                \
             for (int q = 1; q < SETS; q++)                                                                             \
                 sum[0][k] += sum[q][k];                                                                                \
-            PUT(adjoint + k * L) = VEC(from + k * L) + step[h] * sum[0][k];                                            \
+            PUT(began + k * L) = VEC(from + k * L) + step[h] * sum[0][k];                                              \
         }                                                                                                              \
     } while (0)
 
@@ -225,9 +233,11 @@ static void NAME(compact_bits)(uint64_t *to, const uint64_t *bits, int64_t apart
 
 /* A row back through `layers` layers by few atoms. adjoint (width) is d loss / d z after the last of them, and then before the first. jacobian, apart_of entries from
  * layer to layer, and set, the bits of layers + 1 codes, begin with the last, and so does steps, which goes down; gram is (count, width); z is the code before it, and those of the layers before lie z_apart entries below. outer
- * (count, width) and total (width), the sum of step masked, gather. masked: room for four rows. */
-UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *outer, REAL *total, REAL *masked, const REAL *jacobian, int64_t apart_of,
-                                         const uint64_t *set, const REAL *z, int64_t z_apart, const REAL *gram, const NAME(few) *f, const double *steps, int64_t layers)
+ * (count, width) and total (width), the sum of step masked, gather. masked: room for four rows. momentum: NULL, or of the layers as steps is; then ahead is d loss / d y, and
+ * adjoint without its part in that, before and after; and z is y. */
+UNROLL_CLONES static void NAME(back_row)(REAL *adjoint, REAL *ahead, REAL *outer, REAL *total, REAL *masked, const REAL *jacobian, int64_t apart_of,
+                                         const uint64_t *set, const REAL *z, int64_t z_apart, const REAL *gram, const NAME(few) *f, const double *steps,
+                                         const double *momentum, int64_t layers)
 {
 #if TILES_VECTOR < 64
     const int64_t count = f->count;

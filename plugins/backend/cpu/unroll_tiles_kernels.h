@@ -172,6 +172,20 @@ UNROLL_CLONES static void NAME(gather)(REAL *outer, const REAL *const z[4], cons
 }
 #undef OUTER
 
+/* y = z + b (z - before), `count` entries. */
+UNROLL_CLONES static void NAME(extrapolate)(REAL *y, const REAL *z, const REAL *before, REAL b, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        y[k] = (1 + b) * z[k] - b * before[k];
+}
+
+/* y = a x + c y */
+UNROLL_CLONES static void NAME(add_scaled)(REAL *y, REAL a, const REAL *x, REAL c, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        y[k] = a * x[k] + (c != 0 ? c * y[k] : 0);
+}
+
 /* sum += sum over four layers of step gv, `count` entries. */
 UNROLL_CLONES static void NAME(add_four)(REAL *sum, const REAL *const gv[4], const REAL step[4], int64_t count)
 {

@@ -8,14 +8,22 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
     const int64_t end = w->tape ? T - u->spec.depth : T;
     const REAL *base = (const REAL *)w->l->base.at + first * u->ld;
     slot now = slot_of(u, w->l, tile, end % 2);
+    uint64_t ahead[TILE * UNROLL_FEW_ATOMS / 64];
     pudle_status s = PUDLE_OK;
     memset(now.z, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
+    memset(now.y, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
     memset(now.bits, 0, (size_t)(TILE * u->words) * sizeof *now.bits);
     for (int64_t t = 1; t <= T && !s; t++) {
         const slot next = slot_of(u, w->l, tile, t <= end ? (end - t) % 2 : t - end);
-        NAME(descend)(next.v, now.z, now.bits, u->words, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld, u->near);
+        NAME(descend)(next.v, now.y, now.bits, u->words, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld, u->near);
         s = apply(u, w->exec, t, rows, next);
         NAME(mark)(next.bits, next.z, rows, p, u->words);
+        if (u->spec.momentum) {
+            NAME(extrapolate)(next.y, next.z, now.z, (REAL)u->spec.momentum[t - 1], rows * p);
+            NAME(mark)(ahead, next.y, rows, p, u->words);
+            for (int64_t k = 0; k < rows * u->words; k++)
+                next.bits[k] |= ahead[k];
+        }
         now = next;
     }
     if (!s)
@@ -24,8 +32,8 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
 }
 
 /* Layers t, t - 1, ... back, at most four, by all atoms. adjoint: d loss / d z_t of the tile, and then of the code before them.
- * masked: room for four tiles. */
-static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, REAL *adjoint, REAL *masked)
+ * masked: room for four tiles. ahead: NULL, or with momentum d loss / d y_t, and adjoint is then of z_t but for its part in y_t. */
+static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, REAL *adjoint, REAL *masked, REAL *ahead)
 {
     pudle_unroll *u = w->u;
     const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, words = u->words, size = TILE * p + TILE_PAD, stride = 64 * words;
@@ -44,15 +52,20 @@ static pudle_status NAME(back_four)(const tiles_work *w, int64_t tile, int64_t r
         const slot now = slot_of(u, w->l, tile, t - h - end), before = slot_of(u, w->l, tile, t - h - 1 - end);
         REAL *to = masked + h * size;
         gv[h] = to;
-        z[h] = before.z;
+        z[h] = before.y;
         step[h] = (REAL)u->spec.step[t - h - 1];
+        const REAL b = ahead ? (REAL)u->spec.momentum[t - h - 1] : 0;
+        if (ahead)
+            NAME(add_scaled)(adjoint, 1 + b, ahead, 1, rows * p);
         const pudle_status s = differentiate(u, w->exec, t - h, rows, p, now, adjoint, to, w->gtheta);
         if (s)
             return s;
         for (int64_t k = 0; k < rows * words; k++)
             any[k] |= before.bits[k];
         NAME(mark)(bits, to, rows, p, words);
-        NAME(ascend)(adjoint, to, bits, words, step[h], u->strips.at, rows, p, u->near);
+        if (ahead)
+            NAME(add_scaled)(adjoint, -b, ahead, 0, rows * p);
+        NAME(ascend)(ahead ? ahead : adjoint, to, bits, words, step[h], u->strips.at, rows, p, u->near);
     }
     list_bits(u->places, count, list, stride, any, rows, p);
     /* first by themselves: thousands of terms one after the other would lose digits in single precision */
@@ -72,7 +85,7 @@ static pudle_status NAME(derive)(const tiles_work *w, int64_t tile, int64_t t, i
                                  REAL *v, REAL *z, REAL *jacobian)
 {
     pudle_unroll *u = w->u;
-    const int64_t p = u->spec.atoms, most = all > 0 ? TILE * u->ld / all : 0, apart = 2 * (TILE * p + TILE_PAD);
+    const int64_t p = u->spec.atoms, most = all > 0 ? TILE * u->ld / all : 0, apart = u->arrays * (TILE * p + TILE_PAD);
     pudle_status s = PUDLE_OK;
     for (int64_t h = 0, n; all > 0 && h < layers && !s; h += n) {
         const slot at = slot_of(u, w->l, tile, t - h - (u->spec.layers - u->spec.depth));
@@ -91,11 +104,12 @@ static pudle_status NAME(derive)(const tiles_work *w, int64_t tile, int64_t t, i
 
 /* The same for any number of layers, by those atoms of each row that `any` names: all that its codes use in them and before them. Where all layers have the same
  * step and levels some rows take their derivatives at a time; else all do, as the operator has to be asked about one layer after the other. */
-static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, const uint64_t *any, REAL *adjoint)
+static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t rows, int64_t t, int64_t layers, const uint64_t *any, REAL *adjoint,
+                                      REAL *ahead)
 {
     pudle_unroll *u = w->u;
     tiles_lane *l = w->l;
-    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, apart = 2 * (TILE * p + TILE_PAD), stride = 64 * u->words;
+    const int64_t p = u->spec.atoms, end = u->spec.layers - u->spec.depth, apart = u->arrays * (TILE * p + TILE_PAD), stride = 64 * u->words;
     uint16_t count[TILE], list[TILE * UNROLL_FEW_ATOMS];
     NAME(few) *const few = l->few.at;
     int64_t total = 0, widest = 0;
@@ -111,11 +125,12 @@ static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t
     for (int64_t h = 1; h < layers; h++)
         same = same && alike(u, t - h + 1);
     const int64_t together = same ? TOGETHER : rows, most = same ? together * widest : total, asked = TILE * u->ld;
-    const pudle_status s = parts_want(&u->memory, &l->window, (6 + 2 * widest) * widest + 2 * asked + layers * most + NAME(LANES), sizeof(REAL));
+    const pudle_status s = parts_want(&u->memory, &l->window, (7 + 2 * widest) * widest + 2 * asked + layers * most + NAME(LANES), sizeof(REAL));
     if (s)
         return s;
     REAL *const here = l->window.at, *const masked = here + widest, *const sum = masked + 4 * widest, *const gram = sum + widest;
     REAL *const outer = gram + widest * widest, *const v = outer + widest * widest + NAME(LANES), *const z = v + asked, *const jacobian = z + asked;
+    REAL *const here_ahead = ahead ? jacobian + layers * most : NULL;
     int64_t column = 0, all = 0; /* where the row begins among those that go together; the sum of their widths */
     for (int64_t i = 0; i < rows; column += few[i++].width) {
         const NAME(few) *f = &few[i];
@@ -134,12 +149,19 @@ static pudle_status NAME(back_window)(const tiles_work *w, int64_t tile, int64_t
 #endif
         REAL *row = adjoint + i * p, *sums = (REAL *)l->sums.at + (tile * TILE + i) * p;
         NAME(pick_rows)(here, 0, row, 0, 1, f);
+        if (ahead)
+            NAME(pick_rows)(here_ahead, 0, ahead + i * p, 0, 1, f);
         NAME(pick_gram)(gram, u->gram.at, u->ld, f);
         memset(sum, 0, (size_t)f->width * sizeof(REAL));
         memset(outer, 0, (size_t)(f->count * f->width) * sizeof(REAL));
-        NAME(back_row)(here, outer, sum, masked, jacobian + column, all, set, (const REAL *)last.z + i * p - apart, apart, gram, f, u->spec.step + t - 1, layers);
+        NAME(back_row)(here, here_ahead, outer, sum, masked, jacobian + column, all, set, (const REAL *)last.y + i * p - apart, apart, gram, f,
+                       u->spec.step + t - 1, ahead ? u->spec.momentum + t - 1 : NULL, layers);
         NAME(put_outer)(w->outer, u->ld, outer, f, p);
         memset(row, 0, (size_t)p * sizeof(REAL));
+        if (ahead)
+            memset(ahead + i * p, 0, (size_t)p * sizeof(REAL));
+        for (int64_t k = 0; k < f->count && ahead; k++)
+            ahead[i * p + f->atom[k]] = here_ahead[k];
         for (int64_t k = 0; k < f->count; k++) {
             row[f->atom[k]] = here[k];
             sums[f->atom[k]] += sum[k];
@@ -154,17 +176,19 @@ static pudle_status NAME(tile_back)(const tiles_work *w, int64_t tile)
     pudle_unroll *u = w->u;
     const int64_t p = u->spec.atoms, T = u->spec.layers, end = T - u->spec.depth, first = tile * TILE, size = TILE * p + TILE_PAD;
     const int64_t rows = w->l->rows - first < TILE ? w->l->rows - first : TILE;
-    REAL *adjoint = w->l->room.at;
+    REAL *const adjoint = w->l->room.at, *const ahead = u->spec.momentum ? adjoint + 5 * size : NULL;
     uint64_t any[TILE * UNROLL_FEW_ATOMS / 64];
     pudle_status s = PUDLE_OK;
     memcpy(adjoint, (const REAL *)w->l->adjoint.at + first * p, (size_t)(rows * p) * sizeof(REAL));
+    if (ahead)
+        memset(ahead, 0, (size_t)size * sizeof(REAL));
     for (int64_t t = T; t > end && !s;) {
         int64_t layers = u->windows && !w->gtheta ? choose_window(w, tile, rows, t - end, NAME(LANES), any) : 0;
         if (layers) {
-            s = NAME(back_window)(w, tile, rows, t, layers, any, adjoint);
+            s = NAME(back_window)(w, tile, rows, t, layers, any, adjoint, ahead);
         } else {
             layers = t - end < 4 ? t - end : 4;
-            s = NAME(back_four)(w, tile, rows, t, layers, adjoint, adjoint + size);
+            s = NAME(back_four)(w, tile, rows, t, layers, adjoint, adjoint + size, ahead);
         }
         t -= layers;
     }

@@ -187,7 +187,7 @@ static pudle_status unroll_create(pudle_exec *exec, const pudle_unroll_spec *spe
     cuda_exec *e = cuda_of(exec);
     cuda_plugin *prox = NULL;
     const int32_t needs = ((const pudle_prox_ops *)spec->prox.desc->ops)->vjp_needs;
-    if (!(spec->prox.desc->caps & PUDLE_PROX_SEPARABLE) || !cuda_source_of(spec->prox.desc) || spec->levels > CUDA_LEVELS || !pays(spec) ||
+    if (spec->momentum || !(spec->prox.desc->caps & PUDLE_PROX_SEPARABLE) || !cuda_source_of(spec->prox.desc) || spec->levels > CUDA_LEVELS || !pays(spec) ||
         (needs != PUDLE_VJP_INPUT && needs != PUDLE_VJP_BOTH) || !host_identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     pudle_status s = cuda_begin(e, "unroll");
