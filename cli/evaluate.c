@@ -8,7 +8,7 @@
 #include <string.h>
 
 
-typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2; int64_t samples; } totals;
+typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2, moved, size; int64_t samples; } totals;
 
 /* Codes against the true ones, where the source knows these: room for a block of both, and which atom stands for which. */
 typedef struct truth { void *device; pudle_view code, real; int64_t *match; double *factor; pd_recovery_tally tally; } truth;
@@ -90,6 +90,8 @@ static pudle_status add_block(pd_problem *pb, const pudle_cview *own, int split,
     t->data_loss += pass.data_loss * (double)count;
     t->code_loss += pass.code_loss * (double)count;
     t->nonzeros += pass.nonzeros * (double)count;
+    t->moved += pass.moved;
+    t->size += pass.size;
     return add_energy(pb, &batch, rows.data, &pass.reconstruction, t);
 }
 
@@ -115,8 +117,9 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
     if (s)
         return s;
     const double n = (double)t.samples;
-    printf("samples=%" PRId64 "\nloss=%.9g\ndata_loss=%.9g\ncode_loss=%.9g\nnonzeros=%.6g of %" PRId64 "\nrelative_error=%.6g\n", t.samples,
-           (t.data_loss + t.code_loss) / n, t.data_loss / n, t.code_loss / n, t.nonzeros / n, pb->net.map.code, t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN);
+    printf("samples=%" PRId64 "\nloss=%.9g\ndata_loss=%.9g\ncode_loss=%.9g\nnonzeros=%.6g of %" PRId64 "\nrelative_error=%.6g\nfixed_point=%.3g\n", t.samples,
+           (t.data_loss + t.code_loss) / n, t.data_loss / n, t.code_loss / n, t.nonzeros / n, pb->net.map.code, t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN,
+           t.size > 0 ? sqrt(t.moved / t.size) : 0);
     if (!isnan(fixed))
         printf("dictionary_error=%.6g\ndictionary_error_assigned=%.6g\n", fixed, assigned);
     if (knows) {
@@ -141,6 +144,7 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         pd_network_forward_only(&problem.net);
+        problem.net.further = true;
         const pudle_cview own = pudle_const(&job.input.view);
         s = args->input ? run(&problem, &own, job.split, job.given.samples) : run(&problem, NULL, job.split, samples);
         pd_problem_close(&problem);

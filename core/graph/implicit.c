@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pudle_cview theta_of_last(const pd_network *net, int i)
-{
-    const pd_level *level = &net->level[i];
-    const size_t offset = (size_t)((net->layers - 1) * level->cols);
-    return pd_cview((const char *)level->theta + offset * pudle_dtype_size(net->dtype), net->dtype, 1, &level->cols);
-}
-
 static pudle_view input_of(const pd_block *b)
 {
     return pd_matrix(b->space->input.data, b->net->dtype, b->rows, b->net->map.code);
@@ -36,7 +29,7 @@ pudle_status pd_implicit_jacobian(const pd_block *b, const pudle_view *g, const 
     const pudle_cview cv = pudle_const(&shaped_v), cp = pudle_const(&shaped_p), cg = pudle_const(&shaped_g);
     pudle_cview theta[PD_MAX_LEVELS];
     for (int i = 0; i < net->levels; i++)
-        theta[i] = theta_of_last(net, i);
+        theta[i] = pd_level_theta(net, i, net->layers);
     return net->be->prox_vjp(b->exec, &net->prox, net->alpha[net->layers - 1], theta, needs & PUDLE_VJP_INPUT ? &cv : NULL,
                              needs & PUDLE_VJP_OUTPUT ? &cp : NULL, &cg, &shaped_gv, gtheta);
 }
@@ -57,41 +50,6 @@ void pd_implicit_report(const pd_block *b, int64_t row, double condition)
         space->worst_condition = condition;
         space->worst_sample = b->first + row;
     }
-}
-
-/* One layer more, F(z_T): where J stands, and how far z_T is from a fixed point. */
-static pudle_status next_layer(const pd_block *b, const pudle_view *code, const pudle_view *estimate)
-{
-    const pd_network *net = b->net;
-    const pudle_backend_ops *be = net->be;
-    const double step = net->alpha[net->layers - 1];
-    const pudle_view g = data_of(b, PD_IMPLICIT_G), v = input_of(b), next = rows_of(b, PD_IMPLICIT_NEXT), change = rows_of(b, PD_IMPLICIT_U);
-    const pudle_view shaped_g = pd_map_data_view(&net->map, &g), shaped_estimate = pd_map_data_view(&net->map, estimate);
-    const pudle_view shaped_v = pd_map_code_view(&net->map, &v), shaped_next = pd_map_code_view(&net->map, &next);
-    const pudle_cview pred = pudle_const(&shaped_estimate), cg = pudle_const(&g), cz = pudle_const(code), in = pudle_const(&shaped_v);
-    const pudle_cview w = pudle_const(&net->dictionary.value), cn = pudle_const(&next), cc = pudle_const(&change);
-    pudle_cview theta[PD_MAX_LEVELS];
-    for (int i = 0; i < net->levels; i++)
-        theta[i] = theta_of_last(net, i);
-    pudle_status s = be->loss_grad(b->exec, &net->inner, &pred, &b->x, &shaped_g);
-    if (!s)
-        s = be->copy(b->exec, &cz, &v);
-    if (!s)
-        s = net->map.ops->adjoint(&net->map, b->exec, &w, -step, &cg, 1.0, &v);
-    if (!s)
-        s = be->prox_apply(b->exec, &net->prox, step, theta, &in, &shaped_next);
-    if (!s)
-        s = be->copy(b->exec, &cn, &change);
-    if (!s)
-        s = be->axpby(b->exec, 1.0, &cz, -1.0, &change);
-    double moved = 0, size = 0;
-    if (!s)
-        s = be->dot(b->exec, &cc, &cc, &moved);
-    if (!s)
-        s = be->dot(b->exec, &cz, &cz, &size);
-    b->space->moved += moved;
-    b->space->size += size;
-    return s;
 }
 
 /* Levels: the adjoints before the prox, summed over the layers, are d + w - D' H D u, and meet d prox / d theta at the fixed point. */
@@ -131,7 +89,8 @@ pudle_status pd_implicit_gradient(const pd_block *b, const pudle_view *code, con
     const pudle_cview cr = pudle_const(r), cz = pudle_const(code);
     for (int64_t i = 0; i < b->rows; i++)
         b->space->implicit->left_out[i] = false;
-    pudle_status s = next_layer(b, code, estimate);
+    const pudle_view v = input_of(b), next = rows_of(b, PD_IMPLICIT_NEXT); /* J is taken at v */
+    pudle_status s = pd_lane_further(b, code, estimate, &g, &v, &next, &u);
     if (!s)
         s = pd_implicit_direct(net) ? pd_implicit_factor(b, estimate) : pd_implicit_iterate(b, estimate);
     if (!s)

@@ -33,10 +33,9 @@ static pudle_view slots(const pudle_view *tape, int64_t s, int64_t count, int64_
 static void theta_of(const pd_network *net, const pd_lane_space *space, int64_t t, pudle_cview theta[], pudle_view grad[])
 {
     for (int i = 0; i < net->levels; i++) {
-        const pd_level *level = &net->level[i];
-        const size_t offset = (size_t)((t - 1) * level->cols);
-        theta[i] = pd_cview((const char *)level->theta + offset * pudle_dtype_size(net->dtype), net->dtype, 1, &level->cols);
-        grad[i] = pd_view(space->theta_gradient[i] ? space->theta_gradient[i] + offset : NULL, PUDLE_F64, 1, &level->cols);
+        const int64_t cols = net->level[i].cols;
+        theta[i] = pd_level_theta(net, i, t);
+        grad[i] = pd_view(space->theta_gradient[i] ? space->theta_gradient[i] + (t - 1) * cols : NULL, PUDLE_F64, 1, &cols);
     }
 }
 
@@ -46,7 +45,7 @@ static pudle_view weights_of(const pudle_view *stack, const pudle_view *d, int64
     return stack->data ? pd_slice(stack, stack->shape[0] > 1 ? t - 1 : 0) : *d;
 }
 
-static pudle_cview weights(const pd_network *net, const pd_parameter *p, int64_t t)
+pudle_cview pd_lane_weights(const pd_network *net, const pd_parameter *p, int64_t t)
 {
     const pudle_view w = weights_of(&p->value, &net->dictionary.value, t);
     return pudle_const(&w);
@@ -64,8 +63,7 @@ static pudle_status note_bad(const pd_network *net, pudle_exec *exec, const pudl
 
 typedef pd_block block;
 
-/* u = W z + a, W being D or an encoder's own weights. */
-static pudle_status predict(const block *b, const pudle_cview *w, const pudle_cview *z, const pudle_view *u)
+pudle_status pd_lane_predict(const block *b, const pudle_cview *w, const pudle_cview *z, const pudle_view *u)
 {
     const pd_network *net = b->net;
     const pudle_status s = net->map.ops->apply(&net->map, b->exec, w, z, u);
@@ -98,7 +96,7 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     const pd_network *net = b->net;
     const pudle_backend_ops *be = net->be;
     const double step = net->alpha[t - 1];
-    const pudle_cview synthesis = weights(net, &net->synthesis, t), analysis = weights(net, &net->analysis, t);
+    const pudle_cview synthesis = pd_lane_weights(net, &net->synthesis, t), analysis = pd_lane_weights(net, &net->analysis, t);
     const pudle_view z = slot(&b->space->code, from, b->rows), next = slot(&b->space->code, to, b->rows);
     const pudle_view y = slot(points(b->space), from, b->rows), next_y = slot(points(b->space), to, b->rows);
     const pudle_view u = slot(&b->space->data, keep, b->rows), v = slot(&b->space->input, b->space->keeps_input ? keep : 0, b->rows);
@@ -108,7 +106,7 @@ static pudle_status layer(const block *b, int64_t t, int64_t keep, int64_t from,
     pudle_cview theta[PD_MAX_LEVELS];
     pudle_view unused[PD_MAX_LEVELS];
     theta_of(net, b->space, t, theta, unused);
-    pudle_status s = t == 1 ? predict_first(b, &u) : predict(b, &synthesis, &cy, &u);
+    pudle_status s = t == 1 ? predict_first(b, &u) : pd_lane_predict(b, &synthesis, &cy, &u);
     if (s)
         return s;
     const pudle_view shaped_u = pd_map_data_view(&net->map, &u), shaped_g = pd_map_data_view(&net->map, &g);
@@ -212,7 +210,7 @@ static pudle_status encode(const block *b, bool tape)
 static pudle_status decode(const block *b, const pudle_view *code, const pudle_view *estimate)
 {
     const pudle_cview cz = pudle_const(code), w = pudle_const(&b->net->dictionary.value);
-    return b->net->unroll ? b->net->unroller->decode(b->net->unroll, b->exec, b->lane, estimate) : predict(b, &w, &cz, estimate);
+    return b->net->unroll ? b->net->unroller->decode(b->net->unroll, b->exec, b->lane, estimate) : pd_lane_predict(b, &w, &cz, estimate);
 }
 
 static pudle_status add_outer(const block *b, double a, const pudle_view *r, const pudle_view *z, const pudle_view *gradient)
@@ -259,7 +257,7 @@ static pudle_status adjoint_layer(const block *b, int64_t t, int64_t s_slot, int
     const pd_network *net = b->net;
     const pudle_backend_ops *be = net->be;
     const double step = net->alpha[t - 1];
-    const pudle_cview synthesis = weights(net, &net->synthesis, t), analysis = weights(net, &net->analysis, t);
+    const pudle_cview synthesis = pd_lane_weights(net, &net->synthesis, t), analysis = pd_lane_weights(net, &net->analysis, t);
     const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
     const pudle_view v = slot(&b->space->input, b->space->keeps_input ? s_slot : 0, b->rows), p = slot(&b->space->code, s_slot + 1, b->rows);
     const pudle_view pred = slot(&b->space->data, s_slot, b->rows);
@@ -492,13 +490,20 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
     pudle_status s = PUDLE_OK;
     if (net->decoder_code == PD_CODE_TRUE) {
         truth = pd_crows(&batch->truth, first, b->rows);
-        s = predict(b, &w, &truth, estimate);
+        s = pd_lane_predict(b, &w, &truth, estimate);
     }
     if (!s)
         s = net->be->loss_grad(b->exec, &net->loss, &pred, &b->y, &shaped_r);
     if (!s)
         s = weigh(b, net->data_weight, &r);
     return s ? s : differentiate(b, code, estimate, &truth, &r);
+}
+
+static pudle_status look_further(const block *b, const pudle_view *code, const pudle_view *estimate)
+{
+    const pd_lane_space *space = b->space;
+    const pudle_view g = pd_rows(&space->residual, 0, b->rows), next = pd_rows(&space->adjoint, 0, b->rows), v = slot(&space->input, 0, b->rows);
+    return pd_lane_further(b, code, estimate, &g, &v, &next, &v);
 }
 
 pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
@@ -515,6 +520,8 @@ pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_spac
     if (s)
         return s;
     s = sum_up(&b, &code, &estimate, sums);
+    if (!s && net->further)
+        s = look_further(&b, &code, &estimate);
     if (!s)
         s = copy_out(&b, &code, &pass->code, first);
     if (!s)

@@ -56,6 +56,16 @@ void pd_lanes_free(pd_network *net);
  *  net->defers, by the next sync. */
 pudle_status pd_lane_block(const pd_network *net, pudle_exec *exec, pd_lane_space *space, const pd_batch *batch, const pd_pass *pass,
                            int64_t first, int64_t rows, bool diagnose, pd_block_sums *sums);
+/** The weights of layer t: the parameter's, one for all layers or one each, or D where it has none. */
+pudle_cview pd_lane_weights(const pd_network *net, const pd_parameter *p, int64_t t);
+/** u = W z + a. */
+pudle_status pd_lane_predict(const pd_block *b, const pudle_cview *w, const pudle_cview *z, const pudle_view *u);
+
+/** One layer more without momentum, F(z_T) of a block's codes: its v and F(z_T) to `v` and `next`, g_in to `g`, z_T - F(z_T) to `change`, which may be `v`; and the squared
+ *  norms of the last and of z_T are added to the lane's. */
+pudle_status pd_lane_further(const pd_block *b, const pudle_view *code, const pudle_view *estimate, const pudle_view *g, const pudle_view *v,
+                             const pudle_view *next, const pudle_view *change);
+
 /** A block's sums to those of its lane. */
 void pd_lane_add(const pd_network *net, pd_lane_space *space, const pd_block_sums *sums);
 

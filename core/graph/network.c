@@ -56,6 +56,13 @@ pudle_status pd_network_start_levels(pd_network *net)
     return s;
 }
 
+pudle_cview pd_level_theta(const pd_network *net, int i, int64_t t)
+{
+    const pd_level *level = &net->level[i];
+    const size_t offset = (size_t)((t - 1) * level->cols);
+    return pd_cview((const char *)level->theta + offset * pudle_dtype_size(net->dtype), net->dtype, 1, &level->cols);
+}
+
 double pd_level_scale(const pd_network *net, const pd_level *level)
 {
     return level->per_step ? net->step : 1.0;

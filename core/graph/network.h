@@ -69,6 +69,7 @@ typedef struct pd_network {
     int32_t decoder_code; /* PD_CODE_* */
     bool implicit;        /* a system is solved for each sample, for the derivative of the fixed point, graph/implicit.h; depth is then 0 */
     bool refit;           /* and it is the code fitted again instead, graph/refit.c */
+    bool further;         /* every pass tells how far its codes are from fixed points */
     bool skip_ill;        /* implicit: samples with a badly conditioned support go without it, instead of an error */
     double step;        /* alpha of the config, or c/L */
     double *alpha;      /* (T): the step of every layer: `step`, or what is learned */
@@ -116,7 +117,9 @@ typedef struct pd_pass {
     double nonzeros;               /* out: mean number of nonzero entries of a code */
     int64_t nonfinite;             /* out: entries of all gradients that are no numbers */
     double gradient_norm;          /* out: ||dictionary.grad||; NaN unless it was asked for */
-    double fixed_point;            /* out: ||z_T - F(z_T)|| / ||z_T|| over the batch, F one layer more; NaN unless an implicit gradient was asked */
+    double moved, size;            /* out: sums over the batch of ||z_T - F(z_T)||^2, F one layer more, and of ||z_T||^2; 0 unless net->further, or an implicit
+                                      gradient was asked */
+    double fixed_point;            /* out: the root of their ratio; NaN where they are not known */
     int64_t ill_conditioned;       /* out: samples whose support was too badly conditioned for it */
     double worst_condition;        /* out: of those; INFINITY: not positive definite */
 } pd_pass;
@@ -143,6 +146,8 @@ pudle_status pd_network_start_levels(pd_network *net);
 /** The mean of a learned level as the last refresh found it, over its layers and atoms; and how many of these numbers are 0, and not because of a
  *  decay. */
 double pd_level_mean(const pd_network *net, const pd_level *level, int64_t *zeros);
+/** Level i of layer t, as the prox takes it. */
+pudle_cview pd_level_theta(const pd_network *net, int i, int64_t t);
 /** What an option's value is multiplied by to become a level: the step, or 1. */
 double pd_level_scale(const pd_network *net, const pd_level *level);
 

@@ -155,22 +155,18 @@ static pudle_status step_gradient(pd_network *net)
     return s;
 }
 
-/* How far the codes were from fixed points, and which samples had no usable support. */
+/* Which samples had no usable support. */
 static pudle_status reduce_implicit(const pd_network *net, const pd_batch *batch, pd_pass *pass)
 {
-    double moved = 0, size = 0;
     int64_t worst = 0;
     for (int64_t l = 0; l < net->lanes; l++) {
         const pd_lane_space *space = &net->space[l];
-        moved += space->moved;
-        size += space->size;
         if (space->left_out && (!pass->ill_conditioned || space->worst_condition > pass->worst_condition)) {
             pass->worst_condition = space->worst_condition;
             worst = space->worst_sample;
         }
         pass->ill_conditioned += space->left_out;
     }
-    pass->fixed_point = net->refit ? (double)NAN : size > 0 ? sqrt(moved / size) : 0;
     if (!pass->ill_conditioned || net->skip_ill)
         return PUDLE_OK;
     return pd_fail(net->ctx, PUDLE_ERR_NUMERIC,
@@ -241,9 +237,22 @@ static void collect(pd_network *net, const pd_batch *batch, pd_pass *pass)
         pass->gradient_norm = sqrt(net->gradient_square);
 }
 
+/* How far the codes were from fixed points. */
+static void find_fixed_point(const pd_network *net, pd_pass *pass)
+{
+    const bool known = net->further || (net->implicit && !net->refit && pass->gradient);
+    pass->moved = pass->size = 0;
+    for (int64_t l = 0; l < net->lanes; l++) {
+        pass->moved += net->space[l].moved;
+        pass->size += net->space[l].size;
+    }
+    pass->fixed_point = !known ? (double)NAN : pass->size > 0 ? sqrt(pass->moved / pass->size) : 0;
+}
+
 static pudle_status reduce(pd_network *net, const pd_batch *batch, pd_pass *pass)
 {
-    pass->fixed_point = pass->gradient_norm = NAN;
+    find_fixed_point(net, pass);
+    pass->gradient_norm = NAN;
     pass->ill_conditioned = pass->nonfinite = 0;
     pass->worst_condition = 0;
     pudle_status s = pass->gradient ? reduce_gradients(net, batch, pass) : PUDLE_OK;

@@ -53,7 +53,7 @@ static void lane_shape(const pd_network *net, pd_lane_space *space, int64_t rows
         space->chunk = 1;
     if (!net->unroll) /* which has its own */
         shape(net, &space->data, 3, (const int64_t[]){ kept, rows, m });
-    if (!net->unroll || net->implicit)
+    if (!net->unroll || net->implicit || net->further)
         shape(net, &space->input, 3, (const int64_t[]){ space->keeps_input ? kept : 1, rows, p });
     shape(net, &space->code, 3, (const int64_t[]){ W + 1, rows, p });
     if (space->windows > 1)
@@ -70,7 +70,7 @@ static void lane_shape(const pd_network *net, pd_lane_space *space, int64_t rows
     }
     shape(net, &space->reconstruction, 2, (const int64_t[]){ rows, m });
     shape(net, &space->residual, 2, (const int64_t[]){ rows, m });
-    if (net->depth || net->implicit || net->decoder_code == PD_CODE_SIGN || net->code_l1 != 0) /* else the gradient is the decoder's alone */
+    if (net->depth || net->implicit || net->further || net->decoder_code == PD_CODE_SIGN || net->code_l1 != 0) /* else the gradient is the decoder's alone */
         shape(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
     if (net->baseline)
         shape(net, &space->baseline, 2, (const int64_t[]){ rows, m });

@@ -86,6 +86,19 @@ ok $? "and learns the same"
 run "$PUDLE" evaluate "$work/good"
 grep -q '^support_precision=[01]' "$work/out" && grep -q '^support_exact=' "$work/out"
 ok $? "evaluate compares supports with the true ones"
+# ---- how far codes are from fixed points: what one layer more does
+run "$PUDLE" evaluate "$work/ahead"
+fixed=$(sed -n 's/^fixed_point=//p' "$work/out")
+for more in 0 1; do # without momentum: with it the layer more would begin elsewhere
+    run "$PUDLE" encode "$work/good" --output "$work/z$more.npy" --set model.layers=$((25 + more))
+done
+run "$PUDLE" evaluate "$work/good"
+told=$(sed -n 's/^fixed_point=//p' "$work/out")
+"$PUDLE" compare "$work/z1.npy" "$work/z0.npy" >"$work/moved"
+awk -v a="$told" -F= '$1 == "||a-b||/||b||" { found = 1; exit !(a > 0 && a > $2 * 0.98 && a < $2 * 1.02) } END { if (!found) exit 1 }' "$work/moved"
+ok $? "evaluate tells how far one layer more moves the codes ($told)"
+awk -v a="$fixed" -v b="$told" 'BEGIN { exit !(a > 0 && a + 0 < b + 0) }'
+ok $? "with momentum it is less ($fixed)"
 run "$PUDLE" gradient "$work/run.cfg" --out "$work/g" --set model.dictionary.init=truth --set model.dictionary.noise=0 --set prox.lambda=0.01 --set model.layers=3000 --set data.features=60 --set model.step=0.2
 is_success "gradient"
 run "$PUDLE" compare "$work/g/code.npy" "$work/g/true_code.npy" --atol 0.05
