@@ -298,6 +298,19 @@ static void check_step(pd_loader *loader)
                   at.given ? "" : "the default step ", loader->settings->model.step, loss->name);
 }
 
+/* Gaps can be passed over by a loss that acts on every entry alone, and alike: one that has made something of its options may hold a number for each. */
+static void check_missing(pd_loader *loader)
+{
+    const said at = where_said(loader, PD_SECTION_LOSS, "missing");
+    const pudle_desc *desc[] = { desc_of(loader, PD_SECTION_LOSS), inner_loss(loader) };
+    if (at.bad || loader->settings->loss.missing != PD_MISSING_SKIP)
+        return;
+    for (int i = 0; i < 2; i++)
+        if (desc[i] && (i == 0 || desc[i] != desc[0]) && (!(desc[i]->caps & PUDLE_LOSS_SEPARABLE) || desc[i]->create))
+            pd_report(loader, at.where, "\"skip\" takes losses that treat every entry alone and alike, and \"%s\" is none%s; remove this key, or choose another loss", desc[i]->name,
+                      desc[i]->caps & PUDLE_LOSS_SEPARABLE ? " (should it have weights, 0 passes over an entry)" : "");
+}
+
 static bool has_thresholds(const pudle_desc *desc)
 {
     pudle_option row;
@@ -416,6 +429,7 @@ void pd_rules(pd_loader *loader)
         check_encoder(loader);
     }
     check_dictionary(loader);
+    check_missing(loader);
     check_levels(loader);
     note_namesakes(loader);
     parse_memory(loader);

@@ -193,6 +193,9 @@ static const pudle_option loss_table[] = {
     { .name = "offset_path", .type = PUDLE_PATH, AT(pd_loss_params, offset_path),
       .doc = "Added to offset: a .npy file, or an array of an .npz as \"file.npz:name\", with one number for every entry of a sample, or "
              "one for every channel." },
+    { .name = "missing", .type = PUDLE_ENUM, AT(pd_loss_params, missing), .dflt = "refuse", .choices = "refuse|skip",
+      .doc = "What a NaN in the data is: refuse stops and names it, unless the loss itself knows gaps; skip takes it for an entry that is missing, which adds "
+             "nothing to the loss and pulls nowhere, in the training loss and in the encoder's. For losses that act on every entry alone." },
     END
 };
 

@@ -1,5 +1,6 @@
 /* Batches: from the data source to the backend. */
 #include "train/batch.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,13 +74,23 @@ bool pd_looks_at_targets(const pudle_desc *loss)
     return PUDLE_HAS(ops, pudle_loss_ops, check_target) && ops->check_target;
 }
 
+static bool has_nan(const pudle_cview *y)
+{
+    const int64_t n = pudle_count(y);
+    for (int64_t i = 0; i < n; i++)
+        if (isnan(pudle_entry(y, i)))
+            return true;
+    return false;
+}
+
 /* The domain of the targets is the loss's business; the message names the sample. */
 static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, const pudle_cview *y)
 {
     if (!pd_looks_at_targets(loss->desc))
         return PUDLE_OK;
     const pudle_loss_ops *ops = loss->desc->ops;
-    return ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, y);
+    const pudle_status s = ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, y);
+    return s && has_nan(y) ? pd_fail(pb->ctx, s, "where numbers are missing,  loss.missing = \"skip\";  passes over them") : s;
 }
 
 /* From the source into host memory; on any thread. */

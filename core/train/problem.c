@@ -2,6 +2,7 @@
 #include "train/problem.h"
 #include "train/atom_prox.h"
 #include "train/batch.h"
+#include "train/missing.h"
 #include "train/schedule.h"
 #include <math.h>
 #include <stdlib.h>
@@ -20,9 +21,13 @@ static pudle_status make_instances(pd_problem *pb)
         s = instance(pb, PD_SECTION_PROX, &pb->prox);
     if (!s)
         s = instance(pb, PD_SECTION_LOSS, &pb->loss);
+    if (!s && pb->settings->loss.missing == PD_MISSING_SKIP)
+        s = pd_missing_skip(pb->ctx, &pb->loss, &pb->gaps);
     if (!s && pb->settings->section[PD_SECTION_INNER_LOSS].plugin) {
         s = instance(pb, PD_SECTION_INNER_LOSS, &pb->inner);
         pb->own_inner = !s;
+        if (!s && pb->settings->loss.missing == PD_MISSING_SKIP)
+            s = pd_missing_skip(pb->ctx, &pb->inner, &pb->inner_gaps);
     } else {
         pb->inner = pb->loss;
     }
@@ -311,6 +316,8 @@ void pd_problem_close(pd_problem *pb)
     pd_array_free(&pb->true_dictionary);
     pd_array_free(&pb->host_dictionary);
     pd_instance_destroy(pb->ctx, &pb->backend);
+    pd_missing_free(pb->inner_gaps, &pb->inner);
+    pd_missing_free(pb->gaps, &pb->loss);
     if (pb->own_inner)
         pd_instance_destroy(pb->ctx, &pb->inner);
     pd_instance_destroy(pb->ctx, &pb->loss);

@@ -11,6 +11,7 @@ typedef struct pd_problem {
     const pd_settings *settings;
     pudle_instance backend, data, prox, loss, inner; /* inner.self is loss.self when the config names no inner loss */
     bool own_inner;
+    struct pd_missing *gaps, *inner_gaps; /* what loss and inner need to pass over missing entries; NULL: they do not */
     const pudle_backend_ops *be;
     pudle_exec *exec;
     const pudle_data_ops *source;

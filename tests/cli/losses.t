@@ -95,6 +95,28 @@ ok $? 'half of the entries are missing and do not count'
 run "$PUDLE" train "$work/c.cfg" --set data.missing=true --out "$work/m"
 is_success 'training around gaps'
 
+for how in "masked_least_squares refuse" "least_squares skip"; do
+    set -- $how
+    run "$PUDLE" train "$work/c.cfg" --set data.missing=true --out "$work/m_$2" --quiet --set loss.name="$1" --set loss.missing="$2"
+    is_success "gaps: $how"
+done
+cmp "$work/m_refuse/dictionary.npy" "$work/m_skip/dictionary.npy"
+ok $? 'least squares that skips them is masked least squares, bit for bit'
+config 'name = "poisson"; offset = -1.0;' gaps.npy 0.1
+run "$PUDLE" check "$work/c.cfg" --set data.missing=true
+refuses 2 'loss.missing = "skip"' 'a loss that takes no gaps says what to do'
+run "$PUDLE" evaluate "$work/c.cfg" --set data.missing=true --set loss.missing=skip --set prox.lambda=1e6
+awk -v got="$(field data_loss)" 'BEGIN { want = 2 * (exp(-1) + 1); d = got - want; exit !(d < 1e-7 && d > -1e-7) }'
+ok $? 'counts: e^a - x a over the two entries of four that are there'
+run "$PUDLE" train "$work/c.cfg" --set data.missing=true --set loss.missing=skip --out "$work/counts"
+is_success 'training on counts around gaps'
+run "$PUDLE" encode "$work/counts" --input "$work/gaps.npy" --output "$work/z.npy" --reconstruction "$work/filled.npy" --quiet
+is_success 'encoding around gaps fills them'
+run "$PUDLE" check "$work/c.cfg" --set loss.missing=skip --set loss.name=categorical --unset loss.offset
+refuses 2 '"categorical" is none' 'a loss that looks at several entries skips none'
+run "$PUDLE" check "$work/c.cfg" --set loss.missing=skip --set loss.name=weighted_least_squares --set loss.path="$work/a.npy" --unset loss.offset
+refuses 2 'weights, 0 passes over an entry' 'nor one with weights of its own'
+
 # ---- a picture through a model of counts comes out as a mean
 repeat 25 '\\001' | npy "$work/w.npy" '|u1' '1, 1, 5, 5'
 repeat 120 '\\001' | npy "$work/picture.npy" '|u1' '12, 10'
