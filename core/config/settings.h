@@ -60,7 +60,7 @@ typedef struct pd_prox_params {
 
 typedef struct pd_loss_params {
     int32_t reduction; /* PD_REDUCTION_* */
-    double code_l1;
+    double code_l1, code_l2;
     double offset;
     const char *offset_path; /* NULL: offset alone */
     int32_t missing;   /* PD_MISSING_* */

@@ -365,6 +365,8 @@ static pudle_status sum_up(const block *b, const pudle_view *code, const pudle_v
         s = net->be->code_value(b->exec, &net->loss, &sz, &sums->code_loss);
     if (!s && net->code_l1 != 0)
         s = code_norm(b, code, &sums->code_norm);
+    if (!s && net->code_l2 != 0)
+        s = net->be->dot(b->exec, &sz, &sz, &sums->code_square);
     if (!s)
         s = net->be->census(b->exec, &sz, &sums->nonzero, &sums->nonfinite);
     if (net->defers)
@@ -375,19 +377,20 @@ static pudle_status sum_up(const block *b, const pudle_view *code, const pudle_v
 void pd_lane_add(const pd_network *net, pd_lane_space *space, const pd_block_sums *sums)
 {
     space->data_loss += net->data_weight * sums->data_loss;
-    space->code_loss += net->code_weight * (sums->code_loss + net->code_l1 * sums->code_norm);
+    space->code_loss += net->code_weight * (sums->code_loss + net->code_l1 * sums->code_norm + net->code_l2 / 2 * sums->code_square);
     space->nonzeros += sums->nonzero;
 }
 
-/* u = code_l1 sign(z), the penalty's gradient: where the adjoint begins. */
+/* u = code_l1 sign(z) + code_l2 z, the penalties' gradient: where the adjoint begins. */
 static pudle_status start_adjoint(const block *b, const pudle_view *code, const pudle_view *u)
 {
     const pudle_backend_ops *be = b->net->be;
-    if (b->net->code_l1 == 0)
-        return be->fill(b->exec, 0.0, u);
+    const double l1 = b->net->code_l1, l2 = b->net->code_l2;
     const pudle_cview cz = pudle_const(code), cu = pudle_const(u);
-    const pudle_status s = be->sign(b->exec, &cz, u);
-    return s ? s : be->axpby(b->exec, b->net->code_l1, &cu, 0.0, u);
+    pudle_status s = l1 != 0 ? be->sign(b->exec, &cz, u) : be->fill(b->exec, 0.0, u);
+    if (!s && l1 != 0)
+        s = be->axpby(b->exec, l1, &cu, 0.0, u);
+    return s || l2 == 0 ? s : be->axpby(b->exec, l2, &cz, 1.0, u);
 }
 
 /* What a sample's part of the loss leaves: in the training loss it has this weight, and its share of the batch's mean. */
@@ -402,7 +405,7 @@ static bool code_counts(const pd_network *net)
 {
     const pudle_loss_ops *loss = net->loss.desc->ops;
     const pudle_loss_kernel *kernel = loss->kernels[0];
-    return net->code_l1 != 0 || (PUDLE_HAS(kernel, pudle_loss_kernel, code_grad) && kernel->code_grad);
+    return net->code_l1 != 0 || net->code_l2 != 0 || (PUDLE_HAS(kernel, pudle_loss_kernel, code_grad) && kernel->code_grad);
 }
 
 /* What the code adds to the loss by itself: u = d loss / d z_T at a given prediction. */

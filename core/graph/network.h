@@ -19,7 +19,8 @@ enum { PD_CODE_ITSELF, PD_CODE_SIGN, PD_CODE_TRUE };
 
 /** What a block of samples adds to the loss, and how many entries of an array are no numbers: results that a backend may defer. */
 typedef struct pd_block_sums {
-    double data_loss, code_loss, code_norm; /* code_norm: ||z_T||_1, where the network has a weight for it */
+    double data_loss, code_loss;
+    double code_norm, code_square; /* ||z_T||_1 and ||z_T||^2, where the network has a weight for them */
     int64_t nonzero, nonfinite;
 } pd_block_sums;
 typedef struct pd_census { int64_t nonzero, nonfinite; } pd_census;
@@ -78,7 +79,7 @@ typedef struct pd_network {
     int64_t encoder_rows, step_rows; /* weights, and learned steps: 1 for all layers, or T; step_rows 0: not learned */
     double beta;        /* decay of the levels with the layer */
     double data_weight, code_weight; /* of the two parts of the training loss: 1, or 1 / positions (loss.reduction = "mean") */
-    double code_l1;     /* weight of ||z_T||_1 in the training loss, besides the loss's own penalty */
+    double code_l1, code_l2; /* weights of ||z_T||_1 and of 1/2 ||z_T||^2 in the training loss, besides the loss's own penalty */
     const double *baseline; /* a of eta = D z + a, one number an entry of a sample; NULL: 0. The caller's */
     pd_parameter dictionary;
     pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of D); no value where they are D */

@@ -1,5 +1,6 @@
 #!/bin/sh
-# docs/plugin-guide.md, done: its blocks in order, in an empty folder, against an installed prefix. The fence of a block says what it is:
+# docs/plugin-guide.md and docs/min-min.md, done: their blocks in order, each document in an empty folder, against an installed prefix. The fence of a block says
+# what it is:
 #   sh                   commands that succeed
 #   sh fails             commands of which one fails, and is the last
 #   sh mnist             commands that need the files of MNIST
@@ -8,7 +9,6 @@
 #   LANGUAGE in=NAME     lines that stand in a file
 . "$top_srcdir/tests/cli/tap.sh"
 command -v pkg-config >/dev/null 2>&1 || skip_all "pkg-config is not installed"
-guide=$top_srcdir/docs/plugin-guide.md
 MNIST=
 for folder in "$shared/data/mnist" /usr/share/datasets/fashion-mnist; do
     [ ! -d "$folder" ] || MNIST=$(cd "$folder" && pwd)
@@ -17,13 +17,8 @@ export MNIST
 installed
 [ -x "$PUDLE" ] || { done_testing; exit 1; }
 
-mkdir "$work/blocks" "$work/reader"
-awk -v to="$work/blocks" '
-    /^```/ && !inside { inside = 1; n++; name = sprintf("%s/%03d", to, n); print NR, substr($0, 4) >name ".is"; printf "" >name; next }
-    /^```/ { inside = 0; close(name); close(name ".is"); next }
-    inside { print >name }' "$guide"
-echo "$work/reader" >"$work/cwd"
-cd "$work/reader" || exit 1
+EXPERIMENTS=$(find "$work/root" -type d -path '*/pudle/experiments')
+export EXPERIMENTS
 
 # commands BLOCK: where the last ones left off; the folder they end in is kept when they succeed
 commands() {
@@ -65,53 +60,65 @@ stands() {
                exit 1 }' "$1" "$2"
 }
 
-skipped=
-for block in "$work"/blocks/???; do
-    read -r line kind mark rest <"$block.is"
-    here="line $line: $kind${mark:+ $mark}"
-    cwd=$(cat "$work/cwd")
-    case $kind:$mark in
-    sh:mnist)
-        skipped=
-        if [ -z "$MNIST" ]; then
-            skipped="no files of MNIST or Fashion-MNIST"
-            tap_count=$((tap_count + 1))
-            echo "ok $tap_count - $here # SKIP $skipped"
-            continue
-        fi
-        commands "$block"
-        ok "$status" "$here: $(tail -n 1 "$block")"
-        [ "$status" -eq 0 ] || diag "$work/printed" ;;
-    sh: | sh:fails)
-        skipped=
-        commands "$block"
-        [ "$mark" != fails ] || { [ "$status" -eq 0 ]; status=$((!$?)); }
-        ok "$status" "$here: $(tail -n 1 "$block")"
-        [ "$status" -eq 0 ] || diag "$work/printed" ;;
-    out:)
-        [ -z "$skipped" ] || continue
-        printed "$block" >"$work/why"
-        status=$?
-        ok "$status" "$here"
-        [ "$status" -eq 0 ] || diag "$work/why" "$work/printed" ;;
-    *:file=*)
-        cp "$block" "$cwd/${mark#file=}"
-        ok $? "$here" ;;
-    *:in=*)
-        stands "$block" "$cwd/${mark#in=}"
-        ok $? "$here: these lines stand in the file" ;;
-    *) ok 1 "$here: a block that this test does not know: give it one of the marks it explains" ;;
-    esac
-done
+# document NAME: all blocks of docs/NAME.md, read in the folder $work/NAME
+document() {
+    mkdir "$work/blocks-$1" "$work/$1"
+    awk -v to="$work/blocks-$1" '
+        /^```/ && !inside { inside = 1; n++; name = sprintf("%s/%03d", to, n); print NR, substr($0, 4) >name ".is"; printf "" >name; next }
+        /^```/ { inside = 0; close(name); close(name ".is"); next }
+        inside { print >name }' "$top_srcdir/docs/$1.md"
+    echo "$work/$1" >"$work/cwd"
+    cd "$work/$1" || exit 1
+    skipped=
+    for block in "$work/blocks-$1"/???; do
+        read -r line kind mark rest <"$block.is"
+        here="$1.md, line $line: $kind${mark:+ $mark}"
+        cwd=$(cat "$work/cwd")
+        case $kind:$mark in
+        sh:mnist)
+            skipped=
+            if [ -z "$MNIST" ]; then
+                skipped="no files of MNIST or Fashion-MNIST"
+                tap_count=$((tap_count + 1))
+                echo "ok $tap_count - $here # SKIP $skipped"
+                continue
+            fi
+            commands "$block"
+            ok "$status" "$here: $(tail -n 1 "$block")"
+            [ "$status" -eq 0 ] || diag "$work/printed" ;;
+        sh: | sh:fails)
+            skipped=
+            commands "$block"
+            [ "$mark" != fails ] || { [ "$status" -eq 0 ]; status=$((!$?)); }
+            ok "$status" "$here: $(tail -n 1 "$block")"
+            [ "$status" -eq 0 ] || diag "$work/printed" ;;
+        out:)
+            [ -z "$skipped" ] || continue
+            printed "$block" >"$work/why"
+            status=$?
+            ok "$status" "$here"
+            [ "$status" -eq 0 ] || diag "$work/why" "$work/printed" ;;
+        *:file=*)
+            cp "$block" "$cwd/${mark#file=}"
+            ok $? "$here" ;;
+        *:in=*)
+            stands "$block" "$cwd/${mark#in=}"
+            ok $? "$here: these lines stand in the file" ;;
+        *) ok 1 "$here: a block that this test does not know: give it one of the marks it explains" ;;
+        esac
+    done
+}
+document plugin-guide
+document min-min
 
 # ---- claims beyond the commands
-lines=$(wc -l <"$work/reader/p_shrinkage/p_shrinkage.c")
+lines=$(wc -l <"$work/plugin-guide/p_shrinkage/p_shrinkage.c")
 [ "$lines" -le 40 ]
 ok $? "the prox of the guide has at most 40 lines ($lines)"
 
 # mistyped SED LINE-PATTERN WHAT: the compiler's first error is at the author's line
 mistyped() {
-    sed "$1" "$work/reader/p_shrinkage/p_shrinkage.c" >"$work/typo.c"
+    sed "$1" "$work/plugin-guide/p_shrinkage/p_shrinkage.c" >"$work/typo.c"
     line=$(grep -n -- "$2" "$work/typo.c" | head -n 1 | cut -d: -f1)
     for compiler in gcc clang; do
         command -v $compiler >/dev/null 2>&1 || continue

@@ -18,7 +18,7 @@ static const char *other = "cpu"; /* the backend compared with the reference; PU
 typedef struct setup {
     const char *backend, *precision, *gradient, *learn, *loss;
     int64_t n, m, p, layers, truncate, seed;
-    double step, lambda, decay;
+    double step, lambda, decay, code_l2;
     bool nonnegative, hard, over_l; /* over_l: step = "1/L" */
     int threads; /* 0: the backend's default */
     const char *encoder, *learn_step; /* NULL: tied, none */
@@ -61,7 +61,7 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, " };\nprox: { name = \"%s\"; %s = %.17g; nonnegative = %s; decay = %.17g; learn = \"%s\"; };\n",
                 s->hard ? "hard_threshold" : "soft_threshold", s->hard ? "threshold" : "lambda", s->lambda, s->nonnegative ? "true" : "false",
                 s->decay, s->learn);
-    fprintf(f, "loss: { name = \"%s\"; %s};\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, strcmp(s->loss, "lasso") ? "" : "lambda = 0.1; ", (long long)s->seed);
+    fprintf(f, "loss: { name = \"%s\"; %scode_l2 = %.17g; };\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, strcmp(s->loss, "lasso") ? "" : "lambda = 0.1; ", s->code_l2, (long long)s->seed);
     assert_int_equal(fclose(f), 0);
     if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) || pd_problem_initialise(&o->pb))
         fail_msg("%s", pd_error(ctx));
@@ -81,7 +81,7 @@ static setup random_setup(void)
     setup s = { .gradient = between(0, 1) ? "ae" : "truncated", .learn = learns[between(0, 4)], .loss = between(0, 1) ? "lasso" : "least_squares",
                 .n = between(1, 70), .m = between(1, 23), .p = between(1, 31), .layers = between(1, 9), .seed = between(1, 1000000),
                 .step = 0.05 + 0.1 * pudle_random_uniform(&random_state), .lambda = 0.3 * pudle_random_uniform(&random_state) + 0.01,
-                .decay = between(0, 1) ? 1.0 : 0.9, .nonnegative = between(0, 1) == 1, .hard = between(0, 3) == 0 };
+                .decay = between(0, 1) ? 1.0 : 0.9, .code_l2 = between(0, 2) ? 0 : 0.3, .nonnegative = between(0, 1) == 1, .hard = between(0, 3) == 0 };
     s.truncate = between(1, s.layers);
     return s;
 }

@@ -43,8 +43,8 @@ static void slow_sample(const setup *s, const double *d, const double *x, const 
     for (int64_t i = 0; i < m; i++)
         out->loss += 0.5 * inner * r[T * m + i] * r[T * m + i];
     for (int64_t k = 0; k < p; k++) {
-        out->loss += inner * lasso * fabs(z[T * p + k]);
-        u[k] = lasso * (z[T * p + k] > 0 ? 1 : z[T * p + k] < 0 ? -1 : 0);
+        out->loss += inner * (lasso * fabs(z[T * p + k]) + s->code_l2 / 2 * z[T * p + k] * z[T * p + k]);
+        u[k] = lasso * (z[T * p + k] > 0 ? 1 : z[T * p + k] < 0 ? -1 : 0) + s->code_l2 * z[T * p + k];
         for (int64_t i = 0; i < m; i++) {
             u[k] += d[i * p + k] * r[T * m + i];
             out->gd[i * p + k] += inner * r[T * m + i] * z[T * p + k];
