@@ -57,24 +57,28 @@ static void print_meaning(pd_problem *pb)
         printf("training: neither train.epochs nor train.updates says how long, which pudle train wants to know\n");
 }
 
+pudle_status cli_rehearse(pd_problem *pb, char *memory, size_t size)
+{
+    pd_means tests;
+    pudle_status s = pd_memory_plan(pb);
+    if (!s)
+        pd_memory_describe(pb, memory, size);
+    if (!s)
+        s = pd_problem_initialise(pb);
+    return s ? s : pd_try_first_batch(pb, &tests);
+}
+
 int cli_check(pd_context *ctx, const cli_args *args)
 {
     pd_settings *settings = NULL;
     char *directory = NULL;
     pd_problem problem;
-    pd_means tests;
     pudle_status s = cli_settings(ctx, args, &settings, &directory);
     if (!s)
         s = pd_problem_open(ctx, settings, NULL, &problem);
     if (!s) {
         char memory[256];
-        s = pd_memory_plan(&problem);
-        if (!s)
-            pd_memory_describe(&problem, memory, sizeof memory);
-        if (!s)
-            s = pd_problem_initialise(&problem);
-        if (!s)
-            s = pd_try_first_batch(&problem, &tests);
+        s = cli_rehearse(&problem, memory, sizeof memory);
         if (!s) {
             printf("%s: ok\n", args->positional[0]);
             print_meaning(&problem);

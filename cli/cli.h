@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include "context.h"
+#include "measure/measure.h"
 #include "train/problem.h"
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
@@ -20,6 +21,10 @@ typedef struct cli_args {
     double rtol, atol;
     bool has_tolerance;
     bool resume, force, quiet, dictionary;
+    /* sweep */
+    const char *vary[64];
+    int varies;
+    int64_t seeds, jobs; /* 0: the default */
     /* attribute */
     const char *samples, *atoms; /* numbers with commas between them */
     int64_t top; /* 0: the default */
@@ -74,6 +79,25 @@ pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, con
 /** The same for a folder of --out, which is made where it is not there, and the files that go into it; names end with NULL. @errors CONFIG */
 pudle_status cli_check_folder(pd_context *ctx, const pd_settings *settings, const char *folder, const char *const names[], const cli_file in[], int ins);
 
+/** Atoms as columns (m, p): a matrix as it is, and filters (p, channels, size...) as dictionary.npy holds them. @errors CONFIG */
+pudle_status cli_atoms(pd_context *ctx, const char *path, const pudle_view *array, pudle_cview *atoms);
+
+/** What `pudle evaluate` finds of a split, or of samples of the caller's. NaN: nobody knows. */
+typedef struct cli_evaluation {
+    int64_t samples;
+    double data_loss, code_loss, nonzeros; /* means over the samples; the loss is the sum of the first two */
+    double relative_error, fixed_point;
+    double fixed, assigned; /* of the dictionary */
+    bool knows_codes;
+    pd_recovery codes;
+    bool stopped;           /* by a signal: nothing is known */
+} cli_evaluation;
+/** own: samples (n, ...) of the caller's, and then split and samples say nothing of the config's data; else NULL. */
+pudle_status cli_evaluate_split(pd_problem *problem, const pudle_cview *own, int split, int64_t samples, cli_evaluation *out);
+
+/** A config tried without a run: its plan of memory, which is put into words, and the first batch. The problem is open, and stays so. */
+pudle_status cli_rehearse(pd_problem *problem, char *memory, size_t size);
+
 /** Samples that go through the network at once where a command takes all of them; those of a training batch where the prox couples them. */
 int64_t cli_block(const pd_problem *problem, int64_t samples);
 
@@ -110,6 +134,7 @@ void cli_stop_on_signals(void);
 extern volatile sig_atomic_t cli_stop;
 
 int cli_train(pd_context *ctx, const cli_args *args);
+int cli_sweep(pd_context *ctx, const cli_args *args);
 int cli_gradient(pd_context *ctx, const cli_args *args);
 int cli_evaluate(pd_context *ctx, const cli_args *args);
 int cli_encode(pd_context *ctx, const cli_args *args);

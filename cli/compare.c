@@ -1,6 +1,5 @@
 /* How far apart two arrays are; with a tolerance, whether they agree (exit code 1 when not). Infinities that are the same in both agree. */
 #include "cli.h"
-#include "measure/measure.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -65,13 +64,29 @@ static int distances(const cli_args *args, const pudle_view *a, const pudle_view
     return verdict(args, "max|a-b|", worst, largest);
 }
 
+pudle_status cli_atoms(pd_context *ctx, const char *path, const pudle_view *array, pudle_cview *atoms)
+{
+    *atoms = pudle_const(array);
+    if (array->rank == 2)
+        return PUDLE_OK;
+    if (array->rank < 3 || array->shape[0] < 1)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: neither a matrix (m, p) whose columns are atoms, nor filters (p, channels, size...)", path);
+    const int64_t p = array->shape[0], m = pudle_count(atoms) / p;
+    *atoms = pd_cmatrix(array->data, array->dtype, m, p);
+    atoms->stride[0] = 1;
+    atoms->stride[1] = m;
+    return PUDLE_OK;
+}
+
 static pudle_status dictionaries(pd_context *ctx, const cli_args *args, const pudle_view *a, const pudle_view *b, int *code)
 {
-    const pudle_cview d = pudle_const(a), truth = pudle_const(b);
+    pudle_cview d, truth;
     pd_distance fixed, assigned;
-    if (a->rank != 2)
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--dictionary compares matrices (m, p) whose columns are atoms");
-    pudle_status s = pd_distance_fixed(ctx, &d, &truth, &fixed);
+    pudle_status s = cli_atoms(ctx, args->positional[0], a, &d);
+    if (!s)
+        s = cli_atoms(ctx, args->positional[1], b, &truth);
+    if (!s)
+        s = pd_distance_fixed(ctx, &d, &truth, &fixed);
     if (!s)
         s = pd_distance_assigned(ctx, &d, &truth, &assigned, NULL, NULL);
     if (s)
@@ -80,6 +95,7 @@ static pudle_status dictionaries(pd_context *ctx, const cli_args *args, const pu
            fixed.sine_mean, fixed.sine_median, fixed.sine_max);
     printf("best order and signs: ||D-D*||=%.6g  relative=%.6g  sine mean=%.6g median=%.6g max=%.6g\n", assigned.absolute, assigned.relative,
            assigned.sine_mean, assigned.sine_median, assigned.sine_max);
+    printf("atoms that agree:     |cosine| mean=%.6g median=%.6g, in the best order\n", assigned.cosine_mean, assigned.cosine_median);
     *code = verdict(args, "||D-D*||, best order and signs,", assigned.absolute, assigned.relative > 0 ? assigned.absolute / assigned.relative : 0);
     return PUDLE_OK;
 }

@@ -1,6 +1,5 @@
 /* Loss, sparsity and errors over a whole split, in blocks that fit in memory. */
 #include "cli.h"
-#include "measure/measure.h"
 #include "train/dictionary.h"
 #include <inttypes.h>
 #include <math.h>
@@ -95,37 +94,53 @@ static pudle_status add_block(pd_problem *pb, const pudle_cview *own, int split,
     return add_energy(pb, &batch, rows.data, &pass.reconstruction, t);
 }
 
-/* own: the caller's samples (n, ...), or NULL for the config's data source. */
-static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64_t samples)
+pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int split, int64_t samples, cli_evaluation *out)
 {
     totals t = { 0 };
-    double fixed = NAN, assigned = NAN;
+    *out = (cli_evaluation){ .fixed = NAN, .assigned = NAN };
     truth known = { .device = NULL };
     const bool knows = !own && pd_problem_knows_truth(pb);
     void *memory = NULL;
+    pb->net.further = true;
     const int64_t block = cli_block(pb, samples);
     pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * pb->net.map.features) * pudle_dtype_size(pb->dtype), &memory);
     if (!s && knows)
         s = truth_open(pb, block, &known);
-    for (int64_t first = 0; first < samples && !s; first += block)
+    for (int64_t first = 0; first < samples && !s && !cli_stop; first += block)
         s = add_block(pb, own, split, first, samples - first < block ? samples - first : block, memory, knows ? &known : NULL, &t);
     if (!s)
-        s = pd_problem_dictionary_error(pb, &fixed, &assigned);
+        s = pd_problem_dictionary_error(pb, &out->fixed, &out->assigned);
     if (memory)
         pb->be->free(pb->exec, memory);
     truth_close(pb, &known);
+    const double n = (double)t.samples;
+    out->samples = t.samples;
+    out->data_loss = t.data_loss / n;
+    out->code_loss = t.code_loss / n;
+    out->nonzeros = t.nonzeros / n;
+    out->relative_error = t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN;
+    out->fixed_point = t.size > 0 ? sqrt(t.moved / t.size) : 0;
+    out->knows_codes = knows;
+    out->stopped = t.samples < samples;
+    if (!s && knows && !out->stopped)
+        out->codes = pd_recovery_of(&known.tally);
+    return s;
+}
+
+/* own: the caller's samples (n, ...), or NULL for the config's data source. */
+static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64_t samples)
+{
+    cli_evaluation e;
+    const pudle_status s = cli_evaluate_split(pb, own, split, samples, &e);
     if (s)
         return s;
-    const double n = (double)t.samples;
-    printf("samples=%" PRId64 "\nloss=%.9g\ndata_loss=%.9g\ncode_loss=%.9g\nnonzeros=%.6g of %" PRId64 "\nrelative_error=%.6g\nfixed_point=%.3g\n", t.samples,
-           (t.data_loss + t.code_loss) / n, t.data_loss / n, t.code_loss / n, t.nonzeros / n, pb->net.map.code, t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN,
-           t.size > 0 ? sqrt(t.moved / t.size) : 0);
-    if (!isnan(fixed))
-        printf("dictionary_error=%.6g\ndictionary_error_assigned=%.6g\n", fixed, assigned);
-    if (knows) {
-        const pd_recovery r = pd_recovery_of(&known.tally);
-        printf("support_precision=%.6g\nsupport_recall=%.6g\nsupport_exact=%.6g\ncode_error=%.6g\n", r.precision, r.recall, r.exact, r.relative);
-    }
+    printf("samples=%" PRId64 "\nloss=%.9g\ndata_loss=%.9g\ncode_loss=%.9g\nnonzeros=%.6g of %" PRId64 "\nrelative_error=%.6g\nfixed_point=%.3g\n", e.samples,
+           e.data_loss + e.code_loss, e.data_loss, e.code_loss, e.nonzeros, pb->net.map.code, e.relative_error, e.fixed_point);
+    if (!isnan(e.fixed))
+        printf("dictionary_error=%.6g\ndictionary_error_assigned=%.6g\n", e.fixed, e.assigned);
+    if (e.knows_codes)
+        printf("support_precision=%.6g\nsupport_recall=%.6g\nsupport_exact=%.6g\ncode_error=%.6g\n", e.codes.precision, e.codes.recall, e.codes.exact,
+               e.codes.relative);
     return PUDLE_OK;
 }
 
@@ -144,7 +159,6 @@ int cli_evaluate(pd_context *ctx, const cli_args *args)
     int code = s ? cli_setup_failed(ctx, s) : CLI_DONE;
     if (!s) {
         pd_network_forward_only(&problem.net);
-        problem.net.further = true;
         const pudle_cview own = pudle_const(&job.input.view);
         s = args->input ? run(&problem, &own, job.split, job.given.samples) : run(&problem, NULL, job.split, samples);
         pd_problem_close(&problem);

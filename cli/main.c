@@ -12,6 +12,8 @@
 
 static const cli_command commands[] = {
     { "train", "CONFIG|RUN [--out DIR] [--resume] [--force] [--set KEY=VALUE]...", "learn a dictionary", "out resume force quiet set unset", 1, 1, cli_train },
+    { "sweep", "CONFIG --out DIR [--vary KEY=V1,V2,...]... [--seeds N] [--jobs J] [--set KEY=VALUE]...",
+      "a run for every combination of values, and what came out as a table", "out vary seeds jobs quiet set unset", 1, 1, cli_sweep },
     { "evaluate", "RUN|CONFIG [--split train|test|--input X.npy]", "loss, sparsity and errors of a learned dictionary", "split input set unset quiet", 1, 1, cli_evaluate },
     { "encode", "RUN|CONFIG --output Z.npy [--input X.npy] [--reconstruction XHAT.npy]", "codes of given samples",
       "input output reconstruction split set unset quiet", 1, 1, cli_encode },
@@ -55,7 +57,8 @@ static const struct option long_options[] = {
     { "only", required_argument, NULL, 'N' },  { "backend", required_argument, NULL, 'B' }, { "timeout", required_argument, NULL, 'T' },
     { "in-process", no_argument, NULL, 'I' }, { "seconds", required_argument, NULL, 'E' }, { "runs", required_argument, NULL, 'U' },
     { "samples", required_argument, NULL, 'n' }, { "atoms", required_argument, NULL, 'j' }, { "top", required_argument, NULL, 'k' },
-    { "omega", required_argument, NULL, 'w' },
+    { "omega", required_argument, NULL, 'w' }, { "vary", required_argument, NULL, 'x' },   { "seeds", required_argument, NULL, 'e' },
+    { "jobs", required_argument, NULL, 'J' },
     { "dir", required_argument, NULL, 'W' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
 };
 
@@ -66,6 +69,9 @@ static const struct { const char *name, *value, *text; } explained[] = {
     { "force", "", "begin anew; an earlier run there is given up once the new one has begun" },
     { "set", "KEY=VALUE", "override a value of the config, as train.epochs=20 (plugins check: of the plugin's options)" },
     { "unset", "KEY", "do without a key of the config" },
+    { "vary", "KEY=V1,V2", "values of a key, or of several, KEY,KEY=V1,V2, that take the same; a run for each combination" },
+    { "seeds", "N", "each combination N times: train.seed as in the config, and the numbers after it" },
+    { "jobs", "J", "runs at a time; 1 by default. They share the processors, unless backend.threads says otherwise" },
     { "input", "FILE", "samples in place of the config's data" },
     { "output", "FILE", "where the result goes" },
     { "reconstruction", "FILE", "also write what the codes stand for" },
@@ -203,6 +209,13 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'j': args->atoms = text; break;
     case 'k': return count(ctx, "top", text, 100000, &args->top);
     case 'w': args->has_omega = true; return tolerance(ctx, "omega", text, &args->omega);
+    case 'e': return count(ctx, "seeds", text, 10000, &args->seeds);
+    case 'J': return count(ctx, "jobs", text, 1024, &args->jobs);
+    case 'x':
+        if (args->varies == (int)(sizeof args->vary / sizeof *args->vary))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "--vary is given more than %d times", args->varies);
+        args->vary[args->varies++] = text;
+        break;
     case 'u':
     case 's':
         if (args->sets == (int)(sizeof args->set / sizeof *args->set))

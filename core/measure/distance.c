@@ -125,23 +125,32 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double cosine_of(double sine)
+{
+    return sine < 1 ? sqrt((1 - sine) * (1 + sine)) : sine >= 1 ? 0 : sine; /* NaN stays */
+}
+
 /* sin^2 = 1 - c^2 = q - q^2/4 with q = 2 - 2|c| the smaller squared distance: no cancellation for atoms that nearly agree.
  * minus = plus means c = 0, which also covers zero atoms. Overwrites minus. */
-static void sines(pair *a, pd_distance *out)
+static void angles(pair *a, pd_distance *out)
 {
-    double sum = 0;
+    double sum = 0, cosines = 0;
     for (int64_t j = 0; j < a->p; j++) {
         const double q = a->minus[j] <= a->plus[j] ? a->minus[j] : a->plus[j];
         const double sine = a->minus[j] == a->plus[j] ? 1 : sqrt(q * (1 - q / 4));
         a->minus[j] = sine;
         sum += sine;
+        cosines += cosine_of(sine);
     }
     out->sine_mean = sum / (double)a->p;
-    out->sine_median = out->sine_max = NAN;
+    out->cosine_mean = cosines / (double)a->p;
+    out->sine_median = out->sine_max = out->cosine_median = NAN;
     if (isnan(sum))
         return;
     qsort(a->minus, (size_t)a->p, sizeof *a->minus, compare);
-    out->sine_median = 0.5 * (a->minus[(a->p - 1) / 2] + a->minus[a->p / 2]);
+    const double lower = a->minus[(a->p - 1) / 2], upper = a->minus[a->p / 2];
+    out->sine_median = 0.5 * (lower + upper);
+    out->cosine_median = 0.5 * (cosine_of(lower) + cosine_of(upper));
     out->sine_max = a->minus[a->p - 1];
 }
 
@@ -159,7 +168,7 @@ static void figures(pair *a, bool any_sign, double *sign, pd_distance *out)
     }
     out->absolute = sqrt(error);
     out->relative = sqrt(error) / sqrt(norm);
-    sines(a, out);
+    angles(a, out);
 }
 
 pudle_status pd_distance_fixed(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out)

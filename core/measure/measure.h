@@ -6,12 +6,13 @@
 #include "context.h"
 
 /** Distances between two dictionaries whose columns were first scaled to unit norm. An atom that is zero stays zero: it is
- *  at distance 1 from every unit atom and its sine is 1. */
+ *  at distance 1 from every unit atom, its sine is 1 and its cosine 0. */
 typedef struct pd_distance {
     double absolute; /* ||D - D*||_F */
     double relative; /* ||D - D*||_F / ||D*||_F */
     /* of sqrt(1 - <d_j, d*_j>^2) over the atoms; the median of an even count is the mean of the middle two */
     double sine_mean, sine_median, sine_max;
+    double cosine_mean, cosine_median; /* of |<d_j, d*_j>|, likewise */
 } pd_distance;
 
 /** Column j of d against column j of truth; signs count in the first two figures, not in the sines.

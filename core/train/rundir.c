@@ -153,7 +153,7 @@ void pd_rundir_clear(const pd_rundir *dir)
 
 /* -------------------------------------------------------------------- folder */
 
-static pudle_status make_folders(pd_context *ctx, const char *path)
+pudle_status pd_make_folders(pd_context *ctx, const char *path)
 {
     char *copy = pd_strdup(path);
     if (!copy)
@@ -215,8 +215,7 @@ static pudle_status refuse_others(pd_rundir *dir)
 
 static const char MARK[] = "\n// identity of the run: ", TEXT_MARK[] = "\n// digest of all lines above: ";
 
-/* Options that may change between a run and its continuation: they do not touch the path that the numbers take. */
-static bool may_change(const pd_settings *settings, const char *key)
+bool pd_rundir_may_change(const pd_settings *settings, const char *key)
 {
     static const char *const keys[] = { "train.updates", "train.checkpoint_every", "train.log_every", "train.snapshot_every", "train.test_every", "backend.threads",
                                         "plugin_path" };
@@ -233,7 +232,7 @@ typedef struct comparison { const pd_rundir *dir; const pd_settings *now; int di
 static void report_difference(void *user, const char *key, const char *then, const char *now)
 {
     comparison *c = user;
-    if (may_change(c->now, key))
+    if (pd_rundir_may_change(c->now, key))
         return;
     c->differences++;
     pd_fail(c->dir->ctx, PUDLE_ERR_CONFIG, "%s holds a run with %s = %s, and now it is %s", c->dir->path, key, then ? then : "(unset)",
@@ -268,7 +267,7 @@ static void add_line(void *user, const char *key, const char *value, const char 
 {
     const lines *l = user;
     (void)same;
-    if (!may_change(l->settings, key))
+    if (!pd_rundir_may_change(l->settings, key))
         fprintf(l->to, "%s = %s\n", key, value);
 }
 
@@ -422,7 +421,7 @@ pudle_status pd_rundir_open(pd_context *ctx, const pd_settings *settings, const 
                          .implicit = settings->model.gradient == PD_GRADIENT_IMPLICIT,
                          .solves = settings->model.gradient == PD_GRADIENT_IMPLICIT || settings->model.gradient == PD_GRADIENT_REFIT,
                          .tests = settings->train.test_every > 0, .tested = -1, .revives = settings->train.revive != PD_REVIVE_NONE, .dead = -1 };
-    pudle_status s = dir->path ? make_folders(ctx, dir->path) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    pudle_status s = dir->path ? pd_make_folders(ctx, dir->path) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         s = refuse_others(dir);
     if (!s)

@@ -50,6 +50,10 @@ void pd_rundir_close(pd_rundir *dir);
 
 /** Is the text of a run's config.cfg another than the run wrote? */
 bool pd_rundir_edited(const char *config);
+/** May an option differ between a run and its continuation? Such options do not touch the path that the numbers take: limits, logging, threads. */
+bool pd_rundir_may_change(const pd_settings *settings, const char *key);
+/** A folder and those above it, where they are not there. @errors IO */
+pudle_status pd_make_folders(pd_context *ctx, const char *path);
 /** Is this a file of a run: one of the names above, beside a manifest? @errors IO, NOMEM: the manifest cannot be read */
 pudle_status pd_rundir_owns(pd_context *ctx, const char *path, bool *owns);
 /** path/name; the caller frees it. NULL without memory. */

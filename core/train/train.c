@@ -97,7 +97,7 @@ static pudle_status work(pd_run *r, pd_train_report *report)
     return s || report->interrupted ? s : finish(r, report);
 }
 
-static pudle_status check_limits(pd_context *ctx, const pd_settings *settings)
+pudle_status pd_train_limits(pd_context *ctx, const pd_settings *settings)
 {
     if (settings->train.epochs > 0 || settings->train.updates > 0)
         return PUDLE_OK;
@@ -110,7 +110,7 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     pd_run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1, .dead = -1 }, .last_error = NAN, .test_loss = NAN,
               .at = { .first_loss = NAN, .last_loss = NAN, .first_error = NAN, .seconds = NAN } };
     *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN, .dead = -1 };
-    pudle_status s = check_limits(ctx, settings);
+    pudle_status s = pd_train_limits(ctx, settings);
     if (!s)
         s = pd_problem_open(ctx, settings, NULL, &r.problem);
     if (!s)

@@ -34,6 +34,8 @@ typedef struct pd_train_report {
     bool interrupted, nothing_to_do;
 } pd_train_report;
 
+/** Do the settings say how long to train? @errors CONFIG */
+pudle_status pd_train_limits(pd_context *ctx, const pd_settings *settings);
 /** Train as the settings say. @errors NUMERIC on divergence (the last good checkpoint is kept), IO, CONFIG */
 pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_train_report *report);
 

@@ -170,6 +170,7 @@ static void known_angles(void **state)
     assert_near(assigned.sine_max, sin(a), 1e-14);
     assert_near(assigned.sine_mean, (sin(a) + sin(b)) / 2, 1e-15);
     assert_near(assigned.sine_median, (sin(a) + sin(b)) / 2, 1e-15);
+    assert_near(assigned.cosine_median, (cos(a) + cos(b)) / 2, 1e-15);
     assert_int_equal(pd_distance_fixed(ctx, &vs, &vt, &same), PUDLE_OK);
     assert_true(same.absolute == 0 && same.sine_max == 0);
 }
@@ -188,7 +189,7 @@ static void zero_and_nan_atoms(void **state)
     assert_near(out.sine_max, 1, 1e-15);
     assert_int_equal(pd_distance_assigned(ctx, &vb, &vt, &out, match, NULL), PUDLE_OK);
     assert_true(isnan(out.absolute) && isnan(out.relative));
-    assert_true(isnan(out.sine_mean) && isnan(out.sine_median) && isnan(out.sine_max));
+    assert_true(isnan(out.sine_mean) && isnan(out.sine_median) && isnan(out.sine_max) && isnan(out.cosine_mean) && isnan(out.cosine_median));
     assert_true(match[0] == 0 && match[1] == 1);
     assert_int_equal(pd_distance_fixed(ctx, &vb, &vt, &out), PUDLE_OK);
     assert_true(isnan(out.absolute) && isnan(out.sine_max));
