@@ -1,0 +1,103 @@
+/* Runs that differ in their seed alone: means, deviations, and how far their dictionaries agree. */
+#include "sweep_tables.h"
+#include "train/init.h"
+#include <math.h>
+#include <stdlib.h>
+
+static void count_runs(const sweep *sw, int c, sweep_combination *to)
+{
+    *to = (sweep_combination){ .agreement_mean = NAN, .agreement_median = NAN, .chance = NAN };
+    for (int r = 0; r < sw->runs; r++)
+        if (sw->run[r].combination == c) {
+            to->first = to->first ? to->first : &sw->run[r];
+            to->runs += sw->run[r].state == SWEEP_DONE;
+            to->failed += sw->run[r].state != SWEEP_DONE;
+        }
+    for (int i = 0; i < SWEEP_FIGURES; i++) {
+        double sum = 0, squares = 0;
+        for (int r = 0; r < sw->runs; r++)
+            if (sw->run[r].combination == c && sw->run[r].state == SWEEP_DONE)
+                sum += sw->run[r].figure[i];
+        to->mean[i] = to->runs ? sum / to->runs : NAN;
+        for (int r = 0; r < sw->runs; r++)
+            if (sw->run[r].combination == c && sw->run[r].state == SWEEP_DONE)
+                squares += (sw->run[r].figure[i] - to->mean[i]) * (sw->run[r].figure[i] - to->mean[i]);
+        to->deviation[i] = to->runs > 1 ? sqrt(squares / (to->runs - 1)) : NAN;
+    }
+}
+
+static pudle_status read_atoms(const sweep *sw, const sweep_run *run, pd_array *array, pudle_cview *atoms)
+{
+    char *path = pd_format("%s/dictionary.npy", run->path);
+    pudle_status s = path ? pd_array_read(sw->ctx, path, PUDLE_F64, array) : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s)
+        s = cli_atoms(sw->ctx, path, &array->view, atoms);
+    free(path);
+    return s;
+}
+
+/* How far two dictionaries agree that have nothing in common: of normal numbers. In few dimensions that is far. */
+static pudle_status agree_by_chance(pd_context *ctx, int64_t m, int64_t p, double *mean)
+{
+    double *d[2];
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < 2; i++) {
+        d[i] = p <= INT64_MAX / m ? pd_alloc((size_t)(m * p), sizeof **d) : NULL;
+        if (!s)
+            s = d[i] ? pd_init_random(ctx, (uint64_t)i, m, p, d[i]) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    }
+    pd_distance distance;
+    const pudle_cview a = pd_cmatrix(d[0], PUDLE_F64, m, p), b = pd_cmatrix(d[1], PUDLE_F64, m, p);
+    if (!s)
+        s = pd_distance_assigned(ctx, &a, &b, &distance, NULL, NULL);
+    if (!s)
+        *mean = distance.cosine_mean;
+    free(d[0]);
+    free(d[1]);
+    return s;
+}
+
+/* Each two dictionaries of a combination. */
+static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combination *to)
+{
+    pd_array *array = pd_alloc((size_t)to->runs + 1, sizeof *array);
+    pudle_cview *atoms = pd_alloc((size_t)to->runs + 1, sizeof *atoms);
+    pudle_status s = array && atoms ? PUDLE_OK : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory");
+    double mean = 0, median = 0;
+    int count = 0;
+    for (int r = 0; r < sw->runs && !s; r++)
+        if (sw->run[r].combination == c && sw->run[r].state == SWEEP_DONE) {
+            s = read_atoms(sw, &sw->run[r], &array[count], &atoms[count]);
+            count++;
+        }
+    for (int i = 0; i < count && !s; i++)
+        for (int k = 0; k < i && !s; k++) {
+            pd_distance d;
+            s = pd_distance_assigned(sw->ctx, &atoms[i], &atoms[k], &d, NULL, NULL);
+            mean += s ? 0 : d.cosine_mean;
+            median += s ? 0 : d.cosine_median;
+        }
+    const double pairs = 0.5 * count * (count - 1);
+    to->agreement_mean = mean / pairs;
+    to->agreement_median = median / pairs;
+    if (!s)
+        s = agree_by_chance(sw->ctx, atoms[0].shape[0], atoms[0].shape[1], &to->chance);
+    for (int i = 0; i < count; i++)
+        pd_array_free(&array[i]);
+    free(array);
+    free(atoms);
+    return s;
+}
+
+pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *several)
+{
+    pudle_status s = PUDLE_OK;
+    *several = false;
+    for (int c = 0; c < sw->combinations && !s; c++) {
+        count_runs(sw, c, &list[c]);
+        if (list[c].runs > 1)
+            s = compare_dictionaries(sw, c, &list[c]);
+        *several |= list[c].runs > 1;
+    }
+    return s;
+}

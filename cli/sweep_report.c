@@ -1,0 +1,241 @@
+/* The tables of a sweep in words, best first, with what an order can and cannot say. */
+#include "sweep_tables.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------------- what is best */
+
+/* The figure that the tables are ordered by. Losses are one quantity only where the loss is the same; what D leaves of the data is one in any case. */
+typedef struct order { int figure, nonzeros; bool tests, losses, codes, data, levels; } order;
+
+static order choose_order(const sweep *sw)
+{
+    order o = { .tests = true };
+    for (int r = 0; r < sw->runs; r++)
+        o.tests = o.tests && (sw->run[r].state != SWEEP_DONE || !isnan(sw->run[r].figure[SWEEP_TEST_LOSS]));
+    for (int i = 0; i < sw->keys; i++) {
+        const char *key = sw->key[i];
+        const bool of_loss = !strncmp(key, "loss.", 5), code = !strncmp(key, "loss.code_l", 11);
+        if (!sw->varies[i])
+            continue;
+        o.losses |= of_loss && !code;
+        o.codes |= code;
+        o.data |= !strncmp(key, "data.", 5);
+        o.levels |= !strncmp(key, "prox.", 5);
+    }
+    o.nonzeros = o.tests ? SWEEP_TEST_NONZEROS : SWEEP_NONZEROS;
+    if (o.losses || o.data)
+        o.figure = o.tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR;
+    else if (o.codes)
+        o.figure = o.tests ? SWEEP_TEST_DATA_LOSS : SWEEP_DATA_LOSS;
+    else
+        o.figure = o.tests ? SWEEP_TEST_LOSS : SWEEP_LOSS;
+    return o;
+}
+
+static void print_order(const order *o)
+{
+    static const char *const words[SWEEP_FIGURES] = {
+        [SWEEP_LOSS] = "loss of the training samples", [SWEEP_DATA_LOSS] = "data's part of the loss of the training samples",
+        [SWEEP_RELATIVE_ERROR] = "relative error of the training samples' reconstruction", [SWEEP_TEST_LOSS] = "loss of the test samples",
+        [SWEEP_TEST_DATA_LOSS] = "data's part of the loss of the test samples", [SWEEP_TEST_RELATIVE_ERROR] = "relative error of the test samples' reconstruction",
+    };
+    printf("best first, by the %s%s\n", words[o->figure], o->tests ? "" : ", for the data has no test samples: what fits more, such as more atoms, looks better than it is");
+    if (o->losses)
+        printf("options of the loss are varied: losses of different runs are different quantities, and no order follows from them\n");
+    if (o->codes && !o->losses)
+        printf("loss.code_l1 or code_l2 is varied: losses with different prices on the code are different quantities\n");
+    if (o->data)
+        printf("options of the data are varied: losses of different data are different quantities, and so are dictionaries' errors\n");
+    if (o->levels)
+        printf("the prox is varied: what shrinks codes less reconstructs better with more nonzeros, so weigh the two\n");
+}
+
+/* -------------------------------------------------------------------------- printing */
+
+enum { WIDEST = 28, KEYS = 48, COLUMNS = KEYS + 16 };
+
+/* A table of texts. */
+typedef struct grid { int rows, columns; char (*cell)[WIDEST]; } grid;
+
+static char *cell(grid *g, int row, int column)
+{
+    return g->cell[row * g->columns + column];
+}
+
+static void set_number(char *to, double value, const char *format)
+{
+    if (isnan(value))
+        strcpy(to, "-");
+    else
+        snprintf(to, WIDEST, format, value);
+}
+
+static void set_spread(char *to, double mean, double deviation)
+{
+    if (isnan(mean) || isnan(deviation))
+        set_number(to, mean, "%.5g");
+    else
+        snprintf(to, WIDEST, "%.5g +- %.2g", mean, deviation);
+}
+
+static void print_grid(grid *g)
+{
+    int width[COLUMNS] = { 0 };
+    for (int r = 0; r < g->rows; r++)
+        for (int c = 0; c < g->columns; c++)
+            width[c] = (int)strlen(cell(g, r, c)) > width[c] ? (int)strlen(cell(g, r, c)) : width[c];
+    for (int r = 0; r < g->rows; r++) {
+        for (int c = 0; c < g->columns; c++)
+            printf("%s%-*s", c ? "  " : "", c + 1 < g->columns ? width[c] : 0, cell(g, r, c));
+        printf("\n");
+    }
+}
+
+/* Smaller is better; what is unknown comes last. */
+static bool better(double a, double b)
+{
+    return !isnan(a) && (isnan(b) || a < b);
+}
+
+/* rank (count): the numbers of the items, best first; ties stay in their order. */
+static void sort(int *rank, const double *value, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int at = i;
+        for (; at > 0 && better(value[i], value[rank[at - 1]]); at--)
+            rank[at] = rank[at - 1];
+        rank[at] = i;
+    }
+}
+
+/* Keys that have one value in all rows are not shown. */
+static int set_keys(const sweep *sw, grid *g, int row, const sweep_run *run)
+{
+    int c = 0;
+    for (int i = 0; i < sw->keys && c < KEYS; i++)
+        if (sw->keys == 1 || sw->varies[i])
+            snprintf(cell(g, row, c++), WIDEST, "%s", !run ? sw->key[i] : run->value[i] ? run->value[i] : "-");
+    return c;
+}
+
+static int shown_keys(const sweep *sw)
+{
+    int count = 0;
+    for (int i = 0; i < sw->keys && count < KEYS; i++)
+        count += sw->keys == 1 || sw->varies[i];
+    return count;
+}
+
+static pudle_status make_grid(pd_context *ctx, int rows, int columns, grid *g)
+{
+    *g = (grid){ rows, columns, pd_alloc((size_t)rows * (size_t)columns, sizeof *g->cell) };
+    return g->cell ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
+}
+
+static pudle_status print_runs(const sweep *sw, const order *o)
+{
+    static const char *const heads[] = { "seed", "", "nonzeros", "relative error", "dictionary error", "updates", "state" };
+    const int figures[] = { o->figure, o->nonzeros, o->tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR, SWEEP_UPDATES };
+    enum { HEADS = sizeof heads / sizeof *heads };
+    grid g;
+    const int keys = shown_keys(sw);
+    int *rank = pd_alloc((size_t)sw->runs, sizeof *rank);
+    double *value = pd_alloc((size_t)sw->runs, sizeof *value);
+    pudle_status s = rank && value ? make_grid(sw->ctx, sw->runs + 1, keys + HEADS, &g) : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
+    for (int r = 0; r < sw->runs && !s; r++)
+        value[r] = sw->run[r].state == SWEEP_DONE ? sw->run[r].figure[o->figure] : NAN;
+    if (!s) {
+        sort(rank, value, sw->runs);
+        set_keys(sw, &g, 0, NULL);
+        for (int h = 0; h < HEADS; h++)
+            snprintf(cell(&g, 0, keys + h), WIDEST, "%s", h == 1 ? sweep_figure_names[o->figure] : heads[h]);
+        for (int r = 0; r < sw->runs; r++) {
+            const sweep_run *run = &sw->run[rank[r]];
+            const int at = set_keys(sw, &g, r + 1, run);
+            snprintf(cell(&g, r + 1, at), WIDEST, "%" PRId64, run->settings->train.seed);
+            for (int h = 0; h < HEADS - 2; h++)
+                set_number(cell(&g, r + 1, at + 1 + h), run->figure[figures[h]], "%.6g");
+            snprintf(cell(&g, r + 1, at + HEADS - 1), WIDEST, "%s", sweep_states[run->state]);
+        }
+        print_grid(&g);
+        free(g.cell);
+    }
+    free(rank);
+    free(value);
+    return s;
+}
+
+static pudle_status print_combinations(const sweep *sw, const order *o, const sweep_combination *list)
+{
+    static const char *const heads[] = { "runs", "", "nonzeros", "relative error", "dictionary error", "agreement", "median", "by chance" };
+    const int figures[] = { o->figure, o->nonzeros, o->tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR };
+    enum { HEADS = sizeof heads / sizeof *heads, FIGURES = sizeof figures / sizeof *figures };
+    grid g;
+    const int keys = shown_keys(sw);
+    int *rank = pd_alloc((size_t)sw->combinations, sizeof *rank);
+    double *value = pd_alloc((size_t)sw->combinations, sizeof *value);
+    pudle_status s = rank && value ? make_grid(sw->ctx, sw->combinations + 1, keys + HEADS, &g) : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
+    for (int c = 0; c < sw->combinations && !s; c++)
+        value[c] = list[c].mean[o->figure];
+    if (!s) {
+        sort(rank, value, sw->combinations);
+        set_keys(sw, &g, 0, NULL);
+        for (int h = 0; h < HEADS; h++)
+            snprintf(cell(&g, 0, keys + h), WIDEST, "%s", h == 1 ? sweep_figure_names[o->figure] : heads[h]);
+        for (int c = 0; c < sw->combinations; c++) {
+            const sweep_combination *from = &list[rank[c]];
+            const int at = set_keys(sw, &g, c + 1, from->first);
+            snprintf(cell(&g, c + 1, at), WIDEST, "%d", from->runs);
+            for (int h = 0; h < FIGURES; h++)
+                set_spread(cell(&g, c + 1, at + 1 + h), from->mean[figures[h]], from->deviation[figures[h]]);
+            set_number(cell(&g, c + 1, at + FIGURES + 1), from->agreement_mean, "%.4f");
+            set_number(cell(&g, c + 1, at + FIGURES + 2), from->agreement_median, "%.4f");
+            set_number(cell(&g, c + 1, at + FIGURES + 3), from->chance, "%.4f");
+        }
+        print_grid(&g);
+        free(g.cell);
+    }
+    free(rank);
+    free(value);
+    return s;
+}
+
+/* Do the seeds of some combination begin near one dictionary, so that to end near each other says little of the data? */
+static bool begin_alike(const sweep *sw)
+{
+    for (int r = 0; r < sw->runs; r++)
+        if (sw->run[r].settings->dictionary.init == PD_INIT_TRUTH || sw->run[r].settings->dictionary.init == PD_INIT_FILE)
+            return true;
+    return false;
+}
+
+pudle_status sweep_report(sweep *sw)
+{
+    const order o = choose_order(sw);
+    sweep_combination *list = pd_alloc((size_t)sw->combinations + 1, sizeof *list);
+    pudle_status s = list ? PUDLE_OK : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
+    bool several = false;
+    if (!s)
+        s = sweep_combine(sw, list, &several);
+    if (!s)
+        s = sweep_write_combinations(sw, list);
+    if (!s) {
+        printf("\n");
+        s = several ? print_combinations(sw, &o, list) : print_runs(sw, &o);
+    }
+    if (!s) {
+        printf("\n");
+        print_order(&o);
+    }
+    if (!s && several)
+        printf("means and standard deviations over seeds. Agreement: |cosine| of the atoms of two seeds in the best order, mean and median over the atoms; by chance: that of "
+               "random atoms.\nNear 1 the atoms are the data's; near chance, the seed's%s\n",
+               begin_alike(sw) ? "; but these began near the same dictionary (model.dictionary.init), and agree for that, too" : "");
+    if (!s)
+        printf("runs: %s/%s\ncombinations: %s/%s\n", sw->args->out, SWEEP_RUNS, sw->args->out, SWEEP_COMBINATIONS);
+    free(list);
+    return s;
+}
