@@ -26,7 +26,7 @@ static pudle_status sample_values(const cli_attribution *a, const void *rows, in
 {
     const pudle_cview all = pd_cmatrix(rows, a->pb->dtype, row + 1, a->m);
     for (int64_t i = 0; i < a->m; i++) {
-        x[i] = pudle_entry(&all, row * a->m + i) - (a->pb->baseline ? a->pb->baseline[i] : 0);
+        x[i] = pudle_entry(&all, row * a->m + i) - (a->pb->net.baseline ? a->pb->net.baseline[i] : 0);
         if (!isfinite(x[i]))
             return pd_fail(a->ctx, PUDLE_ERR_CONFIG, "sample %" PRId64 ": its entry %" PRId64 " is not a finite number; attribution has no place for what is missing",
                            number, i);

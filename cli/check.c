@@ -46,7 +46,7 @@ static void print_meaning(pd_problem *pb)
     }
     printf(", ");
     print_count(pb->net.layers, "layer");
-    printf(" of %s, loss %s, backend %s\n", pb->prox.desc->name, pb->loss.desc->name, pb->backend.desc->name);
+    printf("%s of %s, loss %s, backend %s\n", pb->net.momentum ? " with momentum" : "", pb->prox.desc->name, pb->loss.desc->name, pb->backend.desc->name);
     if (updates > 0) {
         printf("training: ");
         print_count(updates, "update");

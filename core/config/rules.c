@@ -159,7 +159,7 @@ static void parse_momentum(pd_loader *loader)
     settings->fista = !strcmp(text, "fista");
     if (settings->fista)
         return;
-    if (end == text || end[strspn(end, " ")] || !(value >= 0 && value < 1))
+    if (end == text || strspn(text, " +-.0123456789eE") < strlen(text) || !(value >= 0 && value < 1))
         pd_report(loader, at.where, "\"%.80s\" is no momentum of layers; write  momentum = \"fista\";  or a number from 0 up to but not 1", text);
     else
         settings->momentum = value;
@@ -298,6 +298,13 @@ static void check_step(pd_loader *loader)
                   at.given ? "" : "the default step ", loader->settings->model.step, loss->name);
 }
 
+static void check_offset(pd_loader *loader)
+{
+    const said at = where_said(loader, PD_SECTION_LOSS, "learn_offset");
+    if (!at.bad && loader->settings->loss.learn_offset == PD_OFFSET_ENTRY && loader->settings->dictionary.kind == PD_KIND_CONV)
+        pd_report(loader, at.where, "filters know no place of their own, and neither does their baseline; write  learn_offset = \"channel\";");
+}
+
 /* Gaps can be passed over by a loss that acts on every entry alone, and alike: one that has made something of its options may hold a number for each. */
 static void check_missing(pd_loader *loader)
 {
@@ -429,6 +436,7 @@ void pd_rules(pd_loader *loader)
         check_encoder(loader);
     }
     check_dictionary(loader);
+    check_offset(loader);
     check_missing(loader);
     check_levels(loader);
     note_namesakes(loader);

@@ -12,6 +12,7 @@ enum { PD_GRADIENT_DEC, PD_GRADIENT_AE, PD_GRADIENT_TRUNCATED, PD_GRADIENT_NOODL
 enum { PD_ILL_STOP, PD_ILL_SKIP };
 enum { PD_KIND_DENSE, PD_KIND_CONV };
 enum { PD_REDUCTION_SUM, PD_REDUCTION_MEAN, PD_REDUCTION_CHANNELS };
+enum { PD_OFFSET_FIXED, PD_OFFSET_ENTRY, PD_OFFSET_CHANNEL, PD_OFFSET_GLOBAL };
 enum { PD_MISSING_REFUSE, PD_MISSING_SKIP };
 enum { PD_INIT_RANDOM, PD_INIT_SAMPLES, PD_INIT_FILE, PD_INIT_TRUTH, PD_INIT_PAIRWISE };
 enum { PD_LEARN_NONE, PD_LEARN_GLOBAL, PD_LEARN_ATOM, PD_LEARN_LAYER, PD_LEARN_LAYER_ATOM };
@@ -63,6 +64,7 @@ typedef struct pd_loss_params {
     double code_l1, code_l2;
     double offset;
     const char *offset_path; /* NULL: offset alone */
+    int32_t learn_offset; /* PD_OFFSET_* */
     int32_t missing;   /* PD_MISSING_* */
 } pd_loss_params;
 

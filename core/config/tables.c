@@ -23,7 +23,7 @@ static const pudle_option model_table[] = {
              "recomputed as the dictionary changes (\"1/L\", \"0.9/L\")." },
     { .name = "momentum", .type = PUDLE_TEXT, AT(pd_model_params, momentum), .dflt = "0",
       .doc = "Extrapolation between layers: layer t+1 begins at y_t = z_t + b_t (z_t - z_{t-1}) instead of z_t. \"fista\" takes b_t = (s_t - 1) / s_{t+1} of "
-             "FISTA (s_1 = 1, s_{t+1} = (1 + sqrt(1 + 4 s_t^2)) / 2), which needs a step of at most 1/L; a number from 0 up to but not 1 is b of every "
+             "FISTA (s_1 = 1, s_{t+1} = (1 + sqrt(1 + 4 s_t^2)) / 2), whose bounds want a step of at most 1/L; a number from 0 up to but not 1 is b of every "
              "layer; 0 is plain proximal gradient descent." },
     { .name = "gradient", .type = PUDLE_ENUM, AT(pd_model_params, gradient), .dflt = "ae",
       .choices = "dec|ae|truncated|noodl|oracle|implicit|refit",
@@ -195,6 +195,9 @@ static const pudle_option loss_table[] = {
     { .name = "offset_path", .type = PUDLE_PATH, AT(pd_loss_params, offset_path),
       .doc = "Added to offset: a .npy file, or an array of an .npz as \"file.npz:name\", with one number for every entry of a sample, or "
              "one for every channel." },
+    { .name = "learn_offset", .type = PUDLE_ENUM, AT(pd_loss_params, learn_offset), .dflt = "none", .choices = "none|entry|channel|global",
+      .doc = "Learn the baseline, from where offset and offset_path have it: one number for every entry of a sample, one for every channel (the first axis of a "
+             "sample), or one for all. With the learning rate of the dictionary." },
     { .name = "missing", .type = PUDLE_ENUM, AT(pd_loss_params, missing), .dflt = "refuse", .choices = "refuse|skip",
       .doc = "What a NaN in the data is: refuse stops and names it, unless the loss itself knows gaps; skip takes it for an entry that is missing, which adds "
              "nothing to the loss and pulls nowhere, in the training loss and in the encoder's. For losses that act on every entry alone." },

@@ -1,5 +1,6 @@
 /* The implicit gradient of a block: one layer more, the solution u, two outer products, and what learned levels get. */
 #include "graph/implicit.h"
+#include "graph/offset.h"
 #include "graph/small_systems.h"
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,8 @@ pudle_status pd_implicit_gradient(const pd_block *b, const pudle_view *code, con
         s = pd_implicit_hessian(b, estimate, &h);
     if (!s)
         s = net->be->axpby(b->exec, -1.0, &ch, 1.0, r);
+    if (!s)
+        s = pd_offset_add(b, 1.0, r);
     if (!s)
         s = net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, &cz, &b->space->gradient);
     if (!s)

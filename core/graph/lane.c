@@ -12,6 +12,7 @@
  * with y_{t-1} in the place of z_{t-1}. */
 #include "graph/lane.h"
 #include "graph/implicit.h"
+#include "graph/offset.h"
 #include <stdlib.h>
 
 /* Slot s of a tape (slots, rows, width), cut to the rows of this block. */
@@ -163,7 +164,7 @@ static int64_t window_end(const block *b, int64_t w)
     return end < b->net->depth ? end : b->net->depth;
 }
 
-/* The layers of window w onto the tape, from the code in slot 0. */
+/* The layers of window w onto the tape, from what stands in slot 0. */
 static pudle_status run_window(const block *b, int64_t w)
 {
     const int64_t first = w * b->space->window, end = window_end(b, w), before = b->net->layers - b->net->depth;
@@ -319,6 +320,8 @@ static pudle_status window_back(const block *b, int64_t w)
         s = add_outer(b, -net->alpha[t - 1], &g, &u, &for_analysis);
         if (!s)
             s = add_outer(b, -net->alpha[t - 1], &h, &y, &for_synthesis);
+        if (!s)
+            s = pd_offset_add(b, -net->alpha[t - 1], &h);
         end = begin;
     }
     return s;
@@ -499,6 +502,8 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
         s = net->be->loss_grad(b->exec, &net->loss, &pred, &b->y, &shaped_r);
     if (!s)
         s = weigh(b, net->data_weight, &r);
+    if (!s && !net->implicit) /* whose r is not the last word */
+        s = pd_offset_add(b, 1.0, &r);
     return s ? s : differentiate(b, code, estimate, &truth, &r);
 }
 

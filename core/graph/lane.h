@@ -9,7 +9,7 @@
  *  layer T-K+1+s. The layers before share slot 0. Memory does not grow with the batch: a block's tape is used again for the next. */
 typedef struct pd_lane_space {
     int64_t window, windows; /* W, 0 where nothing is kept; ceil(K / W), at least 1 */
-    pudle_view data;  /* (max(W,1), rows, features): D z_{t-1}, overwritten by the inner gradient in the adjoint */
+    pudle_view data;  /* (max(W,1), rows, features): D y_{t-1}, overwritten by the inner gradient in the adjoint */
     pudle_view input; /* (max(W,1) or 1, rows, code): v_t */
     pudle_view code;  /* (W+1, rows, code): z before the window's first layer .. after its last */
     pudle_view point; /* with momentum, like code: y_t, where layer t+1 begins; else it is the code, and this has no data */
@@ -20,6 +20,7 @@ typedef struct pd_lane_space {
     pudle_view adjoint;                  /* (rows, code) */
     pudle_view adjoint_point;            /* with momentum: of y_t, and `adjoint` is then of z_t but for its part in y_t */
     pudle_view baseline;                 /* (rows, features): a in every row; data NULL: none */
+    pudle_view offset, ones;             /* where a is learned: (1, features) its sum, before entries that share a number are added up; (1, rows of a chunk) of 1 */
     pudle_view gradient;                 /* like D: this lane's sum */
     pudle_view analysis, synthesis;      /* the same for E and B, where they are not D */
     double *step_gradient;               /* (T), where steps are learned */
@@ -51,6 +52,8 @@ typedef struct pd_block {
  *  offers, and without a budget: a diagnosis looks into every layer. @errors CONFIG where the budget is too small */
 pudle_status pd_lanes_prepare(pd_network *net, int64_t samples, bool plain);
 void pd_lanes_free(pd_network *net);
+/** net->baseline has changed: the lanes' copies of it. */
+pudle_status pd_lanes_baseline(pd_network *net);
 
 /** Samples [first, first + rows) of the batch through the network: the gradient into the lane's, the rest into `sums`, at once or, where
  *  net->defers, by the next sync. */

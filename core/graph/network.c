@@ -1,6 +1,7 @@
 /* The network's memory: dictionary, levels, workspaces; the spectral norm. */
 #include "graph/network.h"
 #include "graph/lane.h"
+#include "graph/offset.h"
 #include "train/streams.h"
 #include <math.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ void pd_network_forward_only(pd_network *net)
 
 int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS])
 {
-    pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps };
+    pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps, &net->offset };
     int n = 0;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (own[i]->value.data)
@@ -140,6 +141,7 @@ pudle_status pd_network_init(pd_network *net)
 {
     snprintf(net->dictionary.name, sizeof net->dictionary.name, "dictionary");
     snprintf(net->steps.name, sizeof net->steps.name, "step");
+    snprintf(net->offset.name, sizeof net->offset.name, "offset");
     net->alpha = pd_alloc((size_t)net->layers, sizeof *net->alpha);
     if (!net->alpha)
         return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld layers", (long long)net->layers);
@@ -150,6 +152,8 @@ pudle_status pd_network_init(pd_network *net)
         s = weights_init(net, &net->synthesis, "synthesis");
     if (!s && net->step_rows)
         s = pd_parameter_init(net, &net->steps, 1, &net->step_rows);
+    if (!s)
+        s = pd_offset_init(net);
     for (int i = 0; i < net->levels && !s; i++)
         s = level_init(net, &net->level[i]);
     return s;
@@ -160,9 +164,10 @@ void pd_network_fini(pd_network *net)
     if (!net->be || !net->exec)
         return;
     pd_lanes_free(net);
-    pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps };
+    pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps, &net->offset };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         parameter_fini(net, own[i]);
+    pd_offset_fini(net);
     free(net->alpha);
     free(net->momentum);
     free(net->host_atoms);
@@ -234,6 +239,8 @@ static pudle_status steps_refresh(pd_network *net)
 pudle_status pd_network_refresh(pd_network *net)
 {
     pudle_status s = steps_refresh(net);
+    if (!s)
+        s = pd_offset_refresh(net);
     for (int i = 0; i < net->levels && !s; i++)
         s = level_refresh(net, &net->level[i]);
     return s;

@@ -48,7 +48,7 @@ typedef struct pd_level {
 } pd_level;
 
 #define PD_MAX_LEVELS 8
-#define PD_MAX_PARAMETERS (4 + PD_MAX_LEVELS)
+#define PD_MAX_PARAMETERS (5 + PD_MAX_LEVELS)
 #define PD_DEFERRED_BLOCKS 64
 
 /** Whose weights an encoder layer uses: v_t = z_{t-1} - alpha_t E' l_in'(B z_{t-1}; x). */
@@ -80,10 +80,14 @@ typedef struct pd_network {
     double beta;        /* decay of the levels with the layer */
     double data_weight, code_weight; /* of the two parts of the training loss: 1, or 1 / positions (loss.reduction = "mean") */
     double code_l1, code_l2; /* weights of ||z_T||_1 and of 1/2 ||z_T||^2 in the training loss, besides the loss's own penalty */
-    const double *baseline; /* a of eta = D z + a, one number an entry of a sample; NULL: 0. The caller's */
+    const double *baseline; /* a of eta = D z + a, one number an entry of a sample; NULL: 0. The caller's, or own_baseline */
+    int64_t offset_groups;  /* a is learned, as so many numbers, each for as many entries that follow each other; 0: it is not; graph/offset.h */
+    double *own_baseline;
+    pudle_view offset_sum, offset_ones;
     pd_parameter dictionary;
     pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of D); no value where they are D */
     pd_parameter steps;               /* (step_rows); no value where the step is not learned */
+    pd_parameter offset;              /* (offset_groups, 1); no value where it is not learned */
     int levels;
     pd_level level[PD_MAX_LEVELS];
     int64_t memory;              /* most bytes that the workspaces may take; 0: no limit. The backend's own encoder comes on top */

@@ -4,6 +4,7 @@
  * and the gradient is that of the decoder there, l'(D z' + a; y) z''. Beside that of implicit, with the same matrix where the prox has no curvature and
  * H is the identity, this is D u u' more. */
 #include "graph/implicit.h"
+#include "graph/offset.h"
 
 static pudle_view rows_of(const pd_block *b, const pudle_view *all)
 {
@@ -40,6 +41,8 @@ pudle_status pd_refit_gradient(const pd_block *b, const pudle_view *code, const 
         s = be->loss_grad(b->exec, &net->loss, &again, &b->y, &shaped_r);
     if (!s) /* of the batch's mean, as all adjoints */
         s = be->axpby(b->exec, 0.0, &cr, net->data_weight * b->share, r);
+    if (!s)
+        s = pd_offset_add(b, 1.0, r);
     if (!s)
         s = net->map.ops->gradient(&net->map, b->exec, 1.0, &cr, &cu, &b->space->gradient);
     return s || !b->diagnose ? s : pd_implicit_note(b, &cu);

@@ -1,6 +1,7 @@
 /* A batch through the network: cut into blocks, spread over lanes, and the lanes' sums added in lane order, so that the
  * result does not depend on how many threads ran them. */
 #include "graph/implicit.h"
+#include "graph/offset.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_
     space->bad_prox = false;
     space->nonzeros = space->bad_layer = space->bad_adjoint = space->left_out = 0;
     space->moved = space->size = space->worst_condition = 0;
-    pudle_view *const sums[] = { &space->gradient, &space->analysis, &space->synthesis };
+    pudle_view *const sums[] = { &space->gradient, &space->analysis, &space->synthesis, &space->offset };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof sums / sizeof *sums && gradient && !s; i++)
         if (sums[i]->data)
@@ -187,6 +188,8 @@ static pudle_status reduce_gradients(pd_network *net, const pd_batch *batch, pd_
         s = sum_lanes(net, &net->analysis, offsetof(pd_lane_space, analysis));
     if (!s && net->synthesis.value.data)
         s = sum_lanes(net, &net->synthesis, offsetof(pd_lane_space, synthesis));
+    if (!s)
+        s = pd_offset_reduce(net);
     if (!s && net->step_rows)
         s = step_gradient(net);
     if (!s && net->unroll && net->depth)

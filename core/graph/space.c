@@ -16,12 +16,13 @@ enum {
 };
 
 /* Everything a lane has of the backend's memory, in one list. */
-enum { VIEWS = 16 };
+enum { VIEWS = 18 };
 static void views_of(pd_lane_space *space, pudle_view *views[VIEWS])
 {
     pudle_view *const all[VIEWS] = { &space->data, &space->input, &space->code, &space->begin, &space->back_code, &space->back_data,
                                      &space->reconstruction, &space->residual, &space->adjoint, &space->baseline, &space->gradient,
-                                     &space->analysis, &space->synthesis, &space->point, &space->begin_point, &space->adjoint_point };
+                                     &space->analysis, &space->synthesis, &space->point, &space->begin_point, &space->adjoint_point,
+                                     &space->offset, &space->ones };
     memcpy(views, all, sizeof all);
 }
 
@@ -74,6 +75,10 @@ static void lane_shape(const pd_network *net, pd_lane_space *space, int64_t rows
         shape(net, &space->adjoint, 2, (const int64_t[]){ rows, p });
     if (net->baseline)
         shape(net, &space->baseline, 2, (const int64_t[]){ rows, m });
+    if (net->offset_groups) {
+        shape(net, &space->offset, 2, (const int64_t[]){ 1, m });
+        shape(net, &space->ones, 2, (const int64_t[]){ 1, rows * space->chunk });
+    }
     if (net->lanes == 1) /* a lane alone adds to the gradient itself */
         space->gradient = net->dictionary.grad;
     else
@@ -166,6 +171,14 @@ static pudle_status baseline_fill(const pd_network *net, const pd_lane_space *sp
     return s;
 }
 
+pudle_status pd_lanes_baseline(pd_network *net)
+{
+    pudle_status s = PUDLE_OK;
+    for (int64_t i = 0; net->space && i < net->lanes && !s; i++)
+        s = baseline_fill(net, &net->space[i], net->rows);
+    return s;
+}
+
 /* Memory for the shapes. */
 static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64_t rows)
 {
@@ -181,6 +194,8 @@ static pudle_status lane_make(const pd_network *net, pd_lane_space *space, int64
         s = pd_implicit_make(net, space, rows);
     if (!s && net->baseline)
         s = baseline_fill(net, space, rows);
+    if (!s && net->offset_groups)
+        s = net->be->fill(net->exec, 1.0, &space->ones);
     for (int i = 0; i < net->levels && !s; i++)
         if (learns_levels(net)) { /* a kernel fills the gradients of all its levels or of none */
             void *memory = NULL;

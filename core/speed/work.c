@@ -8,7 +8,7 @@ static double smaller(double a, double b)
     return a < b ? a : b;
 }
 
-typedef struct sizes { double m, p, n, T, K, weights, each, full, s; bool dense, reaches; } sizes;
+typedef struct sizes { double m, p, n, T, K, weights, each, full, s; bool dense, reaches, momentum; } sizes;
 
 /* D z, D'r in every layer and D z_T; then the decoder's outer product and, where layers are differentiated, D'r again and for each of
  * them H D u, D'h and two outer products. */
@@ -24,9 +24,10 @@ static double traffic(const sizes *z, double optimiser)
     const double rows = z->n * (z->m + z->p), one = z->weights + rows; /* a product: D, its input, its output */
     const double layer = 2 * one + z->n * z->p + 3 * z->n * z->m + 2 * z->n * z->p; /* v takes z too; inner gradient; prox */
     const double outer = 2 * z->weights + rows;
-    double sum = z->T * layer + one + 3 * z->n * z->m + outer + optimiser * z->weights;
+    const double ahead = z->momentum ? 5 * z->n * z->p : 0; /* two sums of codes */
+    double sum = z->T * (layer + ahead) + one + 3 * z->n * z->m + outer + optimiser * z->weights;
     if (z->reaches)
-        sum += one + z->K * (2 * one + z->n * z->p + 3 * z->n * z->p + 5 * z->n * z->m + 2 * outer); /* u too; prox; l' and H */
+        sum += one + z->K * (ahead + 2 * one + z->n * z->p + 3 * z->n * z->p + 5 * z->n * z->m + 2 * outer); /* u too; prox; l' and H */
     return sum;
 }
 
@@ -61,7 +62,8 @@ void pd_speed_work_of(const pd_problem *pb, int64_t batch, double nonzeros, pd_s
     const pudle_cview w = pudle_const(&pb->net.dictionary.value);
     const double width = (double)pudle_dtype_size(pb->dtype);
     sizes z = { .m = (double)map->features, .p = (double)map->code, .n = (double)batch, .T = (double)pb->net.layers, .K = (double)pb->net.depth,
-                .weights = (double)pudle_count(&w), .s = nonzeros, .dense = map->matrix, .reaches = pb->net.depth > 0 };
+                .weights = (double)pudle_count(&w), .s = nonzeros, .dense = map->matrix, .reaches = pb->net.depth > 0,
+                .momentum = pb->net.momentum != NULL };
     z.each = map->matrix ? z.m : z.weights / (double)map->atoms;
     z.full = z.p * z.each;
     work->forward_flops = 2 * z.n * z.full * products(&z, false);

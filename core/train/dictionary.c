@@ -1,6 +1,7 @@
 /* The dictionary: to and from the backend, its start, its distance from the truth, its files. */
 #include "train/dictionary.h"
 #include "train/atoms_picture.h"
+#include "graph/offset.h"
 #include "measure/measure.h"
 #include "train/init.h"
 #include <math.h>
@@ -270,6 +271,8 @@ pudle_status pd_problem_initialise(pd_problem *pb)
     if (!s)
         s = start_encoder(pb);
     if (!s)
+        s = pd_offset_start(&pb->net);
+    if (!s)
         s = pd_problem_refresh(pb, pb->settings->prox.decay); /* the step first: levels may be multiples of it */
     if (!s)
         s = pd_problem_start_levels(pb);
@@ -384,6 +387,24 @@ pudle_status pd_problem_write_encoder(pd_problem *pb, const char *npz)
         if (own[i].value->data)
             list[n++] = own[i];
     return write_named(pb, npz, n, list);
+}
+
+pudle_status pd_problem_write_offset(pd_problem *pb, const char *npy)
+{
+    const pd_map *map = &pb->net.map;
+    const int64_t m = map->features, channels = map->data_shape[0];
+    const bool entries = pb->net.offset_groups == m && map->data_rank > 0;
+    if (!pb->net.offset_groups)
+        return PUDLE_OK;
+    double *each = pd_alloc((size_t)channels, sizeof *each);
+    if (!each)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the offset");
+    for (int64_t i = 0; i < channels; i++)
+        each[i] = pb->net.baseline[i * (m / channels)];
+    const pudle_cview c = entries ? pd_cview(pb->net.baseline, PUDLE_F64, map->data_rank, map->data_shape) : pd_cview(each, PUDLE_F64, 1, &channels);
+    const pudle_status s = pd_npy_write(pb->ctx, npy, &c);
+    free(each);
+    return s;
 }
 
 pudle_status pd_problem_write_thresholds(pd_problem *pb, const char *npz)

@@ -130,6 +130,8 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
         s = descend(pb, &pb->net.synthesis, rate, update);
     if (!s && how->normalize && how->normalize_at == PD_NORMALIZE_UPDATE)
         s = pd_normalize_atoms(pb);
+    if (!s && pb->net.offset.value.data)
+        s = descend(pb, &pb->net.offset, rate, update);
     for (int i = 0; i < pb->net.levels && !s; i++)
         if (pb->net.level[i].learned) {
             s = descend(pb, &pb->net.level[i].parameter, threshold_rate, update);

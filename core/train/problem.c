@@ -228,6 +228,8 @@ static pudle_status set_baseline(pd_problem *pb)
     const pd_map *map = &pb->net.map;
     const int64_t n = map->features, channels = map->data_shape[0];
     pd_array file = { 0 };
+    const int64_t groups[] = { [PD_OFFSET_FIXED] = 0, [PD_OFFSET_ENTRY] = n, [PD_OFFSET_CHANNEL] = channels, [PD_OFFSET_GLOBAL] = 1 };
+    pb->net.offset_groups = groups[o->learn_offset];
     if (o->offset == 0 && !o->offset_path)
         return PUDLE_OK;
     pb->baseline = pd_alloc((size_t)n, sizeof *pb->baseline);
@@ -400,16 +402,16 @@ pudle_status pd_problem_baseline(pd_problem *pb, const pudle_view *predictions)
     const pudle_cview c = pudle_const(predictions);
     const int64_t count = pudle_count(&c), m = pb->net.map.features;
     const size_t width = pudle_dtype_size(pb->dtype);
-    if (!pb->baseline)
+    if (!pb->net.baseline)
         return pb->be->fill(pb->exec, 0.0, predictions);
     void *host = pd_alloc((size_t)count, width);
     if (!host)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld predictions", (long long)(count / m));
     for (int64_t i = 0; i < count; i++) {
         if (pb->dtype == PUDLE_F64)
-            ((double *)host)[i] = pb->baseline[i % m];
+            ((double *)host)[i] = pb->net.baseline[i % m];
         else
-            ((float *)host)[i] = (float)pb->baseline[i % m];
+            ((float *)host)[i] = (float)pb->net.baseline[i % m];
     }
     const pudle_status s = pb->be->upload(pb->exec, predictions->data, host, (size_t)count * width);
     free(host);

@@ -22,7 +22,7 @@ typedef struct pd_problem {
     pd_network net;
     double sigma2;                 /* of D when the step was last set from it */
     double lipschitz;              /* of the inner loss; 0: not asked yet. A checkpoint keeps it */
-    double *baseline;              /* the network's, one number an entry of a sample; NULL: 0 */
+    double *baseline;              /* the network's at first, one number an entry of a sample; NULL: 0 */
     pd_array true_dictionary;      /* read once, when first asked for */
     pd_array host_dictionary;      /* room for the one that is compared with it, update after update */
 

@@ -63,7 +63,7 @@ static int kind_of(const char *name, size_t length)
     static const struct { const char *name; int kind; } names[] = {
         { "manifest.json", EVERY_START }, { "config.cfg", EVERY_START }, { "run.log", EVERY_START }, { "metrics.csv", PROGRESS }, { "test.csv", PROGRESS },
         { "checkpoint.safetensors", PROGRESS }, { "dictionary.npy", RESULT }, { "dictionary.png", RESULT }, { "thresholds.npz", RESULT },
-        { "encoder.npz", RESULT },
+        { "encoder.npz", RESULT }, { "offset.npy", RESULT },
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strlen(names[i].name) == length && !strncmp(name, names[i].name, length))

@@ -89,8 +89,11 @@ pudle_status pd_stability_report(pd_problem *pb)
 {
     const pudle_loss_ops *inner = pb->inner.desc->ops;
     double constant = 0, sigma2 = 0;
-    const bool fixed = !pb->settings->step_over_l && !pb->net.step_rows && pb->net.encoder == PD_ENCODER_TIED;
-    if (!fixed || !PUDLE_HAS(inner, pudle_loss_ops, lipschitz) || !inner->lipschitz || inner->lipschitz(pb->inner.self, NULL, &constant))
+    const bool tied = !pb->net.step_rows && pb->net.encoder == PD_ENCODER_TIED;
+    if (tied && pb->settings->step_over_l && pb->settings->step >= pd_stability_limit(&pb->net))
+        pd_log(pb->ctx, PUDLE_LOG_WARNING, "model.step = \"%s\": from %.3g / L on codes may grow with every layer instead of converging%s", pb->settings->model.step,
+               pd_stability_limit(&pb->net), pb->net.momentum ? ", with this momentum" : "");
+    if (!tied || pb->settings->step_over_l || !PUDLE_HAS(inner, pudle_loss_ops, lipschitz) || !inner->lipschitz || inner->lipschitz(pb->inner.self, NULL, &constant))
         return PUDLE_OK;
     const pudle_status s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     if (s)

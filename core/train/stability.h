@@ -5,11 +5,12 @@
 #include "train/problem.h"
 
 /** What step * L must stay below: 2, and with momentum b 1 + 1 / (1 + 2 b). Along an eigenvector of D'D to the eigenvalue h layers then are z_{t+1} =
- *  q ((1 + b) z_t - b z_{t-1}), q = 1 - step h, and both roots of r^2 - (1 + b) q r + b q lie inside the unit circle. */
+ *  q ((1 + b) z_t - b z_{t-1}), q = 1 - step h, and both roots of r^2 - (1 + b) q r + b q lie inside the unit circle. Where b changes with the layer, the
+ *  largest is taken. */
 double pd_stability_limit(const pd_network *net);
 
-/** For the first batch of a run: with a step that the config fixes and one dictionary in all layers, tell the log step * L, L the Lipschitz constant
- *  of the encoder's gradient at the present D, and warn where it is not below pd_stability_limit: from there on codes may grow with every layer. */
+/** For the first batch of a run: with one dictionary in all layers and a step that the config fixes, tell the log step * L, L the Lipschitz constant
+ *  of the encoder's gradient at the present D, and warn where it is not below pd_stability_limit: from there on codes may grow with every layer. Of "c/L" it warns by c. */
 pudle_status pd_stability_report(pd_problem *problem);
 
 /** Has the loss of a batch left all bounds? Warns once where it is a sum of squares and 1000 times what codes of zeros cost in this batch, which they never do

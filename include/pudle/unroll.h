@@ -31,9 +31,9 @@ typedef struct pudle_unroll_spec {
     pudle_cview dictionary;        /* (m, p); filters: (atoms, channels, kernel...), contiguous */
     const pudle_cview *theta;      /* `levels` of (T, 1 or p); filters: (T, 1 or conv->atoms) */
     const double *step;            /* T */
-    const double *momentum;        /* T: b_t; NULL: none */
     const pudle_conv *conv;        /* NULL: D is a matrix. Else atoms counts the entries of a code, conv->atoms the filters, which are
                                       `dictionary`, and z and the adjoint are rows (conv->atoms, code[0], code[1]) */
+    const double *momentum;        /* T: b_t; NULL: none */
 } pudle_unroll_spec;
 
 typedef struct pudle_unroll pudle_unroll;

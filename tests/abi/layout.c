@@ -100,7 +100,7 @@ static const row rows[] = {
     AT(pudle_prox_kernel, apply, 16),
     AT(pudle_prox_kernel, vjp, 24),
 
-    SIZE(pudle_unroll_spec, 232),
+    SIZE(pudle_unroll_spec, 240),
     AT(pudle_unroll_spec, size, 0),
     AT(pudle_unroll_spec, dtype, 4),
     AT(pudle_unroll_spec, features, 8),
@@ -117,6 +117,7 @@ static const row rows[] = {
     AT(pudle_unroll_spec, theta, 208),
     AT(pudle_unroll_spec, step, 216),
     AT(pudle_unroll_spec, conv, 224),
+    AT(pudle_unroll_spec, momentum, 232),
 
     SIZE(pudle_unroll_ops, 72),
     AT(pudle_unroll_ops, size, 0),

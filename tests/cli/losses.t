@@ -18,6 +18,7 @@ field() {
 repeat 20 '\\001\\000\\000\\001\\000\\001\\000\\000' | npy "$work/x.npy" '|u1' '20, 8'
 repeat 20 '\\001\\000\\377\\001\\000\\001\\000\\000' | npy "$work/negative.npy" '|i1' '20, 8'
 repeat 20 '\\000\\000\\200\\077\\000\\000\\300\\177' | npy "$work/gaps.npy" '<f4' '10, 4'
+repeat 1 '\\001\\002\\003\\004\\005\\006\\007\\010' | npy "$work/x8.npy" '|u1' '8'
 config() { # LOSS DATA STEP
     cat >"$work/c.cfg" <<EOF
 precision = "f64";
@@ -84,6 +85,29 @@ repeat 8 '\\000\\000\\000\\000\\000\\000\\340\\277' | npy "$work/a.npy" '<f8' '8
 run "$PUDLE" evaluate "$work/c.cfg" --set prox.lambda=1e6 --set loss.offset=0.5 --set loss.offset_path="$work/a.npy"
 awk -v got="$(field data_loss)" 'BEGIN { want = 8 * log(2); d = got - want; exit !(d < 1e-7 && d > -1e-7) }'
 ok $? 'an offset from a file is added: 0.5 - 0.5'
+
+# ---- a baseline that is learned: with codes of zeros the log-odds of the data's rate
+run "$PUDLE" train "$work/c.cfg" --out "$work/a" --quiet --set prox.lambda=1e6 --set loss.offset=0 --set loss.learn_offset=global --set train.epochs=400 --set train.learning_rate=0.02
+is_success 'learn_offset = global'
+repeat 8 '\\122\\024\\201\\372\\256\\130\\340\\277' | npy "$work/odds.npy" '<f8' '8' # log(3/5)
+run "$PUDLE" compare "$work/a/offset.npy" "$work/odds.npy" --atol 1e-3
+is_success 'a constant rate is found'
+run "$PUDLE" evaluate "$work/a"
+kept=$(field loss)
+run "$PUDLE" evaluate "$work/c.cfg" --set prox.lambda=1e6 --set loss.offset=0 --set loss.offset_path="$work/a/offset.npy"
+awk -v a="$kept" -v b="$(field loss)" 'BEGIN { d = a - b; exit !(a > 5 && d < 1e-7 && d > -1e-7) }'
+ok $? 'a run knows what it has learned, and another can begin there'
+for how in entry channel; do
+    run "$PUDLE" train "$work/c.cfg" --out "$work/whole_$how" --quiet --set loss.learn_offset=$how --set train.epochs=6 --set train.batch=7
+    run "$PUDLE" train "$work/c.cfg" --out "$work/part_$how" --quiet --set loss.learn_offset=$how --set train.epochs=3 --set train.batch=7
+    run "$PUDLE" train "$work/part_$how" --resume --quiet --set train.epochs=6
+    cmp "$work/whole_$how/offset.npy" "$work/part_$how/offset.npy" && cmp "$work/whole_$how/checkpoint.safetensors" "$work/part_$how/checkpoint.safetensors"
+    ok $? "a resumed run has learned the same bits: $how"
+done
+run "$PUDLE" check "$work/c.cfg" --set loss.learn_offset=global --set loss.offset_path="$work/x8.npy"
+refuses 2 'are to share one number' 'numbers that differ cannot be learned as one'
+run "$PUDLE" check "$work/c.cfg" --set loss.learn_offset=entry --set model.dictionary.kind=conv --set 'model.dictionary.size=[3]' --set 'data.shape=[1,8]'
+refuses 2 'learn_offset = "channel"' 'filters have no number for every entry'
 
 # ---- gaps
 config 'name = "masked_least_squares";' gaps.npy '"1/L"'

@@ -40,6 +40,12 @@ ok $? "step * L = 1.6 is stable without"
 run "$PUDLE" check "$work/run.cfg" --set model.step="$step" --set model.momentum=fista
 grep -q 'From 1\.3[0-9]* on codes may grow' "$work/err"
 ok $? "and not with fista"
+run "$PUDLE" train "$work/run.cfg" --out "$work/over" --set model.step=1.6/L --set model.layers=4
+[ "$status" -eq 0 ] && ! grep -q 'may grow' "$work/err"
+ok $? "nothing is said of 1.6/L"
+run "$PUDLE" train "$work/run.cfg" --out "$work/over" --force --set model.step=1.6/L --set model.layers=4 --set model.momentum=0.5
+grep -q 'from 1.5 / L on codes may grow .* with this momentum' "$work/err"
+ok $? "but with momentum"
 for how in "--set model.step=\"1/L\"" "--set model.learn_step=global" "--set model.encoder=untied"; do
     # shellcheck disable=SC2086
     run "$PUDLE" train "$work/run.cfg" --out "$work/other" --force $how

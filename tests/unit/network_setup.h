@@ -28,6 +28,7 @@ typedef struct setup {
     int64_t infinite; /* the layer, from 1 on, whose learned level is infinite in host memory; 0: none */
     const char *way; /* the cpu backend's option `unroll`; NULL: auto */
     const char *momentum; /* of the layers, as the config has it; NULL: none */
+    const char *learn_offset; /* NULL: there is no offset */
 } setup;
 
 static void open_problem(const setup *s, opened *o)
@@ -61,7 +62,9 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, " };\nprox: { name = \"%s\"; %s = %.17g; nonnegative = %s; decay = %.17g; learn = \"%s\"; };\n",
                 s->hard ? "hard_threshold" : "soft_threshold", s->hard ? "threshold" : "lambda", s->lambda, s->nonnegative ? "true" : "false",
                 s->decay, s->learn);
-    fprintf(f, "loss: { name = \"%s\"; %scode_l2 = %.17g; };\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, strcmp(s->loss, "lasso") ? "" : "lambda = 0.1; ", s->code_l2, (long long)s->seed);
+    fprintf(f, "loss: { name = \"%s\"; %scode_l2 = %.17g; %s%s%s };\ntrain: { epochs = 1; seed = %lld; };\n", s->loss, strcmp(s->loss, "lasso") ? "" : "lambda = 0.1; ",
+            s->code_l2, s->learn_offset ? "offset = 0.3; learn_offset = \"" : "", s->learn_offset ? s->learn_offset : "", s->learn_offset ? "\";" : "",
+            (long long)s->seed);
     assert_int_equal(fclose(f), 0);
     if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) || pd_problem_initialise(&o->pb))
         fail_msg("%s", pd_error(ctx));

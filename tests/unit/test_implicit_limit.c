@@ -242,6 +242,8 @@ static void matches_differences(void **state)
         s.layers = 2000;
         s.step = 0.15;
         s.prox = round % 2 ? "name = \"soft_threshold\"; lambda = 0.4; learn = \"atom\";" : "name = \"elastic_net\"; lambda = 0.1; mu = 0.2;";
+        if (round % 4 >= 2)
+            s.loss = "name = \"least_squares\"; offset = 0.1; learn_offset = \"entry\";";
         if (!converged(s))
             continue;
         open_problem(&s, &o);

@@ -32,7 +32,7 @@ static void random_config(char *text, size_t size, int64_t *samples)
     static const char *const steps[] = { "none", "global", "layer" }, *const momenta[] = { "", "momentum = \"fista\";", "momentum = 0.4;" };
     static const char *const learns[] = { "none", "global", "layer_atom" };
     static const char *const operators[] = { "name = \"soft_threshold\"; lambda = 0.1;", "name = \"soft_threshold\"; lambda = 0.1;", "name = \"nonnegative\";" };
-    static const char *const losses[] = { "name = \"least_squares\";", "name = \"lasso\"; offset = 0.1;", "name = \"least_squares\"; code_l1 = 0.05;", "name = \"least_squares\"; code_l2 = 0.05;" };
+    static const char *const losses[] = { "name = \"least_squares\";", "name = \"lasso\"; offset = 0.1; learn_offset = \"entry\";", "name = \"least_squares\"; code_l1 = 0.05;", "name = \"least_squares\"; code_l2 = 0.05;" };
     const char *gradient = ONE_OF(gradients);
     const bool implicit = strstr(gradient, "implicit") != NULL;
     const bool reaches = !implicit && !strstr(gradient, "dec") && !strstr(gradient, "noodl");

@@ -168,6 +168,34 @@ static bool slope_at(pd_problem *pb, double *value, double *slope)
     return fabs(central[0] - central[1]) <= 1e-7 + 1e-7 * fabs(*slope) && fabs(4 * jump[1] - jump[0]) / 3 <= 1e-6 + 1e-5 * fabs(*slope);
 }
 
+typedef struct probes { int used, tried; } probes;
+
+/* Entries of the gradients of all that is learned, on a backend in host memory. */
+static void probe(opened *o, const char *what, int64_t seed, probes *count)
+{
+    enum { MOST = 20 };
+    pd_parameter *list[PD_MAX_PARAMETERS];
+    const int n = pd_network_parameters(&o->pb.net, list);
+    pd_pass pass = { .gradient = true };
+    run(&o->pb, &pass);
+    for (int k = 0; k < n; k++) {
+        const pudle_cview c = pudle_const(&list[k]->value);
+        double *g = doubles(&o->pb, &list[k]->grad), *value = list[k]->value.data;
+        const int64_t entries = pudle_count(&c), most = entries < MOST ? entries : MOST;
+        for (int64_t j = 0; j < most; j++) {
+            const int64_t i = entries == most ? j : between(0, entries - 1);
+            double wide = 0;
+            count->tried++;
+            if (!slope_at(&o->pb, &value[i], &wide))
+                continue;
+            count->used++;
+            if (!(fabs(wide - g[i]) <= 1e-6 + 1e-5 * fabs(g[i])))
+                fail_msg("seed %lld %s, %s, entry %lld: difference %.12g, derivative %.12g", (long long)seed, what, list[k]->name, (long long)i, wide, g[i]);
+        }
+        free(g);
+    }
+}
+
 /* ------------------------------------------------ encoders of their own */
 
 static setup encoder_setup(void)
@@ -179,13 +207,14 @@ static setup encoder_setup(void)
     s.encoder = between(0, 1) ? "analysis" : "untied";
     s.encoder_layers = between(0, 1) == 1;
     s.learn_step = steps[between(0, 2)];
+    s.learn_offset = between(0, 1) ? "entry" : NULL;
     return s;
 }
 
 static void encoders_match_finite_differences(void **state)
 {
     (void)state;
-    int used = 0, tried = 0;
+    probes count = { 0, 0 };
     for (int round = 0; round < 12; round++) {
         setup s = encoder_setup();
         opened o;
@@ -201,28 +230,34 @@ static void encoders_match_finite_differences(void **state)
                 ((double *)list[k]->value.data)[i] *= 1 + 0.1 * (pudle_random_uniform(&random_state) - 0.5);
         }
         assert_int_equal(pd_network_refresh(&o.pb.net), PUDLE_OK);
-        pd_pass pass = { .gradient = true };
-        run(&o.pb, &pass);
-        for (int k = 0; k < n; k++) {
-            const pudle_cview c = pudle_const(&list[k]->value);
-            const int64_t count = pudle_count(&c);
-            double *g = doubles(&o.pb, &list[k]->grad), *value = list[k]->value.data; /* host memory on this backend */
-            for (int probe = 0; probe < 12; probe++) {
-                const int64_t i = between(0, count - 1);
-                double wide = 0;
-                tried++;
-                if (!slope_at(&o.pb, &value[i], &wide))
-                    continue;
-                used++;
-                if (!(fabs(wide - g[i]) <= 1e-6 + 1e-5 * fabs(g[i])))
-                    fail_msg("seed %lld %s %s, entry %lld: difference %.12g, derivative %.12g", (long long)s.seed, s.encoder, list[k]->name, (long long)i,
-                             wide, g[i]);
-            }
-            free(g);
-        }
+        probe(&o, s.encoder, s.seed, &count);
         close_problem(&o);
     }
-    assert_true(used * 10 >= tried * 8);
+    assert_true(count.used * 10 >= count.tried * 8);
+}
+
+/* Filters on signals of two channels, with momentum and baselines of all kinds. */
+static void filters_match_finite_differences(void **state)
+{
+    static const char *const momenta[] = { "0", "fista", "0.5" }, *const offsets[] = { "none", "channel", "global" };
+    (void)state;
+    probes count = { 0, 0 };
+    for (int round = 0; round < 9; round++) {
+        opened o;
+        FILE *f = fopen(config_path, "w");
+        assert_non_null(f);
+        fprintf(f, "precision = \"f64\";\nbackend: { name = \"ref\"; };\ndata: { name = \"synthetic\"; shape = [2, %lld]; samples = 4; features = %lld; atoms = 20; sparsity = 3; "
+                   "seed = %lld; };\nmodel: { dictionary: { kind = \"conv\"; atoms = 3; size = [%lld]; stride = [%lld]; }; layers = 5; step = 0.1; momentum = \"%s\"; };\n"
+                   "prox: { name = \"soft_threshold\"; lambda = 0.1; learn = \"atom\"; };\nloss: { name = \"least_squares\"; offset = 0.1; learn_offset = \"%s\"; };\n"
+                   "train: { epochs = 1; seed = %d; };\n", 12LL, 24LL, (long long)between(1, 100000), (long long)between(2, 5), (long long)between(1, 2), momenta[round % 3],
+                offsets[round / 3], round + 1);
+        assert_int_equal(fclose(f), 0);
+        if (pd_settings_load(ctx, config_path, NULL, 0, &o.settings) || pd_problem_open(ctx, o.settings, NULL, &o.pb) || pd_problem_initialise(&o.pb))
+            fail_msg("%s", pd_error(ctx));
+        probe(&o, momenta[round % 3], round, &count);
+        close_problem(&o);
+    }
+    assert_true(count.used * 10 >= count.tried * 8);
 }
 
 /* While all weights are D, the gradients of D, E and B add up to the one of the tied network; backends agree. */
@@ -264,36 +299,11 @@ static void encoders_begin_as_the_tied_one(void **state)
         }
 }
 
-typedef struct probes { int used, tried; } probes;
-
-/* Entries of the dictionary's gradient, and of the levels' where they are learned. */
 static void against_differences(const setup *s, probes *count)
 {
     opened o;
     open_problem(s, &o);
-    pd_network *net = &o.pb.net;
-    pd_pass pass = { .gradient = true };
-    run(&o.pb, &pass);
-    for (int which = -1; which < net->levels; which++) {
-        if (which >= 0 && !net->level[which].learned)
-            continue;
-        pd_parameter *parameter = which < 0 ? &net->dictionary : &net->level[which].parameter;
-        const pudle_cview c = pudle_const(&parameter->value);
-        double *g = doubles(&o.pb, &parameter->grad), *x = parameter->value.data; /* host memory on this backend */
-        const int64_t entries = pudle_count(&c), most = entries < 20 ? entries : 20;
-        for (int64_t probe = 0; probe < most; probe++) {
-            const int64_t i = entries == most ? probe : between(0, entries - 1);
-            double wide = 0;
-            count->tried++;
-            if (!slope_at(&o.pb, &x[i], &wide))
-                continue;
-            count->used++;
-            if (!(fabs(wide - g[i]) <= 1e-6 + 1e-5 * fabs(g[i])))
-                fail_msg("seed %lld %s, %s, entry %lld: difference %.12g, derivative %.12g", (long long)s->seed, s->prox ? s->prox : "soft",
-                         parameter->name, (long long)i, wide, g[i]);
-        }
-        free(g);
-    }
+    probe(&o, s->prox ? s->prox : "soft", s->seed, count);
     close_problem(&o);
 }
 
@@ -302,7 +312,9 @@ static void matches_finite_differences(void **state)
     (void)state;
     probes count = { 0, 0 };
     for (int round = 0; round < 10; round++) {
+        static const char *const offsets[] = { NULL, "entry", "global" };
         setup s = with_momentum(random_setup());
+        s.learn_offset = offsets[round % 3];
         s.backend = "ref";
         s.precision = "f64";
         s.gradient = "ae";
@@ -455,7 +467,7 @@ int main(void)
         cmocka_unit_test(matches_slow_reference),   cmocka_unit_test(matches_finite_differences), cmocka_unit_test(single_precision_is_close),
         cmocka_unit_test(same_bits_for_any_threads), cmocka_unit_test(spectral_norm),             cmocka_unit_test(divergence_names_the_layer),
         cmocka_unit_test(learned_levels_begin_at_the_options), cmocka_unit_test(encoders_match_finite_differences),
-        cmocka_unit_test(encoders_begin_as_the_tied_one), cmocka_unit_test(structured_prox_matches_finite_differences),
+        cmocka_unit_test(encoders_begin_as_the_tied_one), cmocka_unit_test(filters_match_finite_differences), cmocka_unit_test(structured_prox_matches_finite_differences),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }

@@ -133,7 +133,7 @@ static pudle_status cpu_plan(pudle_exec *exec, const pudle_work *work, int64_t *
     const bool maps = width * m * p > 1073741824.0;
     const int64_t least = clamp(maps ? 262144 / row : 12, 1, 12), few = clamp(524288 / row, maps ? 1 : 32, 256);
     /* Many layers: the tape of a block stays near 16 MiB, half of the entries kept; or near 4 MiB, in the cache, where an unroll for few
-     * atoms keeps two arrays of code as they are. */
+     * atoms keeps two arrays of code as they are (three with momentum, of which a plan knows nothing). */
     const bool atoms_few = exec->unroll < UNROLL_ROWS && unroll_few_atoms(work->code, work->layers);
     const double tape = width * p * (atoms_few ? 2 : 0.5) * (double)(work->layers > 0 ? work->layers : 1);
     const bool alone = !maps && width * m * p > 1048576 && n <= 256;
@@ -225,7 +225,7 @@ static const pudle_option options[] = {
       "the CPU." },
     { "unroll", PUDLE_ENUM, 0, offsetof(params, unroll), "auto", 0, 0, ways, NULL,
       "How the layers of an encoder with a dense dictionary are computed together, where they are; for comparisons, the result is the same. auto: by "
-      "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
+      "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many, without momentum; none: one operation after the other." },
     { "vectors", PUDLE_ENUM, 0, offsetof(params, vectors), "auto", 0, 0, widths, NULL,
       "For comparisons. auto: the kernels written for vectors of 512 bits where the processor has them, matrix products among them; narrow: none of "
       "these, and all matrix products by BLIS." },

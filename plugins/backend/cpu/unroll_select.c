@@ -39,7 +39,7 @@ static void select_destroy(pudle_unroll *u)
 /* May tiles do this, as far as its size goes? A block has at least a tile of 32 samples. */
 static bool tiles_fit(const pudle_exec *exec, const pudle_unroll_spec *spec)
 {
-    const double tape = 64 * (double)(spec->depth + 1) * (double)spec->atoms * (double)pudle_dtype_size(spec->dtype);
+    const double tape = (spec->momentum ? 96 : 64) * (double)(spec->depth + 1) * (double)spec->atoms * (double)pudle_dtype_size(spec->dtype);
     return exec->unroll == UNROLL_TILES || (exec->unroll == UNROLL_AUTO && unroll_few_atoms(spec->atoms, spec->layers) && tape <= TILES_TAPE);
 }
 

@@ -11,14 +11,15 @@ static pudle_status NAME(tile_forward)(const tiles_work *w, int64_t tile)
     uint64_t ahead[TILE * UNROLL_FEW_ATOMS / 64];
     pudle_status s = PUDLE_OK;
     memset(now.z, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
-    memset(now.y, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
+    if (now.y != now.z)
+        memset(now.y, 0, (size_t)(TILE * p + TILE_PAD) * sizeof(REAL));
     memset(now.bits, 0, (size_t)(TILE * u->words) * sizeof *now.bits);
     for (int64_t t = 1; t <= T && !s; t++) {
         const slot next = slot_of(u, w->l, tile, t <= end ? (end - t) % 2 : t - end);
         NAME(descend)(next.v, now.y, now.bits, u->words, base, (REAL)u->spec.step[t - 1], u->strips.at, rows, p, u->ld, u->near);
         s = apply(u, w->exec, t, rows, next);
         NAME(mark)(next.bits, next.z, rows, p, u->words);
-        if (u->spec.momentum) {
+        if (u->spec.momentum && t < T) { /* nothing begins at the last */
             NAME(extrapolate)(next.y, next.z, now.z, (REAL)u->spec.momentum[t - 1], rows * p);
             NAME(mark)(ahead, next.y, rows, p, u->words);
             for (int64_t k = 0; k < rows * u->words; k++)
