@@ -71,34 +71,37 @@ static pudle_status check_all(sweep *sw)
     return s;
 }
 
-static void print_progress(const sweep *sw, const sweep_run *run, const char *what)
+static void print_progress(const sweep *sw, const sweep_run *run)
 {
     int done = 0;
     for (int i = 0; i < sw->wanted; i++)
         done += sw->run[i].state != SWEEP_UNFINISHED;
-    printf("%d/%d %s: %s", done, sw->wanted, run->name, what);
-    if (run->state == SWEEP_DONE) {
+    printf("%d/%d %s: ", done, sw->wanted, run->name);
+    if (run->state == SWEEP_FAILED) {
+        printf("failed\n");
+    } else {
         printf("loss %.6g", run->figure[SWEEP_LOSS]);
         if (!isnan(run->figure[SWEEP_TEST_LOSS]))
             printf(", of the test samples %.6g", run->figure[SWEEP_TEST_LOSS]);
-        printf(", nonzeros %.4g, %.1f s", run->figure[SWEEP_NONZEROS], run->figure[SWEEP_SECONDS]);
+        printf(", nonzeros %.4g, %.1f s\n", run->figure[SWEEP_NONZEROS], run->figure[SWEEP_SECONDS]);
     }
-    printf("\n");
     fflush(stdout);
 }
 
 static void trained(sweep *sw, sweep_run *run, int code, const char *said)
 {
     sweep_look(sw, run);
-    if (code || (run->state == SWEEP_UNFINISHED && !cli_stop)) {
+    const bool stopped = cli_stop && (!code || !*said);
+    if (!stopped && (code || run->state == SWEEP_UNFINISHED)) {
         run->state = SWEEP_FAILED;
         run->reason = pd_strdup(*said ? said : "ended without a word");
+        sweep_say(sw, run->name, run->reason ? run->reason : said); /* at once, and in the list at the end */
     } else {
         sweep_say_lines(sw, run->name, said); /* warnings */
-        sweep_tell(sw);
     }
+    sweep_tell(sw);
     if (run->state != SWEEP_UNFINISHED && !sw->args->quiet)
-        print_progress(sw, run, run->state == SWEEP_FAILED ? "failed" : "");
+        print_progress(sw, run);
     if (sweep_write_runs(sw)) { /* the runs are more than their table, which is written again at the end */
         pd_log(sw->ctx, PUDLE_LOG_WARNING, "%s", pd_error(sw->ctx));
         pd_error_clear(sw->ctx);

@@ -161,6 +161,10 @@ for signal in INT KILL; do
         sleep 0.05
         tries=$((tries + 1))
     done
+    if [ $signal = INT ]; then
+        run "$PUDLE" sweep "$work/slow.cfg" --out "$dir" --vary prox.lambda=0.1
+        refuses 2 "another sweep is writing there" "two sweeps in one folder at a time"
+    fi
     # a shell starts what runs behind it with SIGINT ignored, but pudle asks for it again
     kill -$signal $pid
     wait $pid 2>/dev/null
