@@ -1,9 +1,11 @@
 /* What a config means, tried without a run: said in a few lines, so that what was not meant is seen. */
 #include "cli.h"
+#include "train/critical.h"
 #include "train/memory.h"
 #include "train/order.h"
 #include "train/trial.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +59,23 @@ static void print_meaning(pd_problem *pb)
         printf("training: neither train.epochs nor train.updates says how long, which pudle train wants to know\n");
 }
 
+/* Where each level stands between shrinking nothing and leaving nothing, as the dictionary tells that training begins with. */
+static pudle_status print_critical(pd_problem *pb)
+{
+    pd_critical found[PD_MAX_LEVELS];
+    const pudle_status s = pd_critical_find(pb, found);
+    for (int i = 0; i < pb->net.levels && !s; i++) {
+        const pd_level *level = &pb->net.level[i];
+        if (isnan(found[i].all))
+            continue;
+        printf("prox.%s = %.6g is %.4g of its critical value %.4g, beyond which all codes are zeros", level->name, level->initial, level->initial / found[i].all, found[i].all);
+        if (!isnan(found[i].half))
+            printf("; half of the samples have none but zeros beyond %.4g", found[i].half);
+        printf("\n");
+    }
+    return s;
+}
+
 pudle_status cli_rehearse(pd_problem *pb, char *memory, size_t size)
 {
     pd_means tests;
@@ -82,6 +101,9 @@ int cli_check(pd_context *ctx, const cli_args *args)
         if (!s) {
             printf("%s: ok\n", args->positional[0]);
             print_meaning(&problem);
+            s = print_critical(&problem);
+        }
+        if (!s) {
             printf("workspaces: %s\n", memory);
         }
         pd_problem_close(&problem);

@@ -1,6 +1,7 @@
 /* Errors to exit codes; a config or a run directory to settings and a model. */
 #include "cli.h"
 #include "train/checkpoint.h"
+#include "train/critical.h"
 #include "train/order.h"
 #include "train/rundir.h"
 #include <math.h>
@@ -70,6 +71,8 @@ pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char 
         free(path);
         if (!s)
             s = pd_problem_refresh(problem, pd_problem_beta(problem, at.update));
+        if (!s)
+            s = pd_critical_resolve(problem); /* --set may ask for a multiple, which is then of what was learned */
     }
     if (s)
         pd_problem_close(problem);

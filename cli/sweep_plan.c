@@ -164,6 +164,8 @@ typedef struct valued { const sweep *sw; sweep_run *run; bool failed; } valued;
 static void keep_value(void *user, const char *key, const char *value, const char *same)
 {
     valued *v = user;
+    const char *multiple = pd_settings_multiple(v->run->settings, key); /* whose number each seed finds for itself */
+    value = multiple ? multiple : value;
     const size_t length = strlen(value);
     const bool quoted = length > 1 && value[0] == '"' && value[length - 1] == '"';
     (void)same;
@@ -385,6 +387,8 @@ pudle_status sweep_open(pd_context *ctx, const cli_args *args, sweep *sw)
         s = take_folder(sw);
     if (!s)
         s = sweep_find_there(sw);
+    if (!s)
+        s = sweep_take_levels(sw);
     for (int i = 0; i < sw->runs && !s; i++)
         s = take_digest(sw, &sw->run[i]);
     if (!s)

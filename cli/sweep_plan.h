@@ -22,6 +22,8 @@ bool sweep_counts(const sweep *sw, const pd_settings *settings, const char *key)
 
 /** The runs in the folder, behind those that are wanted. */
 pudle_status sweep_find_there(sweep *sw);
+/** A level that is a multiple of its critical value became a number when its run began, and is the same level still. */
+pudle_status sweep_take_levels(sweep *sw);
 /** A wanted run goes on where one with its settings is, whatever that is called, and is taken off the list of the others. @errors CONFIG where runs that are
  *  there, or two of the wanted ones, cannot be told apart or are not alike */
 pudle_status sweep_match(sweep *sw);

@@ -56,14 +56,28 @@ pudle_status sweep_find_there(sweep *sw)
     return s;
 }
 
+pudle_status sweep_take_levels(sweep *sw)
+{
+    pudle_status s = PUDLE_OK;
+    for (int w = 0; w < sw->wanted && !s; w++) {
+        char *path = pd_format("%s/%s", sw->args->out, sw->run[w].name);
+        s = path ? pd_rundir_take_level(sw->ctx, path, sw->run[w].settings) : sweep_no_memory(sw->ctx);
+        free(path);
+    }
+    return s;
+}
+
 /* A run of this name that is another, or one that differs in what nobody has varied: the table would compare what is not alike. */
 typedef struct difference { sweep *sw; const sweep_run *there, *wanted; bool same_name; int told; } difference;
 
 static void tell_difference(void *user, const char *key, const char *then, const char *now)
 {
     difference *d = user;
+    const char *multiple[] = { pd_settings_multiple(d->there->settings, key), pd_settings_multiple(d->wanted->settings, key) };
+    if (multiple[0] && multiple[1] && !strcmp(multiple[0], multiple[1])) /* a number of its own for each seed */
+        return;
     if (d->same_name ? !sweep_counts(d->sw, d->wanted->settings, key)
-                     : !then || !now || sweep_is_key(d->sw, key) || !strcmp(key, SWEEP_SEED) || pd_rundir_may_change(d->wanted->settings, key))
+                     : !then || !now || sweep_is_key(d->sw, key) || !strcmp(key, SWEEP_SEED) || !strcmp(key, "prox.multiple") || pd_rundir_may_change(d->wanted->settings, key))
         return;
     d->told++;
     pd_fail(d->sw->ctx, PUDLE_ERR_CONFIG, "%s is a run with %s = %s, and now it is %s: vary that too, with --vary %s=%s, or choose another folder with --out", d->there->path,

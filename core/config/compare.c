@@ -39,8 +39,7 @@ static void walk_section(const walk *w, int i)
         if (!a_name || !b_name || strcmp(a_name, b_name) != 0)
             return;
         for (int k = 0; pd_option_at(b->plugin->desc, k, &row); k++)
-            visit(w, i, row.name, pd_option_value_text(w->arena, &row, a->plugin_params),
-                  pd_option_value_text(w->arena, &row, b->plugin_params));
+            visit(w, i, row.name, pd_plugin_value_text(w->arena, w->a, i, &row), pd_plugin_value_text(w->arena, w->b, i, &row));
     }
     for (const pudle_option *own = a->table; own && own->name; own++)
         visit(w, i, own->name, core_value(w, w->a, i, own), core_value(w, w->b, i, own));

@@ -345,7 +345,11 @@ void pd_fill(pd_loader *loader)
             continue;
         if (pd_section_kind(i) && (loader->group[i].present || i == PD_SECTION_BACKEND))
             find_plugin(loader, i);
+        if (i == PD_SECTION_PROX)
+            pd_read_multiples(loader);
         fill_section(loader, i);
+        if (i == PD_SECTION_PROX)
+            pd_note_multiple(loader);
         if (i == PD_SECTION_GLOBAL)
             add_plugin_path(loader);
     }

@@ -147,6 +147,12 @@ int pd_section_find(const char *path); /* -1: none */
 /** "train.epochs" */
 const char *pd_key_path(pd_arena *arena, const char *group, const char *key);
 
+/** Levels that are multiples of the critical value, before options are filled: their entries get numbers to stand in. And the note of it, after. */
+void pd_read_multiples(pd_loader *loader);
+void pd_note_multiple(pd_loader *loader);
+/** The value of a plugin's option as it stands in a config; of such a level what the config said, until its number is found. */
+char *pd_plugin_value_text(pd_arena *arena, const pd_settings *settings, int section, const pudle_option *row);
+
 void pd_fill(pd_loader *loader);
 /** Row i of a section: the core's rows, then the plugin's. */
 bool pd_section_row(const pd_section *section, int i, pudle_option *row);

@@ -347,6 +347,10 @@ static void check_levels(pd_loader *loader)
         }
         learns = false;
     }
+    const said path = where_said(loader, PD_SECTION_PROX, "path");
+    if (prox->path && !path.bad && settings->multiple && !settings->multiple->found)
+        pd_report(loader, path.where, "the levels come from this file, so prox.%s = \"%s\" has no meaning; remove one of them", settings->multiple->level,
+                  settings->multiple->text);
     const pd_model_params *model = &settings->model;
     const bool no_gradient = model->gradient == PD_GRADIENT_DEC || model->gradient == PD_GRADIENT_NOODL ||
                              model->gradient == PD_GRADIENT_ORACLE || model->gradient == PD_GRADIENT_REFIT ||
@@ -366,6 +370,11 @@ static void check_levels(pd_loader *loader)
                   "work against each other; remove decay_every, or write  learn = \"global\";");
 }
 
+static const char *where_of(const pd_loader *loader, const char *level)
+{
+    return pd_key_path(loader->arena, pd_section_path(PD_SECTION_PROX), level);
+}
+
 /* A level of the prox and an option of the loss that are called the same are mostly one number of one objective. Where the prox's is written and the loss's is
  * not, the two may differ unnoticed. */
 static void note_namesakes(const pd_loader *loader)
@@ -382,7 +391,10 @@ static void note_namesakes(const pd_loader *loader)
             memcpy(&of_prox, (const char *)prox->plugin_params + level.offset, sizeof of_prox);
             memcpy(&of_loss, (const char *)loss->plugin_params + option.offset, sizeof of_loss);
             pd_real_literal(of_prox, exact);
-            if (of_prox != of_loss)
+            if (pd_settings_multiple(loader->settings, where_of(loader, level.name)))
+                pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g does not follow prox.%s = \"%s\": if the loss is to be what the encoder minimises, give both the "
+                       "number that pudle check tells", level.name, of_loss, level.name, loader->settings->multiple->text);
+            else if (of_prox != of_loss)
                 pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g is a default, and prox.%s = %s: if the loss is to be what the encoder minimises, write both; "
                        "--set loss.%s=%s", level.name, of_loss, level.name, exact, level.name, exact);
         }

@@ -57,6 +57,7 @@ typedef struct pd_prox_params {
     int64_t decay_every; /* every so many updates beta changes by decay_change; 0: never */
     int32_t learn;       /* PD_LEARN_* */
     const char *path;    /* initial levels, .npy; NULL: from the options */
+    const char *multiple; /* "lambda = 0.1*max": what is in pd_settings.multiple, for a run's config. NULL: no level is one */
 } pd_prox_params;
 
 typedef struct pd_loss_params {
@@ -104,6 +105,14 @@ typedef struct pd_section {
     void *plugin_params;        /* what its options were set to */
 } pd_section;
 
+/** A level of the prox that the config has as a multiple of its critical value, the least for which all codes are zeros. Until the number is found
+ *  (train/critical.h) something else stands in the options. */
+typedef struct pd_multiple {
+    const char *level, *text; /* the option's name; "0.1*max" */
+    double times;
+    bool found;
+} pd_multiple;
+
 typedef struct pd_settings {
     pd_section section[PD_SECTIONS];
     pd_global_params global;
@@ -116,6 +125,7 @@ typedef struct pd_settings {
     bool step_over_l;     /* step is "c/L" */
     double momentum;      /* parsed: b of every layer, unless fista */
     bool fista;
+    pd_multiple *multiple; /* NULL: every level is a number */
     int64_t memory;       /* parsed train.memory, in bytes; 0: no limit */
     char *source;         /* path of the file */
     struct pd_arena *arena; /* strings and lists */
@@ -140,6 +150,11 @@ typedef void (*pd_option_visit)(void *user, const char *key, const char *a, cons
 pudle_status pd_settings_compare(pd_context *ctx, const pd_settings *a, const pd_settings *b, pd_option_visit visit, void *user);
 /** Visit every option that is in force, in the order of the resolved config; a and b are the same. @errors NOMEM */
 pudle_status pd_settings_each(pd_context *ctx, const pd_settings *settings, pd_option_visit visit, void *user);
+
+/** "0.1*max" where a key ("prox.lambda") is such a level, its number found or not; else NULL. */
+const char *pd_settings_multiple(const pd_settings *settings, const char *key);
+/** The number of that level, into the options. @errors CONFIG: it is outside the option's range, or the prox refuses it */
+pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings, double value);
 
 /** "1500000", "512K", "512M", "2G" to bytes: a whole number above 0; false for anything else. */
 bool pd_parse_bytes(const char *text, int64_t *value);

@@ -99,6 +99,9 @@ static const pudle_option prox_table[] = {
     { .name = "path", .type = PUDLE_PATH, AT(pd_prox_params, path),
       .doc = "A .npy file with initial levels, in the shape that learn asks for; without it every level starts at its "
              "option's value." },
+    { .name = "multiple", .type = PUDLE_STRING, AT(pd_prox_params, multiple),
+      .doc = "Written by a run for a level that its config gave as a multiple of the critical value, such as lambda = \"0.1*max\", which becomes a number when "
+             "training begins: what it was. Not to be given." },
     END
 };
 

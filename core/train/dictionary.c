@@ -1,5 +1,6 @@
 /* The dictionary: to and from the backend, its start, its distance from the truth, its files. */
 #include "train/dictionary.h"
+#include "train/critical.h"
 #include "train/atoms_picture.h"
 #include "graph/offset.h"
 #include "measure/measure.h"
@@ -274,6 +275,8 @@ pudle_status pd_problem_initialise(pd_problem *pb)
         s = pd_offset_start(&pb->net);
     if (!s)
         s = pd_problem_refresh(pb, pb->settings->prox.decay); /* the step first: levels may be multiples of it */
+    if (!s)
+        s = pd_critical_resolve(pb);
     if (!s)
         s = pd_problem_start_levels(pb);
     return s ? s : pd_network_refresh(&pb->net);

@@ -65,6 +65,10 @@ static pudle_status check_extension(pd_run *r)
 
 static pudle_status go_on(pd_run *r)
 {
+    const pd_multiple *level = r->settings->multiple;
+    if (level && !level->found)
+        return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s: prox.%s = \"%s\" became a number when the run began, which its config.cfg would tell, and there is none: bring it back, "
+                       "or begin anew with --force", r->dir.path, level->level, level->text);
     char *path = pd_run_path(r, "checkpoint.safetensors");
     pudle_status s = path ? pd_checkpoint_read(&r->problem, path, false, &r->at) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     free(path);

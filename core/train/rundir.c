@@ -227,6 +227,33 @@ bool pd_rundir_may_change(const pd_settings *settings, const char *key)
     return false;
 }
 
+pudle_status pd_rundir_take_level(pd_context *ctx, const char *folder, const pd_settings *settings)
+{
+    const pd_multiple *wanted = settings->multiple;
+    pd_settings *old = NULL;
+    if (!wanted || wanted->found)
+        return PUDLE_OK;
+    char *path = pd_format("%s/config.cfg", folder);
+    if (!path)
+        return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    pudle_status s = PUDLE_OK;
+    if (!access(path, R_OK) && !pd_settings_load(ctx, path, NULL, 0, &old)) {
+        const pd_plugin *prox = old->section[PD_SECTION_PROX].plugin;
+        pudle_option row;
+        double value;
+        for (int i = 0; prox == settings->section[PD_SECTION_PROX].plugin && old->multiple && old->multiple->found && pd_option_at(prox->desc, i, &row) && !s; i++)
+            if (!strcmp(row.name, wanted->level) && !strcmp(old->multiple->level, wanted->level) && !strcmp(old->multiple->text, wanted->text)) {
+                memcpy(&value, (const char *)old->section[PD_SECTION_PROX].plugin_params + row.offset, sizeof value);
+                s = pd_settings_set_level(ctx, settings, value);
+            }
+    } else {
+        pd_error_clear(ctx); /* whoever compares the configs tells of it */
+    }
+    pd_settings_destroy(old);
+    free(path);
+    return s;
+}
+
 typedef struct comparison { const pd_rundir *dir; const pd_settings *now; int differences; } comparison;
 
 static void report_difference(void *user, const char *key, const char *then, const char *now)

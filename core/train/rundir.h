@@ -50,6 +50,9 @@ void pd_rundir_close(pd_rundir *dir);
 
 /** Is the text of a run's config.cfg another than the run wrote? */
 bool pd_rundir_edited(const char *config);
+/** A level that the settings have as a multiple of its critical value gets the number that the run in this folder has found, if there is one whose config said
+ *  the same. @errors NOMEM */
+pudle_status pd_rundir_take_level(pd_context *ctx, const char *folder, const pd_settings *settings);
 /** May an option differ between a run and its continuation? Such options do not touch the path that the numbers take: limits, logging, threads. */
 bool pd_rundir_may_change(const pd_settings *settings, const char *key);
 /** A folder and those above it, where they are not there. @errors IO */

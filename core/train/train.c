@@ -114,6 +114,8 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
               .at = { .first_loss = NAN, .last_loss = NAN, .first_error = NAN, .seconds = NAN } };
     *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN, .dead = -1 };
     pudle_status s = pd_train_limits(ctx, settings);
+    if (!s && options->resume)
+        s = pd_rundir_take_level(ctx, options->directory, settings);
     if (!s)
         s = pd_problem_open(ctx, settings, NULL, &r.problem);
     if (!s)
