@@ -212,6 +212,22 @@ static bool begin_alike(const sweep *sw)
     return false;
 }
 
+/* What the order by losses may hide: the values that the dictionary depends least on its seed with. */
+static void print_agreement(const sweep *sw, const sweep_combination *list)
+{
+    const sweep_combination *most = NULL;
+    for (int c = 0; c < sw->combinations; c++)
+        if (!isnan(list[c].agreement_mean) && (!most || list[c].agreement_mean > most->agreement_mean))
+            most = &list[c];
+    if (!most || shown_keys(sw) == 0)
+        return;
+    printf("seeds agree most, to %.4f, with", most->agreement_mean);
+    for (int i = 0; i < sw->keys; i++)
+        if (sw->keys == 1 || sw->varies[i])
+            printf(" %s=%s", sw->key[i], most->first->value[i] ? most->first->value[i] : "-");
+    printf("\n");
+}
+
 pudle_status sweep_report(sweep *sw)
 {
     const order o = choose_order(sw);
@@ -234,6 +250,8 @@ pudle_status sweep_report(sweep *sw)
         printf("means and standard deviations over seeds. Agreement: |cosine| of the atoms of two seeds in the best order, mean and median over the atoms; by chance: that of "
                "random atoms.\nNear 1 the atoms are the data's; near chance, the seed's%s\n",
                begin_alike(sw) ? "; but these began near the same dictionary (model.dictionary.init), and agree for that, too" : "");
+    if (!s && several)
+        print_agreement(sw, list);
     if (!s)
         printf("runs: %s/%s\ncombinations: %s/%s\n", sw->args->out, SWEEP_RUNS, sw->args->out, SWEEP_COMBINATIONS);
     free(list);

@@ -35,7 +35,11 @@ static void read_level(pd_loader *loader, const pudle_option *row, pd_entry *ent
 {
     pd_settings *settings = loader->settings;
     double times;
+    char *end;
     if (entry->bad || entry->value.type != PD_LITERAL_TEXT)
+        return;
+    (void)strtod(entry->value.text, &end);
+    if (end != entry->value.text && !*end) /* a number in quotes is told of as it is of any option */
         return;
     if (!read_multiple(entry->value.text, &times)) {
         pd_report(loader, entry->where, "\"%.80s\" is neither a number nor a multiple of the critical value; write for instance  %s = 0.1;  or  %s = \"0.1*max\";",

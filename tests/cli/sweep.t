@@ -64,6 +64,10 @@ near "$(cell test_loss_mean)" "$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.9g",
 ok $? "means and standard deviations are those of the runs"
 grep -q 'by the loss of the test samples' "$work/report" && grep -q 'weigh the two' "$work/report"
 ok $? "it says what the order is by, and that less shrinkage has its price"
+most=$(awk -F, -v at="$(column "$dir/combinations.csv" agreement_mean)" 'NR > 1 && $at > most { most = $at; key = " model.step=" $3 " prox.lambda=" $4 } END { printf "%.4f, with%s", most, key }' \
+    "$dir/combinations.csv")
+grep -qx "seeds agree most, to $most" "$work/report"
+ok $? "where seeds agree most: $most"
 awk '/^model.step/ { for (i = 1; i <= NF; i++) if ($i == "test_loss") at = i; next } at && NF == 0 { exit } at { if (seen && $at < last) bad = 1; last = $at; seen++ } END { exit bad || seen != 4 }' "$work/report"
 ok $? "the best comes first"
 
