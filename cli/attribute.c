@@ -384,6 +384,8 @@ static pudle_status check_model(pd_context *ctx, const pd_settings *settings, pd
     bool plain = false;
     if (settings->dictionary.kind != PD_KIND_DENSE)
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle attribute: atoms are sums of samples where the dictionary is a matrix; here model.dictionary.kind is \"conv\"");
+    if (settings->model.measurement)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle attribute: atoms are sums of samples where these are signals; with model.measurement they are measurements of signals");
     const pudle_status s = pb->loss.desc->caps & PUDLE_LOSS_QUADRATIC ? plain_squares(pb, &plain) : PUDLE_OK;
     if (s || plain)
         return s;

@@ -42,6 +42,8 @@ static void print_meaning(pd_problem *pb)
         printf(", %" PRId64 " for tests", test);
     printf("\nmodel: ");
     print_count(map->atoms, "atom");
+    if (pb->net.measurement.data)
+        printf(" of %" PRId64 " entries, measured by %" PRId64, pb->net.measurement.shape[1], pb->net.measurement.shape[0]);
     if (map->code_rank > 1) {
         printf(", codes of ");
         print_shape(map->code_rank, map->code_shape);

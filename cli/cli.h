@@ -16,7 +16,7 @@ typedef struct cli_args {
     const char *set[256]; /* --set and --unset, in their order */
     char unset[256][96];
     int sets;
-    const char *out, *input, *output, *reconstruction, *split, *format;
+    const char *out, *input, *output, *reconstruction, *signals, *split, *format;
     const char *dir; /* plugins new */
     double rtol, atol;
     bool has_tolerance;
@@ -88,6 +88,7 @@ typedef struct cli_evaluation {
     double data_loss, code_loss, nonzeros; /* means over the samples; the loss is the sum of the first two */
     double relative_error, fixed_point;
     double fixed, assigned; /* of the dictionary */
+    double measured, measured_assigned, signal_error; /* of A D, and of the signals D z, where samples are measurements */
     bool knows_codes;
     pd_recovery codes;
     bool stopped;           /* by a signal: nothing is known */

@@ -1,6 +1,7 @@
 /* Loss, sparsity and errors over a whole split, in blocks that fit in memory. */
 #include "cli.h"
 #include "train/dictionary.h"
+#include "train/measured.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,17 +10,42 @@
 
 typedef struct totals { double data_loss, code_loss, nonzeros, error2, energy2, moved, size; int64_t samples; } totals;
 
-/* Codes against the true ones, where the source knows these: room for a block of both, and which atom stands for which. */
-typedef struct truth { void *device; pudle_view code, real; int64_t *match; double *factor; pd_recovery_tally tally; } truth;
+/* Codes against the true ones, where the source knows these: room for a block of both, and which atom stands for which. Where samples are measurements, signals
+ * D z against the true ones, too. */
+typedef struct truth {
+    void *device, *signal_device;
+    pudle_view code, real;
+    pudle_view signal;   /* (block, n) */
+    double *real_signal; /* the same */
+    double error2, energy2;
+    int64_t *match;
+    double *factor;
+    pd_recovery_tally tally;
+} truth;
 
 static void truth_close(pd_problem *pb, truth *t)
 {
     if (t->device)
         pb->be->free(pb->exec, t->device);
+    if (t->signal_device)
+        pb->be->free(pb->exec, t->signal_device);
+    free(t->signal.data);
+    free(t->real_signal);
     free(t->code.data);
     free(t->real.data);
     free(t->match);
     free(t->factor);
+}
+
+static pudle_status signals_open(pd_problem *pb, int64_t block, truth *t)
+{
+    const int64_t n = pb->net.dictionary.value.shape[0];
+    const size_t count = (size_t)(block * n), bytes = count * pudle_dtype_size(pb->dtype);
+    t->signal = pd_matrix(pd_alloc(bytes, 1), pb->dtype, block, n);
+    t->real_signal = pd_alloc(count, sizeof *t->real_signal);
+    if (!t->signal.data || !t->real_signal)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the signals of %" PRId64 " samples", block);
+    return pb->be->alloc(pb->exec, bytes, &t->signal_device);
 }
 
 static pudle_status truth_open(pd_problem *pb, int64_t block, truth *t)
@@ -32,8 +58,30 @@ static pudle_status truth_open(pd_problem *pb, int64_t block, truth *t)
     t->factor = pd_alloc((size_t)p, sizeof *t->factor);
     if (!t->code.data || !t->real.data || !t->match || !t->factor)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the codes of %" PRId64 " samples", block);
-    const pudle_status s = pb->be->alloc(pb->exec, bytes, &t->device);
+    pudle_status s = pb->be->alloc(pb->exec, bytes, &t->device);
+    if (!s && pb->net.measurement.data)
+        s = signals_open(pb, block, t);
     return s ? s : pd_problem_match_truth(pb, t->match, t->factor);
+}
+
+/* ||D* z*||^2 and ||D z - D* z*||^2 of the block, whose true codes are there. */
+static pudle_status add_signals(pd_problem *pb, const pudle_cview *real, truth *t)
+{
+    const int64_t count = real->shape[0], n = t->signal.shape[1];
+    const pudle_cview code = pd_cmatrix(t->device, pb->dtype, count, real->shape[1]);
+    const pudle_view to = pd_matrix(t->signal_device, pb->dtype, count, n);
+    const pudle_cview signal = pd_cmatrix(t->signal.data, pb->dtype, count, n);
+    pudle_status s = pd_measurement_signals(&pb->net, &code, &to);
+    if (!s)
+        s = pb->be->download(pb->exec, t->signal.data, to.data, (size_t)(count * n) * pudle_dtype_size(pb->dtype));
+    if (!s)
+        s = pd_measured_truth(pb, real, t->real_signal);
+    for (int64_t i = 0; i < count * n && !s; i++) {
+        const double error = pudle_entry(&signal, i) - t->real_signal[i];
+        t->error2 += error * error;
+        t->energy2 += t->real_signal[i] * t->real_signal[i];
+    }
+    return s;
 }
 
 static pudle_status add_codes(pd_problem *pb, int split, int64_t first, int64_t count, truth *t)
@@ -43,6 +91,8 @@ static pudle_status add_codes(pd_problem *pb, int split, int64_t first, int64_t 
     pudle_status s = pb->be->download(pb->exec, code.data, t->device, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
     if (!s)
         s = pd_problem_true_codes(pb, split, first, count, &real);
+    if (!s && t->signal_device)
+        s = add_signals(pb, &r, t);
     return s ? s : pd_recovery_add(pb->ctx, &c, &r, 0, t->match, t->factor, &t->tally);
 }
 
@@ -97,7 +147,7 @@ static pudle_status add_block(pd_problem *pb, const pudle_cview *own, int split,
 pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int split, int64_t samples, cli_evaluation *out)
 {
     totals t = { 0 };
-    *out = (cli_evaluation){ .fixed = NAN, .assigned = NAN };
+    *out = (cli_evaluation){ .fixed = NAN, .assigned = NAN, .measured = NAN, .measured_assigned = NAN };
     truth known = { .device = NULL };
     const bool knows = !own && pd_problem_knows_truth(pb);
     void *memory = NULL;
@@ -110,6 +160,8 @@ pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int spli
         s = add_block(pb, own, split, first, samples - first < block ? samples - first : block, memory, knows ? &known : NULL, &t);
     if (!s)
         s = pd_problem_dictionary_error(pb, &out->fixed, &out->assigned);
+    if (!s && knows && pb->net.measurement.data)
+        s = pd_measured_error(pb, &out->measured, &out->measured_assigned);
     if (memory)
         pb->be->free(pb->exec, memory);
     truth_close(pb, &known);
@@ -120,6 +172,7 @@ pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int spli
     out->nonzeros = t.nonzeros / n;
     out->relative_error = t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN;
     out->fixed_point = t.size > 0 ? sqrt(t.moved / t.size) : 0;
+    out->signal_error = sqrt(known.error2 / known.energy2);
     out->knows_codes = knows;
     out->stopped = t.samples < samples;
     if (!s && knows && !out->stopped)
@@ -138,6 +191,8 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
            e.data_loss + e.code_loss, e.data_loss, e.code_loss, e.nonzeros, pb->net.map.code, e.relative_error, e.fixed_point);
     if (!isnan(e.fixed))
         printf("dictionary_error=%.6g\ndictionary_error_assigned=%.6g\n", e.fixed, e.assigned);
+    if (!isnan(e.measured))
+        printf("measured_error=%.6g\nmeasured_error_assigned=%.6g\nsignal_error=%.6g\n", e.measured, e.measured_assigned, e.signal_error);
     if (e.knows_codes)
         printf("support_precision=%.6g\nsupport_recall=%.6g\nsupport_exact=%.6g\ncode_error=%.6g\n", e.codes.precision, e.codes.recall, e.codes.exact,
                e.codes.relative);

@@ -98,7 +98,7 @@ static pudle_status run(pd_problem *pb, const char *folder)
             s = write_rows(pb, folder, "mean", &pass.reconstruction, map->data_rank, map->data_shape);
     }
     if (!s)
-        s = write_view(pb, folder, "gradient", &pb->net.dictionary.grad, map->weight_rank, map->weight_shape);
+        s = write_view(pb, folder, "gradient", &pb->net.dictionary.grad, pb->net.dictionary.grad.rank, pb->net.dictionary.grad.shape);
     if (!s)
         s = write_thresholds(pb, folder);
     if (!s)

@@ -15,8 +15,8 @@ static const cli_command commands[] = {
     { "sweep", "CONFIG --out DIR [--vary KEY=V1,V2,...]... [--seeds N] [--jobs J] [--set KEY=VALUE]...",
       "a run for every combination of values, and what came out as a table", "out vary seeds jobs quiet set unset", 1, 1, cli_sweep },
     { "evaluate", "RUN|CONFIG [--split train|test|--input X.npy]", "loss, sparsity and errors of a learned dictionary", "split input set unset quiet", 1, 1, cli_evaluate },
-    { "encode", "RUN|CONFIG --output Z.npy [--input X.npy] [--reconstruction XHAT.npy]", "codes of given samples",
-      "input output reconstruction split set unset quiet", 1, 1, cli_encode },
+    { "encode", "RUN|CONFIG --output Z.npy [--input X.npy] [--reconstruction XHAT.npy] [--signals S.npy]", "codes of given samples",
+      "input output reconstruction signals split set unset quiet", 1, 1, cli_encode },
     { "attribute", "RUN|CONFIG --out DIR [--atoms LIST] [--split train|test|--input X.npy] [--samples LIST] [--top K] [--omega W]",
       "which training samples an atom is made of, and which a code calls up", "out atoms split input samples top omega set unset quiet", 1, 1, cli_attribute },
     { "denoise", "INPUT OUTPUT --model RUN|--config CONFIG [--sigma S] [--shift-average] [--memory SIZE] [--grey] [--seed N] [--csv FILE] [--compare FILE.png]",
@@ -59,6 +59,7 @@ static const struct option long_options[] = {
     { "samples", required_argument, NULL, 'n' }, { "atoms", required_argument, NULL, 'j' }, { "top", required_argument, NULL, 'k' },
     { "omega", required_argument, NULL, 'w' }, { "vary", required_argument, NULL, 'x' },   { "seeds", required_argument, NULL, 'e' },
     { "jobs", required_argument, NULL, 'J' },
+    { "signals", required_argument, NULL, 'z' },
     { "dir", required_argument, NULL, 'W' },   { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
 };
 
@@ -75,6 +76,7 @@ static const struct { const char *name, *value, *text; } explained[] = {
     { "input", "FILE", "samples in place of the config's data" },
     { "output", "FILE", "where the result goes" },
     { "reconstruction", "FILE", "also write what the codes stand for" },
+    { "signals", "FILE", "also write the signals D z of a model whose samples are measurements, model.measurement" },
     { "split", "train|test", "which samples of the config's data; train by default" },
     { "atoms", "LIST", "atoms in the picture, as 8,9,19; by default the dozen of most energy" },
     { "samples", "LIST", "samples that are explained at length, of --split or --input; by default the first eight" },
@@ -182,6 +184,7 @@ static pudle_status one_option(pd_context *ctx, int value, const char *text, cli
     case 'i': args->input = text; break;
     case 'O': args->output = text; break;
     case 'R': args->reconstruction = text; break;
+    case 'z': args->signals = text; break;
     case 'S': args->split = text; break;
     case 'F': args->format = text; break;
     case 'W': args->dir = text; break;

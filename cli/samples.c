@@ -37,7 +37,7 @@ static pudle_status check_length(pd_context *ctx, const char *path, const char *
 {
     pd_safetensors *checkpoint = NULL;
     int64_t entries = 1;
-    if (!directory || settings->dictionary.kind != PD_KIND_DENSE)
+    if (!directory || settings->dictionary.kind != PD_KIND_DENSE || settings->model.measurement) /* whose rows are counted when it is opened */
         return PUDLE_OK;
     char *file = pd_format("%s/checkpoint.safetensors", directory);
     pudle_status s = file ? pd_safetensors_read(ctx, file, &checkpoint) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");

@@ -12,6 +12,7 @@
 static const pd_rule rules[] = {
     { PD_SECTION_MODEL, "truncate", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_TRUNCATED), true, "truncate = 5;" },
     { PD_SECTION_MODEL, "ill_conditioned", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_IMPLICIT) | ONLY(PD_GRADIENT_REFIT), false, NULL },
+    { PD_SECTION_MODEL, "measurement", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_DENSE), false, NULL },
     { PD_SECTION_DICTIONARY, "size", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), true, "size = [9, 9];" },
     { PD_SECTION_DICTIONARY, "stride", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
     { PD_SECTION_DICTIONARY, "channels", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_CONV), false, NULL },
@@ -420,6 +421,20 @@ static void check_encoder(pd_loader *loader)
                   "gradient = \"ae\";", gradients[model->gradient]);
 }
 
+/* Atoms that are made of samples have the length of these, and not of signals. */
+static void check_measurement(pd_loader *loader)
+{
+    const pd_settings *settings = loader->settings;
+    const said at = where_said(loader, PD_SECTION_MODEL, "measurement"), init = where_said(loader, PD_SECTION_DICTIONARY, "init"),
+               revive = where_said(loader, PD_SECTION_TRAIN, "revive");
+    if (!settings->model.measurement || at.bad || settings->dictionary.kind != PD_KIND_DENSE)
+        return;
+    if (!init.bad && (settings->dictionary.init == PD_INIT_SAMPLES || settings->dictionary.init == PD_INIT_PAIRWISE))
+        pd_report(loader, init.where, "atoms cannot begin as samples, which with model.measurement are measurements and no signals; write  init = \"random\";");
+    if (!revive.bad && settings->train.revive != PD_REVIVE_NONE)
+        pd_report(loader, revive.where, "dead atoms cannot become samples, which with model.measurement are measurements and no signals; write  revive = \"none\";");
+}
+
 static void check_train(pd_loader *loader)
 {
     const pd_train_params *train = &loader->settings->train;
@@ -450,6 +465,7 @@ void pd_rules(pd_loader *loader)
     check_dictionary(loader);
     check_offset(loader);
     check_missing(loader);
+    check_measurement(loader);
     check_levels(loader);
     note_namesakes(loader);
     parse_memory(loader);

@@ -36,6 +36,7 @@ typedef struct pd_model_params {
     bool encoder_layers;       /* each layer its own weights */
     const char *encoder_path;  /* .npz with E and B to start from; NULL: copies of D */
     int32_t learn_step;        /* PD_STEP_* */
+    const char *measurement;   /* A of samples A D z; NULL: samples are the signals themselves */
 } pd_model_params;
 
 typedef struct pd_dictionary_params {

@@ -48,6 +48,9 @@ static const pudle_option model_table[] = {
     { .name = "learn_step", .type = PUDLE_ENUM, AT(pd_model_params, learn_step), .dflt = "none", .choices = "none|global|layer",
       .doc = "Learn the step: one for all layers, or one for each. It stays between 1/1000 and 1000 times its start. A prox that uses the step beside "
              "its levels is differentiated through the levels only." },
+    { .name = "measurement", .type = PUDLE_PATH, AT(pd_model_params, measurement),
+      .doc = "The samples are measurements x = A D z of signals D z by this known matrix A, (entries of a sample, entries of a signal): a .npy file, or an array of "
+             "an .npz as \"file.npz:name\". The dictionary is that of the signals, and the layers work with A D." },
     END
 };
 

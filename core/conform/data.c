@@ -373,9 +373,12 @@ static bool truth(pd_trial *t)
     for (int draw = 0; draw < DRAWS; draw++) {
         if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))
             return false;
-        const int64_t p = truth->atoms(t->self), shape[2] = { c.entries, p };
+        const int64_t measured = PUDLE_HAS(truth, pudle_data_truth, measured) && truth->measured ? truth->measured(t->self) : 0;
+        const int64_t p = truth->atoms(t->self), m = measured ? measured : c.entries, shape[2] = { m, p };
         if (p < 1)
             return pd_fails(t, "the truth has %lld atoms", (long long)p);
+        if (m < 1)
+            return pd_fails(t, "the samples are measurements of signals with %lld entries", (long long)m);
         const pudle_view d = pd_view_new(t, PUDLE_F64, 2, shape, PD_GUARD_AFTER, "d", NULL);
         if (!d.data)
             return false;
@@ -384,10 +387,10 @@ static bool truth(pd_trial *t)
         PD_OUT(t);
         if (s)
             return pd_fails(t, "the true dictionary: %s", pd_status_text(s));
-        for (int64_t i = 0; i < c.entries * p; i++)
+        for (int64_t i = 0; i < m * p; i++)
             if (!isfinite(((const double *)d.data)[i]))
                 return pd_fails(t, "entry %lld of the true dictionary (%lld, %lld) is not finite or was not written",
-                                (long long)i, (long long)c.entries, (long long)p);
+                                (long long)i, (long long)m, (long long)p);
         int64_t index[FEW];
         batch b;
         draw_index(t, &c, index, FEW);

@@ -57,7 +57,7 @@ void pd_implicit_report(const pd_block *b, int64_t row, double condition)
 static pudle_status level_gradients(const pd_block *b, const pudle_cview *u, const pudle_cview *h)
 {
     const pd_network *net = b->net;
-    const pudle_cview w = pudle_const(&net->dictionary.value);
+    const pudle_cview w = pudle_const(&net->effective.value);
     const pudle_view sum = pd_rows(&b->space->adjoint, 0, b->rows), unused = rows_of(b, PD_IMPLICIT_JACOBIAN);
     pudle_view grad[PD_MAX_LEVELS];
     pudle_status s = net->be->axpby(b->exec, 1.0 / net->alpha[net->layers - 1], u, 1.0, &sum);
@@ -86,7 +86,7 @@ pudle_status pd_implicit_gradient(const pd_block *b, const pudle_view *code, con
 {
     const pd_network *net = b->net;
     const pudle_view u = rows_of(b, PD_IMPLICIT_U), g = data_of(b, PD_IMPLICIT_G), h = data_of(b, PD_IMPLICIT_H);
-    const pudle_cview w = pudle_const(&net->dictionary.value), cu = pudle_const(&u), cg = pudle_const(&g), ch = pudle_const(&h);
+    const pudle_cview w = pudle_const(&net->effective.value), cu = pudle_const(&u), cg = pudle_const(&g), ch = pudle_const(&h);
     const pudle_cview cr = pudle_const(r), cz = pudle_const(code);
     for (int64_t i = 0; i < b->rows; i++)
         b->space->implicit->left_out[i] = false;

@@ -484,7 +484,7 @@ static pudle_status bring_atoms(pd_network *net)
     pudle_status s = PUDLE_OK;
     for (int64_t first = 0; first < m && !s; first += most) {
         const int64_t count = m - first < most ? m - first : most;
-        s = net->be->download(net->exec, rows, (const char *)net->dictionary.value.data + (size_t)(first * p) * width, (size_t)(count * p) * width);
+        s = net->be->download(net->exec, rows, (const char *)net->effective.value.data + (size_t)(first * p) * width, (size_t)(count * p) * width);
         for (int64_t f = 0; f < count && !s; f += TURNED)
             turn(net->host_atoms, m, first + f, rows, net->dtype, f, count - f < TURNED ? count - f : TURNED, p);
     }

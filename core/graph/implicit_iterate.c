@@ -42,7 +42,7 @@ static pudle_status apply(const pd_block *b, const pudle_view *estimate)
     const pd_network *net = b->net;
     const pudle_view h = pd_rows(&b->space->implicit->data[PD_IMPLICIT_H], 0, b->rows), p = place(b, PD_IMPLICIT_P),
                      out = place(b, PD_IMPLICIT_DIRECTION), sum = place(b, PD_IMPLICIT_JACOBIAN);
-    const pudle_cview w = pudle_const(&net->dictionary.value), cp = pudle_const(&p), cj = pudle_const(&out), ch = pudle_const(&h);
+    const pudle_cview w = pudle_const(&net->effective.value), cp = pudle_const(&p), cj = pudle_const(&out), ch = pudle_const(&h);
     pudle_status s = pd_implicit_jacobian(b, &p, &out, NULL); /* J p */
     if (!s)
         s = net->map.ops->apply(&net->map, b->exec, &w, &cj, &h);

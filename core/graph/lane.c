@@ -48,7 +48,7 @@ static pudle_view weights_of(const pudle_view *stack, const pudle_view *d, int64
 
 pudle_cview pd_lane_weights(const pd_network *net, const pd_parameter *p, int64_t t)
 {
-    const pudle_view w = weights_of(&p->value, &net->dictionary.value, t);
+    const pudle_view w = weights_of(&p->value, &net->effective.value, t);
     return pudle_const(&w);
 }
 
@@ -210,7 +210,7 @@ static pudle_status encode(const block *b, bool tape)
 /* x_hat = D z_T + a. */
 static pudle_status decode(const block *b, const pudle_view *code, const pudle_view *estimate)
 {
-    const pudle_cview cz = pudle_const(code), w = pudle_const(&b->net->dictionary.value);
+    const pudle_cview cz = pudle_const(code), w = pudle_const(&b->net->effective.value);
     return b->net->unroll ? b->net->unroller->decode(b->net->unroll, b->exec, b->lane, estimate) : pd_lane_predict(b, &w, &cz, estimate);
 }
 
@@ -443,7 +443,7 @@ static pudle_status differentiate(const block *b, const pudle_view *code, const 
     const pd_network *net = b->net;
     const pudle_backend_ops *be = net->be;
     const pudle_view u = pd_rows(&b->space->adjoint, 0, b->rows);
-    const pudle_cview cr = pudle_const(r), cz = pudle_const(code), w = pudle_const(&net->dictionary.value);
+    const pudle_cview cr = pudle_const(r), cz = pudle_const(code), w = pudle_const(&net->effective.value);
     pudle_status s;
     switch (net->decoder_code) {
     case PD_CODE_SIGN:
@@ -491,7 +491,7 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
     const pd_network *net = b->net;
     const pudle_view r = pd_rows(&b->space->residual, 0, b->rows), shaped_r = pd_map_data_view(&net->map, &r);
     const pudle_view shaped_estimate = pd_map_data_view(&net->map, estimate);
-    const pudle_cview pred = pudle_const(&shaped_estimate), w = pudle_const(&net->dictionary.value);
+    const pudle_cview pred = pudle_const(&shaped_estimate), w = pudle_const(&net->effective.value);
     pudle_cview truth = { 0 };
     pudle_status s = PUDLE_OK;
     if (net->decoder_code == PD_CODE_TRUE) {

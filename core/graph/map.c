@@ -22,9 +22,7 @@ pudle_view pd_map_data_view(const pd_map *map, const pudle_view *rows)
 
 pudle_view pd_map_weight_matrix(const pd_map *map, const pudle_view *w)
 {
-    int64_t count = 1;
-    for (int32_t i = 0; i < map->weight_rank; i++)
-        count *= map->weight_shape[i];
-    const int64_t size = count / map->atoms;
+    const pudle_cview c = pudle_const(w);
+    const int64_t size = pudle_count(&c) / map->atoms;
     return map->atom_axis == 1 ? pd_matrix(w->data, w->dtype, size, map->atoms) : pd_matrix(w->data, w->dtype, map->atoms, size);
 }

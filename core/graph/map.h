@@ -42,7 +42,7 @@ void pd_map_dense(pd_map *map, const pudle_backend_ops *be, int32_t data_rank, c
 void pd_map_conv(pd_map *map, const pudle_backend_ops *be, int32_t data_rank, const int64_t *data_shape, int64_t atoms,
                  const int64_t *kernel, const int64_t *stride);
 
-/** D as the matrix whose slices along atom_axis are the atoms. */
+/** D, or other weights of its kind, as the matrix whose slices along atom_axis are the atoms. */
 pudle_view pd_map_weight_matrix(const pd_map *map, const pudle_view *w);
 
 /** Views of rows (rows, code) or (rows, features) in the shape that prox and loss plugins expect: (rows, shape...). */

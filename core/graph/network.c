@@ -113,7 +113,7 @@ int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS])
 pudle_status pd_network_start_encoder(pd_network *net)
 {
     pd_parameter *const weights[] = { &net->analysis, &net->synthesis };
-    const pudle_cview d = pudle_const(&net->dictionary.value);
+    const pudle_cview d = pudle_const(&net->effective.value);
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
         for (int64_t row = 0; row < net->encoder_rows && weights[i]->value.data && !s; row++) {
@@ -137,6 +137,19 @@ pudle_status pd_network_momentum(pd_network *net, bool fista, double b)
     return PUDLE_OK;
 }
 
+/* D in the shape of the map's weights, or, of signals, with a row for each of their entries; and what stands in the layers. */
+static pudle_status dictionary_init(pd_network *net)
+{
+    const int64_t of_signals[] = { net->measurement.shape[1], net->map.atoms };
+    if (!net->measurement.data) {
+        const pudle_status s = pd_parameter_init(net, &net->dictionary, net->map.weight_rank, net->map.weight_shape);
+        net->effective = net->dictionary;
+        return s;
+    }
+    const pudle_status s = pd_parameter_init(net, &net->dictionary, 2, of_signals);
+    return s ? s : pd_parameter_init(net, &net->effective, net->map.weight_rank, net->map.weight_shape);
+}
+
 pudle_status pd_network_init(pd_network *net)
 {
     snprintf(net->dictionary.name, sizeof net->dictionary.name, "dictionary");
@@ -145,7 +158,7 @@ pudle_status pd_network_init(pd_network *net)
     net->alpha = pd_alloc((size_t)net->layers, sizeof *net->alpha);
     if (!net->alpha)
         return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld layers", (long long)net->layers);
-    pudle_status s = pd_parameter_init(net, &net->dictionary, net->map.weight_rank, net->map.weight_shape);
+    pudle_status s = dictionary_init(net);
     if (!s && net->encoder != PD_ENCODER_TIED)
         s = weights_init(net, &net->analysis, "analysis");
     if (!s && net->encoder == PD_ENCODER_UNTIED)
@@ -164,6 +177,9 @@ void pd_network_fini(pd_network *net)
     if (!net->be || !net->exec)
         return;
     pd_lanes_free(net);
+    if (net->measurement.data)
+        parameter_fini(net, &net->effective);
+    pd_measurement_fini(net);
     pd_parameter *const own[] = { &net->dictionary, &net->analysis, &net->synthesis, &net->steps, &net->offset };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         parameter_fini(net, own[i]);
@@ -262,7 +278,7 @@ pudle_status pd_network_sigma2(pd_network *net, double change, double *sigma2)
     if (s)
         goto cleanup;
     const pudle_view z = pd_matrix(z_memory, net->dtype, 1, map->code), u = pd_matrix(u_memory, net->dtype, 1, map->features);
-    const pudle_cview cz = pudle_const(&z), cu = pudle_const(&u), w = pudle_const(&net->dictionary.value);
+    const pudle_cview cz = pudle_const(&z), cu = pudle_const(&u), w = pudle_const(&net->effective.value);
     pudle_random random = pudle_random_at(0, PD_STREAM_POWER, 0, 0); /* a start fixed for ever: nothing to remember in a checkpoint */
     double norm2 = 0;
     for (int64_t i = 0; i < map->code; i++) {

@@ -3,6 +3,7 @@
  *   z_0 = 0;  v_t = z_{t-1} - alpha D' l_in'(D z_{t-1} + a; x);  z_t = prox_t(v_t), t = 1..T;   x_hat = D z_T + a
  *
  * With momentum v_t = y_{t-1} - alpha D' l_in'(D y_{t-1} + a; x), where y_t = z_t + b_t (z_t - z_{t-1}), y_0 = 0.
+ * Where the samples are measurements of signals by a known matrix A, W = A D stands in place of D, and D learns by A' times its gradient.
  *
  * A gradient estimator is how far the derivative reaches (its depth, the number of layers from the last one) and what
  * stands for the code in the decoder's part. The training loss is a plugin; this file knows no operator by name. */
@@ -85,6 +86,8 @@ typedef struct pd_network {
     double *own_baseline;
     pudle_view offset_sum, offset_ones;
     pd_parameter dictionary;
+    pudle_view measurement;           /* A (m, n), with the backend: then D is (n, p); data NULL: there is none */
+    pd_parameter effective;           /* what stands in the layers, and its gradient: W = A D (m, p), or D itself, in the same memory */
     pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of D); no value where they are D */
     pd_parameter steps;               /* (step_rows); no value where the step is not learned */
     pd_parameter offset;              /* (offset_groups, 1); no value where it is not learned */
@@ -129,6 +132,16 @@ typedef struct pd_pass {
     double worst_condition;        /* out: of those; INFINITY: not positive definite */
 } pd_pass;
 
+/** A (m, n), in host memory and the network's precision, before pd_network_init. */
+pudle_status pd_measurement_init(pd_network *net, const pudle_cview *a);
+void pd_measurement_fini(pd_network *net);
+/** W to the present D. These two do nothing where there is no measurement. */
+pudle_status pd_measurement_refresh(pd_network *net);
+/** D's gradient from W's. */
+pudle_status pd_measurement_gradient(pd_network *net);
+/** D z for codes (count, p), with the backend, into (count, n): the signals that predictions are measurements of. */
+pudle_status pd_measurement_signals(pd_network *net, const pudle_cview *codes, const pudle_view *signals);
+
 /** Allocate D, gradients, level arrays. The caller has set ctx, be, exec, dtype, map, instances, layers, depth, step, beta,
  *  encoder, encoder_rows, step_rows and the levels' descriptions. */
 pudle_status pd_network_init(pd_network *net);
@@ -138,7 +151,7 @@ void pd_network_fini(pd_network *net);
 void pd_network_forward_only(pd_network *net);
 /** Everything that is learned, D first; returns how many. */
 int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS]);
-/** E and B to the present D, learned steps to `step`. */
+/** E and B to what stands in the layers now, learned steps to `step`. */
 pudle_status pd_network_start_encoder(pd_network *net);
 /** A parameter's memory: value and gradient, both 0. */
 pudle_status pd_parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape);
@@ -169,7 +182,7 @@ pudle_status pd_network_run(pd_network *net, const pd_batch *batch, pd_pass *pas
  *  prox made of it what is not. */
 pudle_status pd_network_diagnose(pd_network *net, const pd_batch *batch, int64_t *layer, bool *in_adjoint, bool *prox);
 
-/** sigma_max(D)^2 from below, by power iteration on D'D from a fixed start, until a round changes it by no more than `change`, relative, or after 200 rounds. */
+/** sigma_max(D)^2, or that of A D, from below, by power iteration on D'D from a fixed start, until a round changes it by no more than `change`, relative, or after 200 rounds. */
 #define PD_SIGMA_STEP 1e-7 /* for a step made of it */
 #define PD_SIGMA_TOLD 1e-3 /* to be told: a tenth of the rounds */
 pudle_status pd_network_sigma2(pd_network *net, double change, double *sigma2);

@@ -20,7 +20,7 @@ pudle_status pd_refit_gradient(const pd_block *b, const pudle_view *code, const 
     const pudle_view g = rows_of(b, &w->data[PD_IMPLICIT_G]), h = rows_of(b, &w->data[PD_IMPLICIT_H]);
     const pudle_view shaped_estimate = pd_map_data_view(&net->map, estimate), shaped_g = pd_map_data_view(&net->map, &g);
     const pudle_view shaped_h = pd_map_data_view(&net->map, &h), shaped_r = pd_map_data_view(&net->map, r);
-    const pudle_cview pred = pudle_const(&shaped_estimate), again = pudle_const(&shaped_h), z = pudle_const(code), weights = pudle_const(&net->dictionary.value);
+    const pudle_cview pred = pudle_const(&shaped_estimate), again = pudle_const(&shaped_h), z = pudle_const(code), weights = pudle_const(&net->effective.value);
     const pudle_cview cg = pudle_const(&g), cu = pudle_const(&u), cr = pudle_const(r), old = pudle_const(estimate);
     for (int64_t i = 0; i < b->rows; i++)
         w->left_out[i] = false;

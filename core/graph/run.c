@@ -110,7 +110,7 @@ static pudle_status level_gradient(pd_network *net, int index)
 }
 
 /* Sum of the lanes' sums in lane order, into a parameter's gradient; 0 where no lane has one, because nothing reaches it. */
-static pudle_status sum_lanes(pd_network *net, pd_parameter *p, size_t member)
+static pudle_status sum_lanes(pd_network *net, const pd_parameter *p, size_t member)
 {
     pudle_status s = PUDLE_OK;
     for (int64_t l = 0; l < net->lanes && !s; l++) {
@@ -183,7 +183,7 @@ static pudle_status reduce_gradients(pd_network *net, const pd_batch *batch, pd_
 {
     pudle_status s = net->implicit ? reduce_implicit(net, batch, pass) : PUDLE_OK;
     if (!s)
-        s = sum_lanes(net, &net->dictionary, offsetof(pd_lane_space, gradient));
+        s = sum_lanes(net, &net->effective, offsetof(pd_lane_space, gradient));
     if (!s && net->analysis.value.data)
         s = sum_lanes(net, &net->analysis, offsetof(pd_lane_space, analysis));
     if (!s && net->synthesis.value.data)
@@ -193,7 +193,9 @@ static pudle_status reduce_gradients(pd_network *net, const pd_batch *batch, pd_
     if (!s && net->step_rows)
         s = step_gradient(net);
     if (!s && net->unroll && net->depth)
-        s = net->unroller->finish(net->unroll, 1.0, &net->dictionary.grad);
+        s = net->unroller->finish(net->unroll, 1.0, &net->effective.grad);
+    if (!s)
+        s = pd_measurement_gradient(net);
     for (int i = 0; i < net->levels && !s; i++)
         if (net->level[i].learned)
             s = level_gradient(net, i);

@@ -80,7 +80,7 @@ static void lane_shape(const pd_network *net, pd_lane_space *space, int64_t rows
         shape(net, &space->ones, 2, (const int64_t[]){ 1, rows * space->chunk });
     }
     if (net->lanes == 1) /* a lane alone adds to the gradient itself */
-        space->gradient = net->dictionary.grad;
+        space->gradient = net->effective.grad;
     else
         shape(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
     if (net->depth && net->analysis.value.data)
@@ -112,7 +112,7 @@ static void lane_free(const pd_network *net, pd_lane_space *space)
 {
     pudle_view *views[VIEWS];
     views_of(space, views);
-    if (space->gradient.data == net->dictionary.grad.data)
+    if (space->gradient.data == net->effective.grad.data)
         space->gradient.data = NULL;
     for (int i = 0; i < VIEWS; i++)
         if (views[i]->data)
@@ -220,7 +220,7 @@ static pudle_status unroll_make(pd_network *net)
         net->unroll_step[t] = net->alpha[t];
     const pudle_unroll_spec spec = { .size = sizeof spec, .dtype = net->dtype, .features = net->map.features, .atoms = net->map.code,
                                      .layers = net->layers, .depth = net->depth, .rows = net->rows, .lanes = net->lanes, .prox = net->prox,
-                                     .inner = net->inner, .levels = net->levels, .dictionary = pudle_const(&net->dictionary.value),
+                                     .inner = net->inner, .levels = net->levels, .dictionary = pudle_const(&net->effective.value),
                                      .theta = net->unroll_theta, .step = net->unroll_step, .momentum = net->momentum,
                                      .conv = net->map.matrix ? NULL : &net->map.conv };
     const pudle_status s = net->unroller->create(net->exec, &spec, &net->unroll);

@@ -66,9 +66,10 @@ void pd_speed_work_of(const pd_problem *pb, int64_t batch, double nonzeros, pd_s
                 .momentum = pb->net.momentum != NULL };
     z.each = map->matrix ? z.m : z.weights / (double)map->atoms;
     z.full = z.p * z.each;
-    work->forward_flops = 2 * z.n * z.full * products(&z, false);
-    work->update_flops = 2 * z.n * z.full * products(&z, true);
+    const double measuring = pb->net.measurement.data ? 2 * z.m * z.weights : 0; /* A D, and A' times the gradient */
+    work->forward_flops = 2 * z.n * z.full * products(&z, false) + measuring;
+    work->update_flops = 2 * z.n * z.full * products(&z, true) + 2 * measuring;
     work->update_bytes = width * traffic(&z, optimiser_arrays(pb->settings));
-    work->least_flops = least(&z);
+    work->least_flops = least(&z) + 2 * measuring;
     work->least_bytes = width * (z.n * z.m + z.weights * (2 + optimiser_arrays(pb->settings))); /* x and D once, the gradient once */
 }

@@ -19,7 +19,7 @@ static pd_drawing curves(int64_t rows, int64_t length)
 pd_drawing pd_drawing_of(const pd_map *map, int64_t size)
 {
     const bool filter = map->atom_axis == 0;
-    const int32_t rank = filter ? map->weight_rank - 1 : map->data_rank;
+    const int32_t rank = filter ? map->weight_rank - 1 : size == map->features ? map->data_rank : 1; /* of a signal that is measured nothing is known */
     const int64_t *shape = filter ? map->weight_shape + 1 : map->data_shape, root = (int64_t)llround(sqrt((double)size));
     if (rank == 3 && (shape[0] == 1 || shape[0] == 3))
         return (pd_drawing){ (int)shape[0], shape[1], shape[2], 0, 0 };

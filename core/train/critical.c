@@ -36,7 +36,7 @@ static pudle_status first_layer(probe *t, const int64_t *index, int64_t first, i
         return s;
     const pudle_view target = pd_matrix((void *)batch.x.data, pb->dtype, count, pb->net.map.features);
     const pudle_view shaped = pd_map_data_view(&pb->net.map, slope), shaped_target = pd_map_data_view(&pb->net.map, &target);
-    const pudle_cview pred = pudle_const(&shaped), x = pudle_const(&shaped_target), g = pudle_const(slope), w = pudle_const(&pb->net.dictionary.value);
+    const pudle_cview pred = pudle_const(&shaped), x = pudle_const(&shaped_target), g = pudle_const(slope), w = pudle_const(&pb->net.effective.value);
     const size_t row = (size_t)pb->net.map.code * pudle_dtype_size(pb->dtype);
     s = pb->be->loss_grad(pb->exec, &pb->net.inner, &pred, &x, &shaped);
     if (!s)

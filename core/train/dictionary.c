@@ -54,7 +54,7 @@ pudle_status pd_problem_set_dictionary(pd_problem *pb, const pudle_cview *d)
     convert(d, pb->dtype, host);
     const pudle_status s = pb->be->upload(pb->exec, pb->net.dictionary.value.data, host, bytes);
     free(host);
-    return s;
+    return s ? s : pd_measurement_refresh(&pb->net);
 }
 
 /* ------------------------------------------------------------------- start */
@@ -96,15 +96,16 @@ static pudle_status check_numbers(pd_problem *pb, const char *key, const char *p
 
 static pudle_status read_file(pd_problem *pb, const char *path, pd_array *d)
 {
-    const pd_map *map = &pb->net.map;
+    const pudle_view *own = &pb->net.dictionary.value;
+    const char *axes = pb->net.measurement.data ? "(entries of a signal, atoms)" : pb->net.map.atom_axis ? "(features, atoms)" : "(atoms, channels, size...)";
     char found[160] = "", wanted[160] = "";
     const pudle_status s = pd_array_read(pb->ctx, path, PUDLE_F64, d);
     if (s)
         return s;
-    if (has_shape(d, map->weight_rank, map->weight_shape, found, wanted))
+    if (has_shape(d, own->rank, own->shape, found, wanted))
         return check_numbers(pb, "model.dictionary.path", path, d, -INFINITY, INFINITY);
     return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.path: %s has shape (%s); data and model.dictionary ask for (%s), %s", path, found,
-                   wanted, map->atom_axis ? "(features, atoms)" : "(atoms, channels, size...)");
+                   wanted, axes);
 }
 
 /* Random filters: as random columns, then one filter a row, at the norm that atoms are kept at. */
@@ -143,22 +144,54 @@ static pudle_status read_samples(void *ctx, const int64_t *index, int64_t count,
     return s;
 }
 
-static pudle_status truth_dictionary(pd_problem *pb, pd_array *out)
+/* Entries of the signals that the source measures; 0: its samples are signals. */
+static int64_t true_measured(const pd_problem *pb)
 {
-    const pd_map *map = &pb->net.map;
-    const int64_t atoms = pb->truth->atoms(pb->data.self);
-    if (atoms != map->atoms)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.atoms = %lld, but the true dictionary has %lld", (long long)map->atoms, (long long)atoms);
-    double *d = pd_alloc((size_t)(map->features * atoms), sizeof *d);
+    return PUDLE_HAS(pb->truth, pudle_data_truth, measured) && pb->truth->measured ? pb->truth->measured(pb->data.self) : 0;
+}
+
+/* The same of the model. */
+static int64_t own_measured(const pd_problem *pb)
+{
+    return pb->net.measurement.data ? pb->net.dictionary.value.shape[0] : 0;
+}
+
+/* A true dictionary of samples says nothing of one of signals, nor the other way round. */
+static pudle_status check_measured(const pd_problem *pb)
+{
+    const int64_t own = own_measured(pb), source = true_measured(pb);
+    if (own == source)
+        return PUDLE_OK;
+    if (own && source)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.measurement: %s measures signals of %lld entries, and those of the data have %lld: give the matrix that made the samples",
+                       pb->settings->model.measurement, (long long)own, (long long)source);
+    if (own)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.measurement: the data '%s' are not measured, so that their true dictionary is none of signals; remove this key",
+                       pb->data.desc->name);
+    return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "the samples, of %lld entries, are measurements of signals with %lld, and the true dictionary is that of signals: give their matrix "
+                   "with  model.measurement", (long long)pb->net.map.features, (long long)source);
+}
+
+pudle_status pd_problem_true_dictionary(pd_problem *pb)
+{
+    const int64_t entries = pb->net.dictionary.value.shape[0], atoms = pb->truth->atoms(pb->data.self);
+    if (pb->true_dictionary.view.data)
+        return PUDLE_OK;
+    if (atoms != pb->net.map.atoms)
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.atoms = %lld, but the true dictionary has %lld", (long long)pb->net.map.atoms, (long long)atoms);
+    pudle_status s = check_measured(pb);
+    if (s)
+        return s;
+    double *d = pd_alloc((size_t)(entries * atoms), sizeof *d);
     if (!d)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the true dictionary");
-    const pudle_view v = pd_matrix(d, PUDLE_F64, map->features, atoms);
-    const pudle_status s = pb->truth->dictionary(pb->data.self, &v);
+    const pudle_view v = pd_matrix(d, PUDLE_F64, entries, atoms);
+    s = pb->truth->dictionary(pb->data.self, &v);
     if (s) {
         free(d);
         return s;
     }
-    out->view = v;
+    pb->true_dictionary.view = v;
     return PUDLE_OK;
 }
 
@@ -173,13 +206,13 @@ static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
         return random_filters(pb, d);
     if (how->init != PD_INIT_RANDOM && !pb->source)
         return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.init: needs the config's data; give a run directory, or init = \"file\"");
-    double *memory = pd_alloc((size_t)(map->features * map->atoms), sizeof *memory);
+    const int64_t entries = pb->net.dictionary.value.shape[0];
+    double *memory = pd_alloc((size_t)(entries * map->atoms), sizeof *memory);
     if (!memory)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the dictionary");
-    d->view = pd_matrix(memory, PUDLE_F64, map->features, map->atoms);
+    d->view = pd_matrix(memory, PUDLE_F64, entries, map->atoms);
     const pd_sample_source samples = { pb->train.samples, map->features, read_samples, pb };
     const pd_pairwise pairwise = { how->sparsity, how->pairs, how->samples };
-    pd_array truth = { 0 };
     pudle_status s;
     switch (how->init) {
     case PD_INIT_SAMPLES:
@@ -187,15 +220,14 @@ static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
     case PD_INIT_PAIRWISE:
         return pd_init_pairwise(pb->ctx, &samples, &pairwise, seed, map->atoms, memory, NULL);
     case PD_INIT_TRUTH:
-        s = truth_dictionary(pb, &truth);
+        s = pd_problem_true_dictionary(pb);
         if (!s) {
-            const pudle_cview known = pudle_const(&truth.view);
+            const pudle_cview known = pudle_const(&pb->true_dictionary.view);
             s = pd_init_truth(pb->ctx, &known, how->noise, seed, memory);
         }
-        pd_array_free(&truth);
         return s;
     default:
-        return pd_init_random(pb->ctx, seed, map->features, map->atoms, memory);
+        return pd_init_random(pb->ctx, seed, entries, map->atoms, memory);
     }
 }
 
@@ -286,15 +318,14 @@ pudle_status pd_problem_initialise(pd_problem *pb)
 
 bool pd_problem_knows_truth(const pd_problem *pb)
 {
-    return pb->truth && pb->settings->dictionary.kind == PD_KIND_DENSE && pb->truth->atoms(pb->data.self) == pb->net.map.atoms;
+    return pb->truth && pb->settings->dictionary.kind == PD_KIND_DENSE && pb->truth->atoms(pb->data.self) == pb->net.map.atoms &&
+           true_measured(pb) == own_measured(pb);
 }
 
 /* The dictionary and the one that made the data, in host memory. */
 static pudle_status both_dictionaries(pd_problem *pb, pudle_cview *own, pudle_cview *truth)
 {
-    pudle_status s = PUDLE_OK;
-    if (!pb->true_dictionary.view.data)
-        s = truth_dictionary(pb, &pb->true_dictionary);
+    pudle_status s = pd_problem_true_dictionary(pb);
     if (!s)
         s = pd_problem_get_dictionary(pb, &pb->host_dictionary);
     *own = pudle_const(&pb->host_dictionary.view);

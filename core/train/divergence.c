@@ -1,5 +1,5 @@
 /* Divergence: found where the loss or the gradient stops being finite, then traced to the layer. */
-#include "train/problem.h"
+#include "train/measured.h"
 #include "train/stability.h"
 #include <math.h>
 
@@ -50,7 +50,7 @@ pudle_status pd_problem_check_finite(pd_problem *pb, const pd_batch *batch, cons
     else
         snprintf(where, sizeof where, "at layer %lld of %lld%s", (long long)layer, (long long)pb->net.layers, in_adjoint ? " of the adjoint" : "");
     return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC,
-                   "diverged at update %lld, %s: the numbers are no longer finite. step * sigma_max(D)^2 = %.3g (a stable encoder needs "
-                   "less than %.3g): lower model.step or train.learning_rate", (long long)update, where, pb->net.alpha[0] * (s ? NAN : sigma2),
+                   "diverged at update %lld, %s: the numbers are no longer finite. step * sigma_max(%s)^2 = %.3g (a stable encoder needs "
+                   "less than %.3g): lower model.step or train.learning_rate", (long long)update, where, pd_measured_name(pb), pb->net.alpha[0] * (s ? NAN : sigma2),
                    pd_stability_limit(&pb->net));
 }

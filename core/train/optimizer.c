@@ -88,7 +88,7 @@ pudle_status pd_normalize_atoms(pd_problem *pb)
     const pd_parameter *const encoder[] = { &pb->net.analysis, &pb->net.synthesis };
     pudle_status s = normalize(pb, &pb->net.dictionary.value);
     for (size_t i = 0; i < sizeof encoder / sizeof *encoder; i++)
-        for (int64_t row = 0; encoder[i]->value.data && row < pb->net.encoder_rows && !s; row++) {
+        for (int64_t row = 0; encoder[i]->value.data && !pb->net.measurement.data && row < pb->net.encoder_rows && !s; row++) { /* those of A D have other norms */
             const pudle_view w = pd_slice(&encoder[i]->value, row);
             s = normalize(pb, &w);
         }

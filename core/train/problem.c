@@ -2,6 +2,7 @@
 #include "train/problem.h"
 #include "train/atom_prox.h"
 #include "train/batch.h"
+#include "train/measured.h"
 #include "train/missing.h"
 #include "train/schedule.h"
 #include <math.h>
@@ -279,6 +280,8 @@ static pudle_status make_network(pd_problem *pb)
         s = set_levels(pb);
     if (!s)
         s = set_baseline(pb);
+    if (!s)
+        s = pd_measured_open(pb);
     return s ? s : pd_network_init(net);
 }
 
@@ -378,8 +381,8 @@ static pudle_status set_step(pd_problem *pb)
     if (s)
         return s;
     if (!(pb->sigma2 > 0) || !isfinite(pb->sigma2))
-        return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "the largest singular value of the dictionary is %g: no step \"c/L\" can be formed",
-                       sqrt(pb->sigma2));
+        return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "the largest singular value of %s, D being the dictionary, is %g: no step \"c/L\" can be formed",
+                       pd_measured_name(pb), sqrt(pb->sigma2));
     pb->net.step = pb->settings->step / (pb->lipschitz * pb->sigma2);
     return PUDLE_OK;
 }
@@ -393,7 +396,9 @@ double pd_problem_beta(const pd_problem *pb, int64_t update)
 pudle_status pd_problem_refresh(pd_problem *pb, double beta)
 {
     pb->net.beta = beta;
-    const pudle_status s = set_step(pb);
+    pudle_status s = pd_measurement_refresh(&pb->net);
+    if (!s)
+        s = set_step(pb);
     return s ? s : pd_network_refresh(&pb->net);
 }
 

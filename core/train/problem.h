@@ -20,7 +20,7 @@ typedef struct pd_problem {
     bool epoch_free;
     int32_t dtype;
     pd_network net;
-    double sigma2;                 /* of D when the step was last set from it */
+    double sigma2;                 /* of D, or A D, when the step was last set from it */
     double lipschitz;              /* of the inner loss; 0: not asked yet. A checkpoint keeps it */
     double *baseline;              /* the network's at first, one number an entry of a sample; NULL: 0 */
     pd_array true_dictionary;      /* read once, when first asked for */
@@ -56,7 +56,7 @@ pudle_status pd_problem_set_dictionary(pd_problem *problem, const pudle_cview *d
 /** D into a host array that the caller frees. out: zeroed, or what an earlier call gave, whose memory is used again. */
 pudle_status pd_problem_get_dictionary(pd_problem *problem, pd_array *out);
 
-/** Step ("c/L" needs the present D) and layer decay, then the levels. Call after every update of D. */
+/** What stands in the layers, step ("c/L" needs the present D) and layer decay, then the levels. Call after every update of D. */
 pudle_status pd_problem_refresh(pd_problem *problem, double beta);
 
 /** The layer decay that is in force at an update. */
@@ -87,7 +87,7 @@ pudle_status pd_problem_mean(pd_problem *problem, const pudle_view *predictions)
  *  assigned may be NULL: it costs O(p^3). */
 pudle_status pd_problem_dictionary_error(pd_problem *problem, double *fixed, double *assigned);
 
-/** Does the source know the codes and the dictionary, of as many atoms, that made its data? */
+/** Does the source know the codes and the dictionary, of as many atoms and entries, that made its data? */
 bool pd_problem_knows_truth(const pd_problem *problem);
 /** Then: which atom stands for each true one, and what its coefficient is multiplied by to stand for that one's: sign and ratio of norms. match, factor: (p) */
 pudle_status pd_problem_match_truth(pd_problem *problem, int64_t *match, double *factor);

@@ -1,5 +1,6 @@
 /* Codes that grow from layer to layer, and are still numbers at the end. */
 #include "train/stability.h"
+#include "train/measured.h"
 #include <float.h>
 #include <math.h>
 
@@ -67,9 +68,9 @@ static pudle_status warn_growth(pd_problem *pb, const pd_batch *batch, const pd_
     pb->growth_told = true;
     s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     if (!s)
-        pd_log(pb->ctx, PUDLE_LOG_WARNING, "update %lld: the loss is %.3g times that of codes of zeros, so the codes have grown beyond the data; step * sigma_max(D)^2 = %.3g "
+        pd_log(pb->ctx, PUDLE_LOG_WARNING, "update %lld: the loss is %.3g times that of codes of zeros, so the codes have grown beyond the data; step * sigma_max(%s)^2 = %.3g "
                "(a stable encoder needs less than %.3g). Should it not come back, lower model.step or train.learning_rate (said once)", (long long)update,
-               pass->data_loss / own, pb->net.alpha[0] * sigma2, pd_stability_limit(&pb->net));
+               pass->data_loss / own, pd_measured_name(pb), pb->net.alpha[0] * sigma2, pd_stability_limit(&pb->net));
     return s;
 }
 
@@ -80,9 +81,9 @@ pudle_status pd_stability_check(pd_problem *pb, const pd_batch *batch, const pd_
     if (fabs(pass->data_loss) < most)
         return warn_growth(pb, batch, pass, update);
     const pudle_status s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
-    return s ? s : pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld: the loss is %.3g, and squares of its gradients are beyond %s precision. step * sigma_max(D)^2 = %.3g "
+    return s ? s : pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld: the loss is %.3g, and squares of its gradients are beyond %s precision. step * sigma_max(%s)^2 = %.3g "
                            "(a stable encoder needs less than %.3g): lower model.step or train.learning_rate, or scale the data", (long long)update, pass->data_loss,
-                           pb->dtype == PUDLE_F64 ? "double" : "single", pb->net.alpha[0] * sigma2, pd_stability_limit(&pb->net));
+                           pb->dtype == PUDLE_F64 ? "double" : "single", pd_measured_name(pb), pb->net.alpha[0] * sigma2, pd_stability_limit(&pb->net));
 }
 
 pudle_status pd_stability_report(pd_problem *pb)

@@ -47,8 +47,10 @@ typedef struct pudle_data_ops {
 typedef struct pudle_data_truth {
     uint32_t size, flags;
     int64_t (*atoms)(const void *self);
-    pudle_status (*dictionary)(const void *self, const pudle_view *d); /* (m, p), f32 or f64 */
+    pudle_status (*dictionary)(const void *self, const pudle_view *d); /* (m, p), f32 or f64; m the entries of D z */
     pudle_status (*codes)(const pudle_host *host, const void *self, const pudle_data_request *request); /* request.x is (count, p) */
+    /** Since 1.1. m, where samples are measurements of D z, by a matrix that the user knows; 0 where they are D z. Optional: absent means 0. */
+    int64_t (*measured)(const void *self);
 } pudle_data_truth;
 
 /** Extension of sources whose samples belong to classes (get_ext): reports say which, and tell classes apart. Re-entrant, as read is.

@@ -1,29 +1,32 @@
 /* Sparse codes through a known dictionary:   x = D z + noise,   or counts and events with the natural parameter eta = D z + offset:
  * Poisson of mean e^eta, Bernoulli or binomial of probability 1 / (1 + e^-eta).
  *
- * D (m, p): independent normal entries of variance 1/m, columns scaled to unit norm; or the Q of such a square matrix.
+ * D (m, p): independent normal entries of variance 1/m, all of them or some in every column, which is scaled to unit norm; or the Q of such a square matrix.
  * z (p): a support of `sparsity` atoms, drawn without replacement or taken from disjoint blocks; magnitudes uniform or
  * normal; signs, by default, one for the whole sample.
  * noise: of a given standard deviation, or in a given ratio to each sample's power, variance ||D z||^2 / (m 10^(snr_db/10)).
+ * With a measurement matrix A (k, m), A D z takes the place of D z in all of these, and k that of m; D is as without.
  *
  * Every number is a pure function of (seed, split, sample): any samples may be read in any order, and neither the run's
  * seed nor the epoch matters. All is computed in double and rounded once. */
+#include "measure.h"
 #include "poisson.h"
 #include "samples.h"
 #include <string.h>
 
 /* Uses of random numbers; the split takes the place of the epoch. */
-enum { RANDOM_ATOM = 1, RANDOM_SUPPORT, RANDOM_MAGNITUDE, RANDOM_SIGN, RANDOM_NOISE, RANDOM_COUNT };
+enum { RANDOM_ATOM = 1, RANDOM_SUPPORT, RANDOM_MAGNITUDE, RANDOM_SIGN, RANDOM_NOISE, RANDOM_COUNT, RANDOM_PLACES };
 enum { AMPLITUDE_UNIFORM, AMPLITUDE_GAUSSIAN };             /* in the order of the options' choices */
 enum { FAMILY_GAUSSIAN, FAMILY_POISSON, FAMILY_BERNOULLI, FAMILY_BINOMIAL };
 enum { SIGN_PER_SAMPLE, SIGN_PER_ENTRY, SIGN_POSITIVE };
 
 typedef struct params {
-    int64_t samples, test_samples, features, atoms, sparsity, blocks, seed, trials;
+    int64_t samples, test_samples, features, atoms, sparsity, atom_sparsity, blocks, seed, trials;
     int32_t amplitude, sign, family;
     double amplitude_low, amplitude_high, mean, std, noise_std, offset;
     pudle_real_list snr_db;
     pudle_int_list shape;
+    const char *measurement;
     bool orthogonal;
 } params;
 
@@ -39,11 +42,12 @@ typedef struct params {
 static const pudle_option options[] = {
     INT(samples, "10000", 1, COUNT, "Number of training samples."),
     INT(test_samples, "0", 0, COUNT, "Number of test samples, independent of the training samples."),
-    INT(features, "50", 1, EXTENT, "Entries of a sample, m."),
+    INT(features, "50", 1, EXTENT, "Entries of a signal D z, m; of a sample too, unless it is measured."),
     { .name = "shape", .type = PUDLE_INT_LIST, .offset = offsetof(params, shape), .dflt = "[]", .min = 1, .max = EXTENT,
       .doc = "Shape of a sample, with `features` entries in all: [1, 64, 64] makes pictures of one channel; an empty list makes one row." },
     INT(atoms, "100", 1, EXTENT, "Columns of the dictionary, p."),
     INT(sparsity, "5", 1, EXTENT, "Nonzeros of a code."),
+    INT(atom_sparsity, "0", 0, EXTENT, "Nonzeros of an atom, at places drawn for each; 0: all of its entries."),
     ENUM(amplitude, "uniform", "uniform|gaussian", "Distribution of the magnitudes."),
     REAL(amplitude_low, "1.0", "Least magnitude (uniform)."),
     REAL(amplitude_high, "2.0", "Largest magnitude (uniform)."),
@@ -62,6 +66,8 @@ static const pudle_option options[] = {
       .unit = "dB", .doc = "Signal-to-noise ratio of every sample, one number; an empty list adds no noise." },
     { .name = "orthogonal", .type = PUDLE_BOOL, .offset = offsetof(params, orthogonal), .dflt = "false",
       .doc = "Make the dictionary orthogonal; needs atoms = features." },
+    { .name = "measurement", .type = PUDLE_PATH, .offset = offsetof(params, measurement),
+      .doc = "Samples are measurements A D z, with A from this .npy file, (entries of a sample, features)." },
     INT(blocks, "0", 0, EXTENT, "Take every support from so many fixed disjoint blocks of atoms; 0 draws supports freely."),
     INT(seed, "1", 0, COUNT, "Seed of the data; the run has its own."),
     { .name = NULL },
@@ -70,11 +76,14 @@ static const pudle_option options[] = {
 typedef struct source {
     const params *o;
     double *atoms; /* (p, m): the dictionary, atom after atom */
+    measure a;     /* of signals; no rows: there is none */
 } source;
 
 static pudle_status check_shape(const pudle_host *host, const params *o)
 {
     double entries = 1; /* exact as long as it can be equal to features */
+    if (o->shape.count && o->measurement)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape is that of signals, and measurement makes rows of them: give one of the two");
     if (o->shape.count >= PUDLE_MAX_RANK)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %lld axes; 1 to %d are possible", (long long)o->shape.count, PUDLE_MAX_RANK - 1);
     for (int64_t i = 0; i < o->shape.count; i++)
@@ -93,6 +102,10 @@ static pudle_status check(const pudle_host *host, const void *params_)
     if (b > 0 && b > p / s)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "blocks = %lld of sparsity = %lld need %lld atoms, there are %lld",
                           b, s, b * s, p);
+    if (o->atom_sparsity > o->features)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "atom_sparsity = %lld exceeds features = %lld", (long long)o->atom_sparsity, (long long)o->features);
+    if (o->orthogonal && o->atom_sparsity)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "atom_sparsity = %lld: sparse atoms are not made orthogonal; remove one of the two", (long long)o->atom_sparsity);
     if (o->orthogonal && o->atoms != o->features)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "orthogonal needs atoms = features; atoms = %lld, features = %lld", p,
                           (long long)o->features);
@@ -138,14 +151,35 @@ static void remove_earlier(const double *atoms, int64_t k, int64_t m, double *at
             add_scaled(m, -dot(m, atoms + j * m, atom), atoms + j * m, atom);
 }
 
+/* Ones at `count` of n places, which are 0 before, by Floyd's method: after step j they are a uniform subset of the first j + 1.
+ * Bentley, Floyd, CACM 30 (1987) 754 */
+static void mark_places(pudle_random *r, int64_t count, int64_t n, double *places)
+{
+    for (int64_t j = n - count; j < n; j++) {
+        const int64_t k = (int64_t)pudle_random_below(r, (uint64_t)j + 1);
+        places[places[k] != 0 ? j : k] = 1;
+    }
+}
+
+static void draw_atom(const params *o, int64_t k, double *atom)
+{
+    const int64_t m = o->features;
+    pudle_random value = pudle_random_at((uint64_t)o->seed, RANDOM_ATOM, 0, (uint64_t)k), place = pudle_random_at((uint64_t)o->seed, RANDOM_PLACES, 0, (uint64_t)k);
+    memset(atom, 0, (size_t)m * sizeof *atom);
+    if (o->atom_sparsity)
+        mark_places(&place, o->atom_sparsity, m, atom);
+    for (int64_t i = 0; i < m; i++) {
+        const double normal = pudle_random_normal(&value);
+        atom[i] = o->atom_sparsity && atom[i] == 0 ? 0 : normal;
+    }
+}
+
 static void draw_dictionary(const params *o, double *atoms)
 {
     const int64_t m = o->features;
     for (int64_t k = 0; k < o->atoms; k++) {
         double *atom = atoms + k * m;
-        pudle_random r = pudle_random_at((uint64_t)o->seed, RANDOM_ATOM, 0, (uint64_t)k);
-        for (int64_t i = 0; i < m; i++)
-            atom[i] = pudle_random_normal(&r);
+        draw_atom(o, k, atom);
         if (o->orthogonal)
             remove_earlier(atoms, k, m, atom);
         const double norm = sqrt(dot(m, atom, atom));
@@ -159,6 +193,7 @@ static void destroy(const pudle_host *host, void *self)
     source *d = self;
     if (!d)
         return;
+    measure_free(host, &d->a);
     host->free(host->ctx, d->atoms);
     host->free(host->ctx, d);
 }
@@ -175,11 +210,21 @@ static pudle_status create(const pudle_host *host, const void *params_, void **s
     }
     draw_dictionary(o, atoms);
     *d = (source){ .o = o, .atoms = atoms };
-    *self = d;
-    return PUDLE_OK;
+    const pudle_status s = o->measurement ? measure_read(host, o->measurement, o->features, &d->a) : PUDLE_OK;
+    if (s)
+        destroy(host, d);
+    else
+        *self = d;
+    return s;
 }
 
 /* ------------------------------------------------------------------ samples */
+
+/* Entries of a sample. */
+static int64_t entries(const source *d)
+{
+    return d->a.rows ? d->a.rows : d->o->features;
+}
 
 typedef struct place { int32_t split; int64_t index; } place;
 
@@ -188,8 +233,7 @@ static pudle_random random_at(const params *o, uint32_t use, place at)
     return pudle_random_at((uint64_t)o->seed, use, (uint32_t)at.split, (uint64_t)at.index);
 }
 
-/* Marks the support with ones in z (p), cleared before. Free supports by Floyd's method: after step j the marks are a
- * uniform subset of the first j + 1 atoms.  Bentley, Floyd, CACM 30 (1987) 754 */
+/* Marks the support with ones in z (p), cleared before. */
 static void mark_support(const params *o, place at, double *z)
 {
     pudle_random r = random_at(o, RANDOM_SUPPORT, at);
@@ -199,10 +243,7 @@ static void mark_support(const params *o, place at, double *z)
             block[i] = 1;
         return;
     }
-    for (int64_t j = o->atoms - o->sparsity; j < o->atoms; j++) {
-        const int64_t k = (int64_t)pudle_random_below(&r, (uint64_t)j + 1);
-        z[z[k] != 0 ? j : k] = 1;
-    }
+    mark_places(&r, o->sparsity, o->atoms, z);
 }
 
 static double draw_magnitude(const params *o, pudle_random *r)
@@ -226,9 +267,8 @@ static void draw_code(const params *o, place at, double *z)
     }
 }
 
-static void add_noise(const params *o, place at, double *x)
+static void add_noise(const params *o, place at, int64_t m, double *x)
 {
-    const int64_t m = o->features;
     double std = o->noise_std;
     if (o->snr_db.count == 1)
         std = sqrt(dot(m, x, x) / ((double)m * pow(10, o->snr_db.item[0] / 10)));
@@ -240,10 +280,10 @@ static void add_noise(const params *o, place at, double *x)
 }
 
 /* eta in x becomes counts. */
-static pudle_status draw_counts(const pudle_host *host, const params *o, place at, double *x)
+static pudle_status draw_counts(const pudle_host *host, const params *o, place at, int64_t m, double *x)
 {
     pudle_random r = random_at(o, RANDOM_COUNT, at);
-    for (int64_t i = 0; i < o->features; i++) {
+    for (int64_t i = 0; i < m; i++) {
         const double eta = o->offset + x[i], mean = exp(eta), probability = 1 / (1 + exp(-eta));
         if (o->family == FAMILY_POISSON && mean > POISSON_MOST)
             return host->fail(host->ctx, PUDLE_ERR_CONFIG, "sample %lld, entry %lld: a mean count of %g is out of range (its log is %g): lower the "
@@ -255,16 +295,19 @@ static pudle_status draw_counts(const pudle_host *host, const params *o, place a
     return PUDLE_OK;
 }
 
-static pudle_status draw_sample(const pudle_host *host, const source *d, place at, const double *z, double *x)
+/* signal: room for one; x is it, or its measurement */
+static pudle_status draw_sample(const pudle_host *host, const source *d, place at, const double *z, double *signal, double *x)
 {
     const int64_t m = d->o->features;
-    memset(x, 0, (size_t)m * sizeof *x);
+    memset(signal, 0, (size_t)m * sizeof *signal);
     for (int64_t k = 0; k < d->o->atoms; k++)
         if (z[k] != 0)
-            add_scaled(m, z[k], d->atoms + k * m, x);
+            add_scaled(m, z[k], d->atoms + k * m, signal);
+    for (int64_t i = 0; i < d->a.rows; i++)
+        x[i] = dot(m, d->a.matrix + i * m, signal);
     if (d->o->family != FAMILY_GAUSSIAN)
-        return draw_counts(host, d->o, at, x);
-    add_noise(d->o, at, x);
+        return draw_counts(host, d->o, at, entries(d), x);
+    add_noise(d->o, at, entries(d), x);
     return PUDLE_OK;
 }
 
@@ -280,15 +323,16 @@ static pudle_status draw(const pudle_host *host, const source *d, const pudle_da
     pudle_status s = samples_check(host, request, samples_of(o, request->split));
     if (s)
         return s;
-    double *z = host->alloc(host->ctx, (size_t)(o->atoms + o->features) * sizeof *z), *x = z ? z + o->atoms : NULL;
+    double *z = host->alloc(host->ctx, (size_t)(o->atoms + o->features + d->a.rows) * sizeof *z);
     if (!z)
-        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a sample of %lld entries", (long long)o->features);
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a sample of %lld entries", (long long)entries(d));
+    double *const signal = z + o->atoms, *const x = d->a.rows ? signal + o->features : signal;
     for (int64_t i = 0; i < request->count && !s; i++) {
         const place at = { request->split, request->index[i] };
         draw_code(o, at, z);
         if (!codes)
-            s = draw_sample(host, d, at, z, x);
-        samples_store(request->x, i, codes ? o->atoms : o->features, codes ? z : x);
+            s = draw_sample(host, d, at, z, signal, x);
+        samples_store(request->x, i, codes ? o->atoms : entries(d), codes ? z : x);
     }
     host->free(host->ctx, z);
     return s;
@@ -301,13 +345,14 @@ static pudle_status read_samples(const pudle_host *host, const void *self, const
 
 static pudle_status describe(const pudle_host *host, const void *self, int32_t split, pudle_data_info *info)
 {
-    const params *o = ((const source *)self)->o;
+    const source *d = self;
+    const params *o = d->o;
     if (samples_of(o, split) == 0)
         return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "there are no test samples: test_samples = 0");
     info->rank = o->shape.count ? (int32_t)o->shape.count : 1;
     info->samples = samples_of(o, split);
     for (int32_t i = 0; i < info->rank; i++)
-        info->shape[i] = info->target_shape[i] = o->shape.count ? o->shape.item[i] : o->features;
+        info->shape[i] = info->target_shape[i] = o->shape.count ? o->shape.item[i] : entries(d);
     info->has_target = false;
     return PUDLE_OK;
 }
@@ -340,7 +385,13 @@ static pudle_status truth_codes(const pudle_host *host, const void *self, const 
     return draw(host, self, request, true);
 }
 
-static const pudle_data_truth truth = { sizeof(pudle_data_truth), 0, truth_atoms, truth_dictionary, truth_codes };
+static int64_t truth_measured(const void *self)
+{
+    const source *d = self;
+    return d->a.rows ? d->o->features : 0;
+}
+
+static const pudle_data_truth truth = { sizeof(pudle_data_truth), 0, truth_atoms, truth_dictionary, truth_codes, truth_measured };
 
 static const void *get_ext(const char *id)
 {
@@ -351,9 +402,9 @@ static const pudle_desc desc = {
     .size = sizeof(pudle_desc),
     .kind = PUDLE_KIND_DATA,
     .name = "synthetic",
-    .version = "1.1.0",
-    .summary = "Sparse codes through a random known dictionary, with noise, or as counts and events",
-    .math = "x = D z + noise, or counts and events with natural parameter D z + offset",
+    .version = "1.2.0",
+    .summary = "Sparse codes through a random known dictionary, measured or not, with noise, or as counts and events",
+    .math = "x = D z + noise, or counts and events with natural parameter D z + offset; with a measurement A D z in place of D z",
     .license = "MIT",
     .caps = PUDLE_DATA_EPOCH_FREE,
     .options = options,

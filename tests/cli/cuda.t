@@ -285,7 +285,7 @@ refuses 1 "device 3 cannot be used: fakeGetDeviceCount finds 1" "a device that i
 # ---- the network's own tests, on this backend
 PUDLE_TEST_BACKEND=cuda
 export PUDLE_TEST_BACKEND
-for test in test_network test_unroll test_unroll_conv test_fixtures; do
+for test in test_network test_measurement test_unroll test_unroll_conv test_fixtures; do
     [ -x "$top_builddir/tests/unit/$test" ] || { ok 0 "$test # SKIP not built, cmocka is missing"; continue; }
     run "$top_builddir/tests/unit/$test"
     is_success "$test passes with the backend in place of cpu"

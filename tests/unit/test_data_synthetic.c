@@ -12,6 +12,13 @@ typedef struct drawn {
     pudle_view x, d, z; /* (n, m), (m, p), (n, p) */
 } drawn;
 
+/* Entries of D z. */
+static int64_t signal_entries(const opened *s, const pudle_data_truth *truth, int64_t of_sample)
+{
+    assert_true(PUDLE_HAS(truth, pudle_data_truth, measured));
+    return truth->measured(s->self) ? truth->measured(s->self) : of_sample;
+}
+
 static const pudle_data_truth *truth_of(const opened *s)
 {
     assert_null(s->desc->get_ext("no such thing"));
@@ -26,7 +33,7 @@ static drawn draw(const opened *s, int32_t split, int64_t n)
     drawn d = { .n = n, .m = describe(s, split).shape[0], .p = truth->atoms(s->self) };
     int64_t *index = range(0, n);
     d.x = read_flat(s, split, PUDLE_F64, n, index);
-    d.d = fake_view(PUDLE_F64, 2, (const int64_t[]){ d.m, d.p });
+    d.d = fake_view(PUDLE_F64, 2, (const int64_t[]){ signal_entries(s, truth, d.m), d.p });
     d.z = fake_view(PUDLE_F64, 2, (const int64_t[]){ n, d.p });
     assert_int_equal(truth->dictionary(s->self, &d.d), PUDLE_OK);
     const pudle_data_request request = { .size = sizeof request, .split = split, .index = index, .count = n, .x = &d.z };
@@ -333,6 +340,80 @@ static void test_synthetic_families(void **state)
     }
 }
 
+/* x = A D z, with the D and the z of signals that are not measured. */
+static void test_synthetic_measurement(void **state)
+{
+    (void)state;
+    double a[3 * 20];
+    for (int i = 0; i < 3 * 20; i++)
+        a[i] = pudle_random_normal(fake_random());
+    fake.arrays = 2;
+    fake.array[0] = (fake_array){ .path = "A.npy", .rank = 2, .shape = { 3, 20 }, .values = a };
+    fake.array[1] = (fake_array){ .path = "flat.npy", .rank = 1, .shape = { 60 }, .values = a };
+    opened s;
+    assert_int_equal(open_source("synthetic", SETTINGS("features", "20", "samples", "50"), &s), PUDLE_OK);
+    drawn plain = draw(&s, PUDLE_SPLIT_TRAIN, 50);
+    close_source(&s);
+    assert_int_equal(open_source("synthetic", SETTINGS("features", "20", "samples", "50", "measurement", "A.npy"), &s), PUDLE_OK);
+    drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 50);
+    assert_int_equal(d.m, 3);
+    assert_memory_equal(d.d.data, plain.d.data, sizeof(double) * 20 * 100);
+    assert_memory_equal(d.z.data, plain.z.data, sizeof(double) * 50 * 100);
+    for (int64_t i = 0; i < 50; i++)
+        for (int64_t k = 0; k < 3; k++) {
+            double sum = 0;
+            for (int64_t j = 0; j < 20; j++)
+                sum += a[k * 20 + j] * get(&plain.x, i * 20 + j);
+            near(get(&d.x, i * 3 + k), sum, 1e-12);
+        }
+    drawn_free(&d);
+    drawn_free(&plain);
+    close_source(&s);
+    expect_error("synthetic", SETTINGS("features", "21", "measurement", "A.npy"), PUDLE_ERR_CONFIG, "a column for each of the 21 entries");
+    expect_error("synthetic", SETTINGS("features", "60", "measurement", "flat.npy"), PUDLE_ERR_CONFIG, "it has 1 axes");
+    expect_error("synthetic", SETTINGS("features", "20", "measurement", "B.npy"), PUDLE_ERR_NOTFOUND, "B.npy");
+    expect_error("synthetic", SETTINGS("features", "20", "shape", "[4, 5]", "measurement", "A.npy"), PUDLE_ERR_CONFIG, "one of the two");
+    a[25] = NAN;
+    expect_error("synthetic", SETTINGS("features", "20", "measurement", "A.npy"), PUDLE_ERR_CONFIG, "row 1, column 5");
+    fake.no_arrays = true;
+    expect_error("synthetic", SETTINGS("features", "20", "measurement", "A.npy"), PUDLE_ERR_UNSUPPORTED, "reads no arrays");
+    fake.no_arrays = false;
+    fake.arrays = 0;
+}
+
+/* Atoms with some entries, at places of their own, of unit norm; codes are those of other atoms. */
+static void test_synthetic_sparse_atoms(void **state)
+{
+    (void)state;
+    opened s;
+    assert_int_equal(open_source("synthetic", SETTINGS("samples", "20"), &s), PUDLE_OK);
+    drawn plain = draw(&s, PUDLE_SPLIT_TRAIN, 20);
+    close_source(&s);
+    assert_int_equal(open_source("synthetic", SETTINGS("samples", "20", "atom_sparsity", "4"), &s), PUDLE_OK);
+    drawn d = draw(&s, PUDLE_SPLIT_TRAIN, 20);
+    double used[50] = { 0 };
+    for (int64_t k = 0; k < d.p; k++) {
+        double norm = 0;
+        int nonzero = 0;
+        for (int64_t j = 0; j < d.m; j++) {
+            const double e = get(&d.d, j * d.p + k);
+            nonzero += e != 0;
+            used[j] += e != 0;
+            norm += e * e;
+        }
+        assert_int_equal(nonzero, 4);
+        near(norm, 1, 1e-12);
+    }
+    for (int64_t j = 0; j < d.m; j++)
+        near(used[j], 8, 6 * sqrt(8));
+    assert_memory_equal(d.z.data, plain.z.data, sizeof(double) * 20 * 100);
+    drawn_free(&d);
+    drawn_free(&plain);
+    close_source(&s);
+    expect_error("synthetic", SETTINGS("atom_sparsity", "51"), PUDLE_ERR_CONFIG, "exceeds features = 50");
+    expect_error("synthetic", SETTINGS("atom_sparsity", "5", "orthogonal", "true", "atoms", "50"), PUDLE_ERR_CONFIG, "not made orthogonal");
+}
+
 static void test_synthetic_errors(void **state)
 {
     (void)state;
@@ -396,6 +477,8 @@ int main(void)
         cmocka_unit_test(test_synthetic_shape),
         cmocka_unit_test(test_synthetic_noise),
         cmocka_unit_test(test_synthetic_families),
+        cmocka_unit_test(test_synthetic_measurement),
+        cmocka_unit_test(test_synthetic_sparse_atoms),
         cmocka_unit_test(test_synthetic_errors),
     };
     fake_random();
