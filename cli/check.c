@@ -70,7 +70,10 @@ static pudle_status print_critical(pd_problem *pb)
         const pd_level *level = &pb->net.level[i];
         if (isnan(found[i].all))
             continue;
-        printf("prox.%s = %.6g is %.4g of its critical value %.4g, beyond which all codes are zeros", level->name, level->initial, level->initial / found[i].all, found[i].all);
+        printf("prox.%s = %.6g is %.4g of its critical value %.4g, beyond which all codes are zeros", level->name, level->initial, level->initial / found[i].all,
+               found[i].all);
+        if (found[i].samples < pb->train.samples)
+            printf(" (of %" PRId64 " samples that were looked at)", found[i].samples);
         if (!isnan(found[i].half))
             printf("; half of the samples have none but zeros beyond %.4g", found[i].half);
         printf("\n");

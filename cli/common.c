@@ -105,7 +105,7 @@ pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, con
         return PUDLE_OK;
     for (int64_t i = 0; i < count; i++) {
         const double x = pudle_entry(samples, i);
-        if (!isfinite(x))
+        if (!isfinite(x) && !(isnan(x) && settings->loss.missing == PD_MISSING_SKIP))
             return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: part %lld of its first axis holds a number that is not finite%s (%g, its entry %lld): repair it, or use a "
                            "model whose loss passes over what is missing", what, (long long)(i / size),
                            samples->dtype == PUDLE_F64 ? "" : " in single precision", x, (long long)(i % size));

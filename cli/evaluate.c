@@ -171,7 +171,7 @@ pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int spli
     out->code_loss = t.code_loss / n;
     out->nonzeros = t.nonzeros / n;
     out->relative_error = t.energy2 > 0 ? sqrt(t.error2 / t.energy2) : (double)NAN;
-    out->fixed_point = t.size > 0 ? sqrt(t.moved / t.size) : 0;
+    out->fixed_point = t.size > 0 ? sqrt(t.moved / t.size) : (double)NAN; /* of codes of zeros it is not known */
     out->signal_error = sqrt(known.error2 / known.energy2);
     out->knows_codes = knows;
     out->stopped = t.samples < samples;

@@ -49,9 +49,11 @@ static bool begin(const sweep *sw, sweep_run *run, bool orderly, sweep_work work
     }
     if (c->pid > 0)
         return true;
+    const int why = errno;
     if (c->said)
         fclose(c->said);
     c->pid = 0;
+    errno = why;
     return false;
 }
 

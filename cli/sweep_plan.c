@@ -102,9 +102,10 @@ bool sweep_counts(const sweep *sw, const pd_settings *settings, const char *key)
 static void add_line(void *user, const char *key, const char *value, const char *same)
 {
     const digest *d = user;
+    const char *multiple = pd_settings_multiple(d->settings, key); /* the same level, whether its number has been found or not */
     (void)same;
     if (sweep_counts(d->sw, d->settings, key))
-        fprintf(d->to, "%s = %s\n", key, value);
+        fprintf(d->to, "%s = %s\n", key, multiple ? multiple : value);
 }
 
 static pudle_status take_digest(const sweep *sw, sweep_run *run)
@@ -337,6 +338,10 @@ static pudle_status number_combinations(sweep *sw)
         sw->run[i].combination = like == i ? sw->combinations++ : sw->run[like].combination;
         for (int k = 0; k < sw->keys; k++)
             sw->varies[k] |= !same_value(&sw->run[i], &sw->run[0], k);
+        for (int k = 0; k < i; k++)
+            if (sw->run[k].combination == sw->run[i].combination && sw->run[k].settings->train.seed == sw->run[i].settings->train.seed)
+                pd_log(sw->ctx, PUDLE_LOG_WARNING, "%s and %s have the same values and the same seed: their agreement is not that of two seeds", sw->run[k].name,
+                       sw->run[i].name);
     }
     return PUDLE_OK;
 }
@@ -387,12 +392,12 @@ pudle_status sweep_open(pd_context *ctx, const cli_args *args, sweep *sw)
         s = take_folder(sw);
     if (!s)
         s = sweep_find_there(sw);
-    if (!s)
-        s = sweep_take_levels(sw);
     for (int i = 0; i < sw->runs && !s; i++)
         s = take_digest(sw, &sw->run[i]);
     if (!s)
         s = sweep_match(sw);
+    if (!s)
+        s = sweep_take_levels(sw);
     if (!s)
         s = sweep_try_folders(sw);
     for (int i = 0; i < sw->runs && !s; i++) {

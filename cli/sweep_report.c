@@ -8,16 +8,23 @@
 /* ---------------------------------------------------------------------- what is best */
 
 /* The figure that the tables are ordered by. Losses are one quantity only where the loss is the same; what D leaves of the data is one in any case. */
-typedef struct order { int figure, nonzeros; bool tests, losses, codes, data, levels; } order;
+typedef struct order { int figure, nonzeros; bool tests, losses, codes, data, levels; double fewest, most; } order; /* updates of the runs */
 
 static order choose_order(const sweep *sw)
 {
     order o = { .tests = true };
     for (int r = 0; r < sw->runs; r++)
+        if (sw->run[r].state == SWEEP_DONE) {
+            const double updates = sw->run[r].figure[SWEEP_UPDATES];
+            o.fewest = o.most > 0 && o.fewest < updates ? o.fewest : updates;
+            o.most = o.most > updates ? o.most : updates;
+        }
+    for (int r = 0; r < sw->runs; r++)
         o.tests = o.tests && (sw->run[r].state != SWEEP_DONE || !isnan(sw->run[r].figure[SWEEP_TEST_LOSS]));
     for (int i = 0; i < sw->keys; i++) {
         const char *key = sw->key[i];
-        const bool of_loss = !strncmp(key, "loss.", 5), code = !strncmp(key, "loss.code_l", 11);
+        const bool of_model = !strncmp(key, "loss.offset", 11) || !strcmp(key, "loss.learn_offset"); /* the baseline of D z + a */
+        const bool of_loss = !strncmp(key, "loss.", 5) && !of_model, code = !strncmp(key, "loss.code_l", 11);
         if (!sw->varies[i])
             continue;
         o.losses |= of_loss && !code;
@@ -49,6 +56,8 @@ static void print_order(const order *o)
         printf("loss.code_l1 or code_l2 is varied: losses with different prices on the code are different quantities\n");
     if (o->data)
         printf("options of the data are varied: losses of different data are different quantities, and so are dictionaries' errors\n");
+    if (o->fewest < o->most)
+        printf("runs are of different length, %.0f to %.0f updates: longer ones have had more time to learn\n", o->fewest, o->most);
     if (o->levels)
         printf("the prox is varied: what shrinks codes less reconstructs better with more nonzeros, so weigh the two\n");
 }

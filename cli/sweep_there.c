@@ -60,9 +60,7 @@ pudle_status sweep_take_levels(sweep *sw)
 {
     pudle_status s = PUDLE_OK;
     for (int w = 0; w < sw->wanted && !s; w++) {
-        char *path = pd_format("%s/%s", sw->args->out, sw->run[w].name);
-        s = path ? pd_rundir_take_level(sw->ctx, path, sw->run[w].settings) : sweep_no_memory(sw->ctx);
-        free(path);
+        s = pd_rundir_take_level(sw->ctx, sw->run[w].path, sw->run[w].settings);
     }
     return s;
 }
@@ -77,9 +75,14 @@ static void tell_difference(void *user, const char *key, const char *then, const
     if (multiple[0] && multiple[1] && !strcmp(multiple[0], multiple[1])) /* a number of its own for each seed */
         return;
     if (d->same_name ? !sweep_counts(d->sw, d->wanted->settings, key)
-                     : !then || !now || sweep_is_key(d->sw, key) || !strcmp(key, SWEEP_SEED) || !strcmp(key, "prox.multiple") || pd_rundir_may_change(d->wanted->settings, key))
+                     : !then || !now || sweep_is_key(d->sw, key) || !strcmp(key, SWEEP_SEED) || pd_rundir_may_change(d->wanted->settings, key))
         return;
     d->told++;
+    if (d->same_name && sweep_is_key(d->sw, key)) {
+        pd_fail(d->sw->ctx, PUDLE_ERR_CONFIG, "%s is the folder of %s = %s, and %s would have the same; tell the values apart by letters, digits and . _ + -, or choose another "
+                "folder with --out", d->there->path, key, then ? then : "(unset)", now ? now : "(unset)");
+        return;
+    }
     pd_fail(d->sw->ctx, PUDLE_ERR_CONFIG, "%s is a run with %s = %s, and now it is %s: vary that too, with --vary %s=%s, or choose another folder with --out", d->there->path,
             key, then ? then : "(unset)", now ? now : "(unset)", key, now ? now : "...");
 }

@@ -61,7 +61,19 @@ static void read_level(pd_loader *loader, const pudle_option *row, pd_entry *ent
     }
 }
 
-/* What a run has noted, "lambda = 0.1*max", holds as long as nobody gives the level another value. */
+/* Is anything given on the command line that the critical value may depend on? */
+static bool overruled(const pd_loader *loader)
+{
+    static const int sections[] = { PD_SECTION_DATA, PD_SECTION_MODEL, PD_SECTION_DICTIONARY, PD_SECTION_PROX, PD_SECTION_LOSS, PD_SECTION_INNER_LOSS };
+    bool given = false;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        for (const pd_entry *e = loader->group[sections[i]].first; e; e = e->next)
+            given |= e->given;
+    const pd_entry *seed = pd_entry_find((pd_group *)&loader->group[PD_SECTION_TRAIN], "seed");
+    return given || (seed && seed->given);
+}
+
+/* What a run has noted, "lambda = 0.1*max", holds as long as the run is as it was. */
 static void read_note(pd_loader *loader, const pd_section *prox, pd_group *group, pd_entry *entry)
 {
     const char *text = entry->value.type == PD_LITERAL_TEXT ? entry->value.text : "", *equals = strstr(text, " = ");
@@ -76,7 +88,7 @@ static void read_note(pd_loader *loader, const pd_section *prox, pd_group *group
         const pd_entry *level = pd_entry_find(group, row.name);
         if (!(row.flags & PUDLE_THRESHOLD) || strlen(row.name) != (size_t)(equals - text) || strncmp(row.name, text, (size_t)(equals - text)) != 0)
             continue;
-        pd_multiple *m = level && !level->given && !loader->settings->multiple ? pd_arena_alloc(loader->arena, 1, sizeof *m) : NULL;
+        pd_multiple *m = level && !overruled(loader) && !loader->settings->multiple ? pd_arena_alloc(loader->arena, 1, sizeof *m) : NULL;
         if (m)
             *m = (pd_multiple){ pd_arena_copy(loader->arena, row.name, strlen(row.name)), pd_arena_copy(loader->arena, equals + 3, strlen(equals + 3)), times, true };
         loader->settings->multiple = m ? m : loader->settings->multiple;

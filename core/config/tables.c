@@ -203,10 +203,11 @@ static const pudle_option loss_table[] = {
              "one for every channel." },
     { .name = "learn_offset", .type = PUDLE_ENUM, AT(pd_loss_params, learn_offset), .dflt = "none", .choices = "none|entry|channel|global",
       .doc = "Learn the baseline, from where offset and offset_path have it: one number for every entry of a sample, one for every channel (the first axis of a "
-             "sample), or one for all. With the learning rate of the dictionary." },
+             "sample), or one for all. With the learning rate of the dictionary. A run writes the whole of it to offset.npy, which is an offset_path beside offset = 0." },
     { .name = "missing", .type = PUDLE_ENUM, AT(pd_loss_params, missing), .dflt = "refuse", .choices = "refuse|skip",
       .doc = "What a NaN in the data is: refuse stops and names it, unless the loss itself knows gaps; skip takes it for an entry that is missing, which adds "
-             "nothing to the loss and pulls nowhere, in the training loss and in the encoder's. For losses that act on every entry alone." },
+             "nothing to the loss and pulls nowhere, in the training loss and in the encoder's. For losses that act on every entry alone. A source may want to be told "
+             "as well: data of \"npy\" has its own missing = true." },
     END
 };
 

@@ -90,7 +90,7 @@ static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, co
         return PUDLE_OK;
     const pudle_loss_ops *ops = loss->desc->ops;
     const pudle_status s = ops->check_target(pd_host_for(pb->ctx, loss->desc->name), loss->self, y);
-    return s && has_nan(y) ? pd_fail(pb->ctx, s, "where numbers are missing,  loss.missing = \"skip\";  passes over them") : s;
+    return s && pb->settings->loss.missing == PD_MISSING_REFUSE && has_nan(y) ? pd_fail(pb->ctx, s, "a NaN that stands for what is missing is passed over with  loss.missing = \"skip\";") : s;
 }
 
 /* From the source into host memory; on any thread. */

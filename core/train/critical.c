@@ -189,7 +189,7 @@ pudle_status pd_critical_find(pd_problem *pb, pd_critical found[PD_MAX_LEVELS])
     const int64_t n = pb->train.samples, fit = ENTRIES_MOST / pb->net.map.code, most = fit < 1 ? 1 : fit < SAMPLES_MOST ? fit : SAMPLES_MOST;
     probe t = { .pb = pb, .samples = n < most ? n : most };
     for (int i = 0; i < PD_MAX_LEVELS; i++)
-        found[i] = (pd_critical){ NAN, NAN };
+        found[i] = (pd_critical){ NAN, NAN, t.samples };
     if (!has_meaning(pb))
         return PUDLE_OK;
     const size_t bytes = (size_t)(t.samples * pb->net.map.code) * pudle_dtype_size(pb->dtype);
@@ -229,6 +229,7 @@ pudle_status pd_critical_resolve(pd_problem *pb)
     if (s)
         return s;
     level->initial = value;
-    pd_log(pb->ctx, PUDLE_LOG_INFO, "prox.%s = \"%s\" is %.6g: all codes are zeros beyond %.6g", m->level, m->text, value, found[i].all);
+    pd_log(pb->ctx, PUDLE_LOG_INFO, "prox.%s = \"%s\" is %.6g: all codes%s are zeros beyond %.6g", m->level, m->text, value,
+           found[i].samples < pb->train.samples ? " of the samples that were looked at" : "", found[i].all);
     return pd_network_refresh(&pb->net);
 }

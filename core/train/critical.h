@@ -5,7 +5,7 @@
 #include "train/problem.h"
 
 /** For all samples, and for half of them; NaN: the level has no such value. Of the samples that were looked at. */
-typedef struct pd_critical { double all, half; } pd_critical;
+typedef struct pd_critical { double all, half; int64_t samples; } pd_critical; /* how many were looked at */
 
 /** The critical value of every level (net.level), the others being what they are, for the present dictionary, step and decay, over at most 1000 training
  *  samples, evenly spaced. Whatever the operator is: it is tried. NaN for levels from a file, for operators that tie the samples of a batch together, where an

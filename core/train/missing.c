@@ -179,6 +179,18 @@ static pudle_status lipschitz(const void *self, const pudle_cview *target, doubl
     return s;
 }
 
+/* NaN is for what is missing, and nobody else looks for the rest. */
+static pudle_status all_finite(const pudle_host *h, const pd_missing *m, const pudle_cview *target)
+{
+    const int64_t n = pudle_count(target), width_of = target->rank > 1 && target->shape[0] > 0 ? n / target->shape[0] : 1;
+    for (int64_t i = 0; i < n; i++)
+        if (isinf(pudle_entry(target, i)))
+            return h->fail(h->ctx, PUDLE_ERR_ARG, "sample %lld of the batch, entry %lld: the target is %g, and %s takes finite numbers, and NaN for what is missing%s",
+                           (long long)(i / width_of), (long long)(i % width_of), pudle_entry(target, i), m->desc.name,
+                           target->dtype == PUDLE_F64 ? "" : " (in single precision)");
+    return PUDLE_OK;
+}
+
 /* The original looks at a copy in which the entry before stands in for one that is missing: the first that it complains of is there, and in its place. */
 static pudle_status check_target(const pudle_host *h, const void *self, const pudle_cview *target)
 {
@@ -189,8 +201,10 @@ static pudle_status check_target(const pudle_host *h, const void *self, const pu
     int64_t last = 0;
     while (last < n && !is_there(target, last))
         last++;
-    if (last == n || !PUDLE_HAS(ops, pudle_loss_ops, check_target) || !ops->check_target)
+    if (last == n)
         return PUDLE_OK;
+    if (!PUDLE_HAS(ops, pudle_loss_ops, check_target) || !ops->check_target)
+        return all_finite(h, m, target);
     char *copy = pd_alloc((size_t)n, w);
     if (!copy)
         return h->fail(h->ctx, PUDLE_ERR_NOMEM, "out of memory to look at %lld targets", (long long)n);

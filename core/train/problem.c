@@ -239,6 +239,8 @@ static pudle_status set_baseline(pd_problem *pb)
     pudle_status s = o->offset_path ? pd_array_read(pb->ctx, o->offset_path, PUDLE_F64, &file) : PUDLE_OK;
     if (s)
         return s;
+    if (o->offset != 0 && o->offset_path)
+        pd_log_note(pb->ctx, "the baseline is loss.offset = %g and the numbers of loss.offset_path, added", o->offset);
     const pudle_cview c = pudle_const(&file.view);
     const int64_t count = file.view.data ? pudle_count(&c) : 0;
     if (file.view.data && count != n && count != channels)

@@ -218,7 +218,7 @@ static const char MARK[] = "\n// identity of the run: ", TEXT_MARK[] = "\n// dig
 bool pd_rundir_may_change(const pd_settings *settings, const char *key)
 {
     static const char *const keys[] = { "train.updates", "train.checkpoint_every", "train.log_every", "train.snapshot_every", "train.test_every", "backend.threads",
-                                        "plugin_path" };
+                                        "plugin_path", "prox.multiple" };
     if (!strcmp(key, "train.epochs")) /* the cosine spans them, so its rates would not be those of the run so far */
         return settings->train.schedule != PD_SCHEDULE_COSINE;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)

@@ -26,7 +26,8 @@ static pudle_status closing_row(pd_run *r)
 
 static pudle_status write_results(pd_run *r)
 {
-    char *npy = pd_run_path(r, "dictionary.npy"), *png = pd_run_path(r, "dictionary.png"), *levels = pd_run_path(r, "thresholds.npz"), *encoder = pd_run_path(r, "encoder.npz"), *offset = pd_run_path(r, "offset.npy");
+    char *npy = pd_run_path(r, "dictionary.npy"), *png = pd_run_path(r, "dictionary.png"), *levels = pd_run_path(r, "thresholds.npz");
+    char *encoder = pd_run_path(r, "encoder.npz"), *offset = pd_run_path(r, "offset.npy");
     pudle_status s = npy && png && levels && encoder && offset ? PUDLE_OK : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!s)
         s = pd_problem_write_dictionary(&r->problem, npy, png);

@@ -15,12 +15,14 @@ command -v "$pudle" >/dev/null || { echo "$0: there is no program $pudle: put it
 here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
 [ $# -gt 0 ] || set -- "$here/ridge.cfg" "$here/logistic.cfg"
 mkdir -p "$out"
+work=$(mktemp -d "$out/gradients-XXXXXX")
+trap 'rm -rf "$work"' EXIT
 
 gradient() { # CONFIG NAME LAYERS ESTIMATOR
-    "$pudle" gradient "$1" --out "$out/$2" --set model.layers="$3" --set model.gradient="$4" >/dev/null
+    "$pudle" gradient "$1" --out "$work/$2" --set model.layers="$3" --set model.gradient="$4" >/dev/null
 }
 error() { # ESTIMATOR ARRAY: relative, to the limit
-    "$pudle" compare "$out/$1/$2.npy" "$out/hat/$2.npy" | sed -n 's/^||a-b||\/||b||=//p'
+    "$pudle" compare "$work/$1/$2.npy" "$work/hat/$2.npy" | sed -n 's/^||a-b||\/||b||=//p'
 }
 slope() { # ERROR FILE: of the logarithms, by least squares; ERROR is an expression in the columns
     awk -F, 'NR > 1 && $2 > 0 && $2 <= 0.1 && (e = '"$1"') >= 1e-12 { x = log($2); y = log(e); n++; sx += x; sy += y; sxx += x * x; sxy += x * y }
@@ -46,7 +48,6 @@ for config; do
     done
     echo "$row" >>"$out/slopes.csv"
 done
-rm -rf "$out/hat" "$out/dec" "$out/ae" "$out/implicit"
 cat "$out/slopes.csv"
 if command -v gnuplot >/dev/null; then
     gnuplot -e "folder='$out'; names='${names# }'" "$here/superefficiency.gp"

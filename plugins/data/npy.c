@@ -117,7 +117,7 @@ static pudle_status check_values(const pudle_host *host, const pudle_host_arrays
             if (!isfinite(row[i]) && !(missing && isnan(row[i])))
                 s = host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: row %lld holds %s (its value %lld): remove or repair it%s", path, (long long)r,
                                isnan(row[i]) ? "NaN" : "an infinite value", (long long)i,
-                               isnan(row[i]) ? ", or write  missing = true;  with a loss that passes over it" : "");
+                               isnan(row[i]) ? ", or write  missing = true;  here, and  missing = \"skip\";  in the group loss" : "");
     }
     host->free(host->ctx, row);
     return s;

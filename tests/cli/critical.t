@@ -98,4 +98,11 @@ refuses 2 'wants a whole number' "options that are no levels"
 run "$PUDLE" check "$cfg" --set loss.name=lasso $max
 grep -q 'loss.lambda = .* does not follow prox.lambda = "0.1\*max"' "$work/err"
 ok $? "a penalty that does not follow is told of"
+run "$PUDLE" train "$cfg" --out "$work/first_run" --quiet $max
+run "$PUDLE" train "$work/first_run" --out "$work/elsewhere" --quiet --set data.seed=77
+[ "$status" -eq 0 ] && grep -q 'multiple = "lambda' "$work/first_run/config.cfg" && ! grep -q 'multiple = "' "$work/elsewhere/config.cfg"
+ok $? "a run of other data has the number, and not the note"
+run "$PUDLE" train "$work/first_run" --resume --quiet --set train.epochs=6
+[ "$status" -eq 0 ] && grep -q 'multiple = "lambda' "$work/first_run/config.cfg"
+ok $? "a longer run keeps it"
 done_testing

@@ -136,6 +136,11 @@ run "$PUDLE" train "$work/c.cfg" --set data.missing=true --set loss.missing=skip
 is_success 'training on counts around gaps'
 run "$PUDLE" encode "$work/counts" --input "$work/gaps.npy" --output "$work/z.npy" --reconstruction "$work/filled.npy" --quiet
 is_success 'encoding around gaps fills them'
+run "$PUDLE" encode "$work/m_skip" --input "$work/gaps.npy" --output "$work/z.npy" --quiet
+is_success 'of a loss that looks at no targets, too'
+repeat 1 '\\000\\000\\200\\077\\000\\000\\300\\177\\000\\000\\200\\077\\000\\000\\200\\177' | npy "$work/infinite.npy" '<f4' '1, 4'
+run "$PUDLE" encode "$work/m_skip" --input "$work/infinite.npy" --output "$work/z.npy" --quiet
+refuses 2 'inf, its entry 3' 'but no infinite entry'
 run "$PUDLE" check "$work/c.cfg" --set loss.missing=skip --set loss.name=categorical --unset loss.offset
 refuses 2 '"categorical" is none' 'a loss that looks at several entries skips none'
 run "$PUDLE" check "$work/c.cfg" --set loss.missing=skip --set loss.name=weighted_least_squares --set loss.path="$work/a.npy" --unset loss.offset

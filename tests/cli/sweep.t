@@ -153,6 +153,38 @@ refuses 2 "sweep.csv is of no sweep" "a table of the user's is not overwritten"
 [ "$(cat "$work/own/sweep.csv")" = mine ] && [ "$(ls -A "$work/own" | wc -l)" -eq 1 ]
 ok $? "and left as it was"
 
+# ---- levels as multiples: the same run, whatever its folder is called and however many keys there are by now
+dir=$work/multiples
+run "$PUDLE" sweep "$cfg" --out "$dir" --vary 'prox.lambda=0.1*max,0.2*max'
+is_success "multiples of the critical value"
+run "$PUDLE" sweep "$cfg" --out "$dir" --vary 'prox.lambda=0.1*max,0.2*max' --vary model.layers=5,7
+is_success "and another key"
+[ "$(wc -l <"$dir/sweep.csv")" -eq 5 ] && [ "$(cut -d, -f1 "$dir/combinations.csv" | tail -n +2 | sort -u)" = 1 ]
+ok $? "no run is done twice, or counted as two seeds"
+mv "$dir/prox.lambda=0.1_max_seed=1" "$dir/mine"
+run "$PUDLE" sweep "$cfg" --out "$dir" --vary 'prox.lambda=0.1*max'
+[ "$status" -eq 0 ] && [ "$(wc -l <"$dir/sweep.csv")" -eq 5 ] && [ ! -e "$dir/prox.lambda=0.1_max_seed=1" ]
+ok $? "nor one that was renamed"
+
+# ---- runs of different length
+dir=$work/lengths
+run "$PUDLE" sweep "$cfg" --out "$dir" --vary prox.lambda=0.1 --set train.epochs=9
+run "$PUDLE" sweep "$cfg" --out "$dir" --vary prox.lambda=0.1,0.2
+[ "$status" -eq 0 ] && grep -q 'different length, 28 to 63 updates' "$work/out"
+ok $? "that some had longer to learn is said"
+run "$PUDLE" sweep "$cfg" --out "$work/baselines" --vary loss.learn_offset=none,entry
+[ "$status" -eq 0 ] && ! grep -q 'no order follows' "$work/out"
+ok $? "a baseline is of the model: losses stay comparable"
+mkdir "$work/files" "$work/files/a"
+run "$PUDLE" gradient "$cfg" --out "$work/arrays" # some array
+cp "$work/arrays/code.npy" "$work/files/a/b.npy"
+cp "$work/arrays/code.npy" "$work/files/a_b.npy"
+how="--unset data --set data.name=npy"
+run "$PUDLE" sweep "$cfg" --out "$work/filenames" $how --vary data.path="$work/files/a/b.npy"
+is_success "a sweep of files"
+run "$PUDLE" sweep "$cfg" --out "$work/filenames" $how --vary data.path="$work/files/a_b.npy"
+refuses 2 "would have the same; tell the values apart" "two values that would have one folder, in two calls"
+
 # ---- interrupted
 sed 's/epochs = 4/epochs = 1500/; s/"ref"/"ref"; threads = 1/' "$cfg" >"$work/slow.cfg"
 run "$PUDLE" train "$work/slow.cfg" --out "$work/whole" --quiet --set prox.lambda=0.1

@@ -142,6 +142,14 @@ static void bad_targets_are_found(void **state)
     assert_int_equal(ops->check_target(pd_host(ctx), o.pb.loss.self, &good), PUDLE_OK);
     assert_int_equal(ops->check_target(pd_host(ctx), o.pb.loss.self, &none), PUDLE_OK);
     close_problem(&o);
+    static const double y[] = { NAN, 1, 2, -INFINITY };
+    open_with("name = \"least_squares\";", "f64", "name = \"synthetic\"; samples = 9; features = 5; atoms = 6; sparsity = 2;", "skip", &o);
+    ops = o.pb.loss.desc->ops;
+    const pudle_cview w = pd_cview(y, PUDLE_F64, 2, (const int64_t[]){ 2, 2 });
+    assert_int_equal(ops->check_target(pd_host(ctx), o.pb.loss.self, &w), PUDLE_ERR_ARG); /* though the loss itself looks at nothing */
+    assert_non_null(strstr(pd_error(ctx), "sample 1 of the batch, entry 1: the target is -inf"));
+    pd_error_clear(ctx);
+    close_problem(&o);
 }
 
 static double loss_of(pd_problem *pb)
