@@ -1,5 +1,6 @@
 /* Errors to exit codes; a config or a run directory to settings and a model. */
 #include "cli.h"
+#include "train/manifest.h"
 #include "train/checkpoint.h"
 #include "train/critical.h"
 #include "train/order.h"
@@ -71,6 +72,8 @@ pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char 
         free(path);
         if (!s)
             s = pd_problem_refresh(problem, pd_problem_beta(problem, at.update));
+        if (!s)
+            s = pd_manifest_check_model(ctx, run_directory, settings);
         if (!s)
             s = pd_critical_resolve(problem); /* --set may ask for a multiple, which is then of what was learned */
     }

@@ -108,6 +108,8 @@ static pudle_status run(pd_problem *pb, const char *folder)
     if (!s)
         s = write_parameter(pb, folder, "gradient_step", &pb->net.steps);
     if (!s)
+        s = write_parameter(pb, folder, "gradient_offset", &pb->net.offset);
+    if (!s)
         printf("loss=%.17g\n", pass.data_loss + pass.code_loss);
     if (!s && pb->net.implicit && !pb->net.refit)
         printf("fixed_point=%.3g\n", pass.fixed_point);
@@ -126,7 +128,7 @@ static pudle_status run(pd_problem *pb, const char *folder)
 static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
 {
     static const char *const names[] = { "code.npy", "true_code.npy", "reconstruction.npy", "mean.npy", "gradient.npy", "gradient_threshold.npy",
-                                         "gradient_analysis.npy", "gradient_synthesis.npy", "gradient_step.npy", NULL };
+                                         "gradient_analysis.npy", "gradient_synthesis.npy", "gradient_step.npy", "gradient_offset.npy", NULL };
     return cli_check_folder(ctx, settings, args->out, names, NULL, 0);
 }
 

@@ -43,7 +43,7 @@ static const pudle_option model_table[] = {
     { .name = "encoder_layers", .type = PUDLE_BOOL, AT(pd_model_params, encoder_layers), .dflt = "false",
       .doc = "Each layer has weights E, B of its own, instead of all layers the same." },
     { .name = "encoder_path", .type = PUDLE_PATH, AT(pd_model_params, encoder_path),
-      .doc = "A .npz with initial weights, arrays \"analysis\" and, if untied, \"synthesis\": shaped (1 or layers, shape of D...), as encoder.npz "
+      .doc = "A .npz with initial weights, arrays \"analysis\" and, if untied, \"synthesis\": shaped (1 or layers, shape of D, or of A D, ...), as encoder.npz "
              "of a run; without it they start as copies of D." },
     { .name = "learn_step", .type = PUDLE_ENUM, AT(pd_model_params, learn_step), .dflt = "none", .choices = "none|global|layer",
       .doc = "Learn the step: one for all layers, or one for each. It stays between 1/1000 and 1000 times its start. A prox that uses the step beside "

@@ -88,7 +88,7 @@ typedef struct pd_network {
     pd_parameter dictionary;
     pudle_view measurement;           /* A (m, n), with the backend: then D is (n, p); data NULL: there is none */
     pd_parameter effective;           /* what stands in the layers, and its gradient: W = A D (m, p), or D itself, in the same memory */
-    pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of D); no value where they are D */
+    pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of W); no value where they are W */
     pd_parameter steps;               /* (step_rows); no value where the step is not learned */
     pd_parameter offset;              /* (offset_groups, 1); no value where it is not learned */
     int levels;

@@ -8,7 +8,7 @@ static double smaller(double a, double b)
     return a < b ? a : b;
 }
 
-typedef struct sizes { double m, p, n, T, K, weights, each, full, s; bool dense, reaches, momentum; } sizes;
+typedef struct sizes { double m, p, n, T, K, weights, own, each, full, s; bool dense, reaches, momentum; } sizes;
 
 /* D z, D'r in every layer and D z_T; then the decoder's outer product and, where layers are differentiated, D'r again and for each of
  * them H D u, D'h and two outer products. */
@@ -25,7 +25,7 @@ static double traffic(const sizes *z, double optimiser)
     const double layer = 2 * one + z->n * z->p + 3 * z->n * z->m + 2 * z->n * z->p; /* v takes z too; inner gradient; prox */
     const double outer = 2 * z->weights + rows;
     const double ahead = z->momentum ? 5 * z->n * z->p : 0; /* two sums of codes */
-    double sum = z->T * (layer + ahead) + one + 3 * z->n * z->m + outer + optimiser * z->weights;
+    double sum = z->T * (layer + ahead) + one + 3 * z->n * z->m + outer + optimiser * z->own;
     if (z->reaches)
         sum += one + z->K * (ahead + 2 * one + z->n * z->p + 3 * z->n * z->p + 5 * z->n * z->m + 2 * outer); /* u too; prox; l' and H */
     return sum;
@@ -59,17 +59,17 @@ static double optimiser_arrays(const pd_settings *st)
 void pd_speed_work_of(const pd_problem *pb, int64_t batch, double nonzeros, pd_speed_work *work)
 {
     const pd_map *map = &pb->net.map;
-    const pudle_cview w = pudle_const(&pb->net.dictionary.value);
+    const pudle_cview w = pudle_const(&pb->net.effective.value), d = pudle_const(&pb->net.dictionary.value); /* in the layers; and what is learned */
     const double width = (double)pudle_dtype_size(pb->dtype);
     sizes z = { .m = (double)map->features, .p = (double)map->code, .n = (double)batch, .T = (double)pb->net.layers, .K = (double)pb->net.depth,
-                .weights = (double)pudle_count(&w), .s = nonzeros, .dense = map->matrix, .reaches = pb->net.depth > 0,
+                .weights = (double)pudle_count(&w), .own = (double)pudle_count(&d), .s = nonzeros, .dense = map->matrix, .reaches = pb->net.depth > 0,
                 .momentum = pb->net.momentum != NULL };
     z.each = map->matrix ? z.m : z.weights / (double)map->atoms;
     z.full = z.p * z.each;
-    const double measuring = pb->net.measurement.data ? 2 * z.m * z.weights : 0; /* A D, and A' times the gradient */
-    work->forward_flops = 2 * z.n * z.full * products(&z, false) + measuring;
+    const double measuring = pb->net.measurement.data ? 2 * z.m * (double)pudle_count(&d) : 0; /* A D, and A' times the gradient */
+    work->forward_flops = 2 * z.n * z.full * products(&z, false); /* A D is there already */
     work->update_flops = 2 * z.n * z.full * products(&z, true) + 2 * measuring;
     work->update_bytes = width * traffic(&z, optimiser_arrays(pb->settings));
     work->least_flops = least(&z) + 2 * measuring;
-    work->least_bytes = width * (z.n * z.m + z.weights * (2 + optimiser_arrays(pb->settings))); /* x and D once, the gradient once */
+    work->least_bytes = width * (z.n * z.m + (2 * z.weights + z.own * optimiser_arrays(pb->settings))); /* x and D once, the gradient once */
 }

@@ -1,6 +1,7 @@
 /* Codes stay zeros as long as prox(v) = 0 for what a layer makes of z = 0, v = -alpha D' g_in(a; x), which is the same at every layer. So v is found once, and the
  * prox is tried on it with one value of the level after another: no formula of any operator is known here. */
 #include "train/critical.h"
+#include "graph/lane.h"
 #include "train/order.h"
 #include <inttypes.h>
 #include <math.h>
@@ -36,7 +37,7 @@ static pudle_status first_layer(probe *t, const int64_t *index, int64_t first, i
         return s;
     const pudle_view target = pd_matrix((void *)batch.x.data, pb->dtype, count, pb->net.map.features);
     const pudle_view shaped = pd_map_data_view(&pb->net.map, slope), shaped_target = pd_map_data_view(&pb->net.map, &target);
-    const pudle_cview pred = pudle_const(&shaped), x = pudle_const(&shaped_target), g = pudle_const(slope), w = pudle_const(&pb->net.effective.value);
+    const pudle_cview pred = pudle_const(&shaped), x = pudle_const(&shaped_target), g = pudle_const(slope), w = pd_lane_weights(&pb->net, &pb->net.analysis, 1);
     const size_t row = (size_t)pb->net.map.code * pudle_dtype_size(pb->dtype);
     s = pb->be->loss_grad(pb->exec, &pb->net.inner, &pred, &x, &shaped);
     if (!s)
@@ -177,11 +178,11 @@ static pudle_status search(const probe *t, int64_t wanted, double *value)
     return s;
 }
 
-/* Are the values of the levels in the options, and does every layer make the same of zeros? */
+/* Are the values of the levels in the options, and does every layer make the same of zeros, as it need not with weights or a step of its own? */
 static bool has_meaning(const pd_problem *pb)
 {
     const pd_network *net = &pb->net;
-    return net->levels > 0 && pb->source && !pb->settings->prox.path && !pb->settings->model.encoder_path && !(net->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED);
+    return net->levels > 0 && pb->source && !pb->settings->prox.path && net->encoder_rows <= 1 && net->step_rows <= 1 && !(net->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED);
 }
 
 pudle_status pd_critical_find(pd_problem *pb, pd_critical found[PD_MAX_LEVELS])
@@ -222,7 +223,7 @@ pudle_status pd_critical_resolve(pd_problem *pb)
         s = pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "prox.%s = \"%s\": %s; give a number", m->level, m->text,
                     !pb->source ? "the critical value is that of the training samples, and these are others"
                     : has_meaning(pb) ? "there is no value from which on all codes are zeros, and below which they are not"
-                                      : "there is no critical value where the prox ties samples together or the encoder begins with weights of its own");
+                                      : "there is no critical value where the prox ties samples together or layers have weights or steps of their own");
     const double value = s ? NAN : m->times * found[i].all;
     if (!s)
         s = pd_settings_set_level(pb->ctx, pb->settings, value);

@@ -8,8 +8,8 @@
 typedef struct pd_critical { double all, half; int64_t samples; } pd_critical; /* how many were looked at */
 
 /** The critical value of every level (net.level), the others being what they are, for the present dictionary, step and decay, over at most 1000 training
- *  samples, evenly spaced. Whatever the operator is: it is tried. NaN for levels from a file, for operators that tie the samples of a batch together, where an
- *  encoder begins with weights of its own, and where samples are given. @errors NOMEM, and what reading gives */
+ *  samples, evenly spaced. Whatever the operator is: it is tried. NaN for levels from a file, for operators that tie the samples of a batch together, where layers have
+ *  weights or steps of their own, and where samples are given. @errors NOMEM, and what reading gives */
 pudle_status pd_critical_find(pd_problem *problem, pd_critical found[PD_MAX_LEVELS]);
 
 /** Give a level that the config has as a multiple its number, once: in the network, and in the settings' options. Nothing where there is none.

@@ -38,7 +38,7 @@ static pudle_status keep_usable(pd_context *ctx, const int64_t *index, int64_t c
         double *row = rows + i * m;
         const double norm = pd_unit_vector(row, m);
         if (!isfinite(norm))
-            return pd_fail(ctx, PUDLE_ERR_NUMERIC, "model.dictionary.init = \"samples\": sample %lld has an entry that is missing or not finite, and cannot be an atom: "
+            return pd_fail(ctx, PUDLE_ERR_NUMERIC, "model.dictionary.init = \"samples\": sample %lld is not finite, so it can be no atom; where entries are missing "
                            "take  init = \"random\";  or a dictionary from a file", (long long)index[i]);
         if (norm == 0)
             continue;

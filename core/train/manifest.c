@@ -247,3 +247,27 @@ pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings)
     json_object_put(root);
     return s;
 }
+
+typedef struct model_files { pd_context *ctx; const char *folder; json_object *list; } model_files;
+
+static void check_file(void *user, const char *key, const char *path)
+{
+    const model_files *m = user;
+    const bool of_model = !strcmp(key, "model.measurement") || !strncmp(key, "loss.", 5) || !strncmp(key, "inner_loss.", 11) ||
+                          (!strncmp(key, "prox.", 5) && strcmp(key, "prox.path") != 0);
+    json_object *was = of_model ? row_of(m->list, "option", key) : NULL;
+    char hex[65];
+    if (was && !strcmp(text_of(was, "file"), path) && pd_fingerprint(path, hex) && strcmp(text_of(was, "fingerprint"), hex) != 0)
+        pd_log(m->ctx, PUDLE_LOG_WARNING, "%s: %s is not what it was when the run was begun: %s has been changed, and what was learned goes with what it was", m->folder, key,
+               path);
+}
+
+pudle_status pd_manifest_check_model(pd_context *ctx, const char *folder, const pd_settings *settings)
+{
+    json_object *root = NULL, *list = NULL;
+    pudle_status s = read_manifest(ctx, folder, &root);
+    if (!s && root && json_object_object_get_ex(root, "files", &list) && json_object_is_type(list, json_type_array))
+        s = pd_named_files(ctx, settings, check_file, &(model_files){ ctx, folder, list });
+    json_object_put(root);
+    return s;
+}

@@ -13,4 +13,8 @@ pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings);
  *  manifest.N.json and a new one written. */
 pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings);
 
+/** For a command that reads a run: warn of files that belong to the model, as the matrix of measurements or the weights of a loss do, and have changed since.
+ *  Those that the user has chosen anew, and those that training only began with, are left out. @errors NOMEM */
+pudle_status pd_manifest_check_model(pd_context *ctx, const char *folder, const pd_settings *settings);
+
 #endif

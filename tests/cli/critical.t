@@ -98,6 +98,12 @@ refuses 2 'wants a whole number' "options that are no levels"
 run "$PUDLE" check "$cfg" --set loss.name=lasso $max
 grep -q 'loss.lambda = .* does not follow prox.lambda = "0.1\*max"' "$work/err"
 ok $? "a penalty that does not follow is told of"
+run "$PUDLE" train "$cfg" --out "$work/analysis" --quiet --set model.encoder=analysis --set train.learning_rate=0.1 --set train.epochs=20
+run "$PUDLE" evaluate "$work/analysis" --set 'prox.lambda=1.0001*max'
+[ "$status" -eq 0 ] && grep -q '^nonzeros=0 of' "$work/out"
+ok $? "of an encoder that has learned weights of its own"
+run "$PUDLE" check "$cfg" --set model.encoder=untied --set model.encoder_layers=true $max
+refuses 2 "layers have weights or steps of their own" "there is none where layers differ"
 run "$PUDLE" train "$cfg" --out "$work/first_run" --quiet $max
 run "$PUDLE" train "$work/first_run" --out "$work/elsewhere" --quiet --set data.seed=77
 [ "$status" -eq 0 ] && grep -q 'multiple = "lambda' "$work/first_run/config.cfg" && ! grep -q 'multiple = "' "$work/elsewhere/config.cfg"

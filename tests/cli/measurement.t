@@ -136,4 +136,9 @@ refuses 2 "with model.measurement they are measurements" "attribute"
 run "$PUDLE" gradient "$work/c.cfg" --out "$work/g"
 [ "$(head -c 128 "$work/g/gradient.npy" | grep -c '(20, 30)')" = 1 ]
 ok $? "gradient writes that of D"
+matrix 12 20 | tr '\360' '\340' | npy "$work/A.npy" '12, 20'
+run "$PUDLE" evaluate "$work/killed"
+grep -q 'model.measurement is not what it was when the run was begun: .*A.npy has been changed' "$work/err"
+ok $? "commands that read a run tell of another matrix, too"
+cp "$work/kept.npy" "$work/A.npy"
 done_testing

@@ -247,6 +247,7 @@ static void every_estimator_goes_by_the_chain_rule(void **state)
         { "gradient = \"noodl\";", "name = \"least_squares\";" },
         { "gradient = \"oracle\";", "name = \"least_squares\";" },
         { "gradient = \"truncated\"; truncate = 2;", "name = \"huber\";" },
+        { "gradient = \"ae\"; momentum = \"fista\";", "name = \"least_squares\"; offset = 0.1; learn_offset = \"entry\"; missing = \"skip\";" },
         { "gradient = \"implicit\"; ill_conditioned = \"skip\";", "name = \"lasso\"; lambda = 0.02;" },
         { "gradient = \"refit\"; ill_conditioned = \"skip\";", "name = \"least_squares\";" },
         { "gradient = \"ae\"; encoder = \"analysis\"; learn_step = \"layer\";", "name = \"least_squares\";" },

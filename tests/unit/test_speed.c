@@ -55,6 +55,7 @@ static void make(shape *s, int64_t T, int64_t K, bool matrix)
     map->code = matrix ? 11 : 60;
     map->atoms = matrix ? 11 : 3;
     s->problem.net.dictionary.value = matrix ? pd_view(NULL, PUDLE_F32, 2, dense) : pd_view(NULL, PUDLE_F32, 4, filters);
+    s->problem.net.effective.value = s->problem.net.dictionary.value;
 }
 
 static void test_dense_work(void **state)
