@@ -97,19 +97,6 @@ static setup with_momentum(setup s)
     return s;
 }
 
-/* b_t by its formula. */
-static double momentum_at(const setup *s, int64_t t)
-{
-    double a = 1, next = 1;
-    if (!s->momentum || strcmp(s->momentum, "fista"))
-        return s->momentum ? atof(s->momentum) : 0;
-    for (int64_t i = 0; i < t; i++) {
-        a = next;
-        next = (1 + sqrt(1 + 4 * a * a)) / 2;
-    }
-    return (a - 1) / next;
-}
-
 /* Sizes at which samples use few of the atoms, some, and all of them; and densities from almost none to all. */
 static setup large_setup(int round)
 {

@@ -19,6 +19,19 @@ static double shrink(const setup *s, double v, double t, double *dv, double *dt)
     return !(a > t) ? 0 : s->hard ? v : v > 0 ? v - t : v + t;
 }
 
+/* b_t by its formula. */
+static double momentum_at(const setup *s, int64_t t)
+{
+    double a = 1, next = 1;
+    if (!s->momentum || strcmp(s->momentum, "fista"))
+        return s->momentum ? atof(s->momentum) : 0;
+    for (int64_t i = 0; i < t; i++) {
+        a = next;
+        next = (1 + sqrt(1 + 4 * a * a)) / 2;
+    }
+    return (a - 1) / next;
+}
+
 static void slow_sample(const setup *s, const double *d, const double *x, const double *theta, int64_t cols, int64_t depth, slow *out)
 {
     const int64_t m = s->m, p = s->p, T = s->layers;
