@@ -186,7 +186,7 @@ run "$PUDLE" sweep "$cfg" --out "$work/filenames" $how --vary data.path="$work/f
 refuses 2 "would have the same; tell the values apart" "two values that would have one folder, in two calls"
 
 # ---- interrupted
-sed 's/epochs = 4/epochs = 1500/; s/"ref"/"ref"; threads = 1/' "$cfg" >"$work/slow.cfg"
+sed 's/epochs = 4/epochs = 500/; s/"ref"/"ref"; threads = 1/' "$cfg" >"$work/slow.cfg"
 run "$PUDLE" train "$work/slow.cfg" --out "$work/whole" --quiet --set prox.lambda=0.1
 for signal in INT KILL; do
     dir=$work/cut$signal
