@@ -57,8 +57,11 @@ static pudle_status agree_by_chance(pd_context *ctx, int64_t m, int64_t p, doubl
     return s;
 }
 
+/* What dictionaries agree by chance, of the shape that was asked for last. */
+typedef struct chance { int64_t m, p; double mean; } chance;
+
 /* Each two dictionaries of a combination. */
-static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combination *to)
+static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combination *to, chance *last)
 {
     pd_array *array = pd_alloc((size_t)to->runs + 1, sizeof *array);
     pudle_cview *atoms = pd_alloc((size_t)to->runs + 1, sizeof *atoms);
@@ -80,8 +83,11 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
     const double pairs = 0.5 * count * (count - 1);
     to->agreement_mean = mean / pairs;
     to->agreement_median = median / pairs;
-    if (!s)
-        s = agree_by_chance(sw->ctx, atoms[0].shape[0], atoms[0].shape[1], &to->chance);
+    if (!s && (last->m != atoms[0].shape[0] || last->p != atoms[0].shape[1])) {
+        *last = (chance){ atoms[0].shape[0], atoms[0].shape[1], NAN };
+        s = agree_by_chance(sw->ctx, last->m, last->p, &last->mean);
+    }
+    to->chance = last->mean;
     for (int i = 0; i < count; i++)
         pd_array_free(&array[i]);
     free(array);
@@ -91,12 +97,13 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
 
 pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *several)
 {
+    chance last = { 0, 0, NAN };
     pudle_status s = PUDLE_OK;
     *several = false;
     for (int c = 0; c < sw->combinations && !s; c++) {
         count_runs(sw, c, &list[c]);
         if (list[c].runs > 1)
-            s = compare_dictionaries(sw, c, &list[c]);
+            s = compare_dictionaries(sw, c, &list[c], &last);
         *several |= list[c].runs > 1;
     }
     return s;

@@ -121,11 +121,16 @@ static void sort(int *rank, const double *value, int count)
 }
 
 /* Keys that have one value in all rows are not shown. */
+static bool is_shown(const sweep *sw, int key)
+{
+    return sw->keys == 1 || sw->varies[key];
+}
+
 static int set_keys(const sweep *sw, grid *g, int row, const sweep_run *run)
 {
     int c = 0;
     for (int i = 0; i < sw->keys && c < KEYS; i++)
-        if (sw->keys == 1 || sw->varies[i])
+        if (is_shown(sw, i))
             snprintf(cell(g, row, c++), WIDEST, "%s", !run ? sw->key[i] : run->value[i] ? run->value[i] : "-");
     return c;
 }
@@ -134,7 +139,7 @@ static int shown_keys(const sweep *sw)
 {
     int count = 0;
     for (int i = 0; i < sw->keys && count < KEYS; i++)
-        count += sw->keys == 1 || sw->varies[i];
+        count += is_shown(sw, i);
     return count;
 }
 
@@ -232,7 +237,7 @@ static void print_agreement(const sweep *sw, const sweep_combination *list)
         return;
     printf("seeds agree most, to %.4f, with", most->agreement_mean);
     for (int i = 0; i < sw->keys; i++)
-        if (sw->keys == 1 || sw->varies[i])
+        if (is_shown(sw, i))
             printf(" %s=%s", sw->key[i], most->first->value[i] ? most->first->value[i] : "-");
     printf("\n");
 }

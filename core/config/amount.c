@@ -1,5 +1,5 @@
-/* Amounts of memory as people write them. */
-#include "config/settings.h"
+/* Numbers, and amounts of memory, as people write them. */
+#include "config/parts.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,4 +16,13 @@ bool pd_parse_bytes(const char *text, int64_t *value)
         return false;
     *value = (int64_t)number << shift;
     return true;
+}
+
+const char *pd_decimal(const char *text, double *value)
+{
+    char *end;
+    *value = strtod(text, &end); /* which also knows inf, nan and hexadecimal numbers */
+    if (end == text || strspn(text, " +-.0123456789eE") < (size_t)(end - text))
+        return NULL;
+    return end + strspn(end, " ");
 }

@@ -8,11 +8,8 @@
 /* "0.1*max", blanks or not. */
 static bool read_multiple(const char *text, double *times)
 {
-    char *end;
-    *times = strtod(text, &end);
-    const bool decimal = end != text && strspn(text, " +-.0123456789eE") >= (size_t)(end - text);
-    end += strspn(end, " ");
-    if (!decimal || *end != '*')
+    const char *end = pd_decimal(text, times);
+    if (!end || *end != '*')
         return false;
     end += 1 + strspn(end + 1, " ");
     if (strncmp(end, "max", 3) != 0)

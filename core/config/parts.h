@@ -147,6 +147,9 @@ int pd_section_find(const char *path); /* -1: none */
 /** "train.epochs" */
 const char *pd_key_path(pd_arena *arena, const char *group, const char *key);
 
+/** A number that a text begins with, in decimals alone, and where it goes on behind blanks; NULL: it begins with none. */
+const char *pd_decimal(const char *text, double *value);
+
 /** Levels that are multiples of the critical value, before options are filled: their entries get numbers to stand in. And the note of it, after. */
 void pd_read_multiples(pd_loader *loader);
 void pd_note_multiple(pd_loader *loader);

@@ -125,10 +125,8 @@ static void parse_step(pd_loader *loader)
     const char *text = settings->model.step;
     if (!text || at.bad)
         return;
-    char *end;
-    const double value = strtod(text, &end);
-    const bool decimal = end != text && strspn(text, " +-.0123456789eE") >= (size_t)(end - text);
-    const char *rest = end + strspn(end, " ");
+    double value;
+    const char *end = pd_decimal(text, &value), *rest = end ? end : "";
     bool over_l = *rest == '/';
     if (over_l) {
         rest += 1 + strspn(rest + 1, " ");
@@ -136,7 +134,7 @@ static void parse_step(pd_loader *loader)
         rest += over_l;
         rest += strspn(rest, " ");
     }
-    if (!decimal || *rest) {
+    if (!end || *rest) {
         pd_report(loader, at.where,
                   "\"%.80s\" is no step; write a number above 0, or a multiple of 1/L such as \"1/L\" or \"0.9/L\"", text);
     } else if (!isfinite(value) || value <= 0) {
@@ -155,12 +153,12 @@ static void parse_momentum(pd_loader *loader)
     const char *text = settings->model.momentum;
     if (!text || at.bad)
         return;
-    char *end;
-    const double value = strtod(text, &end);
+    double value;
+    const char *end = pd_decimal(text, &value);
     settings->fista = !strcmp(text, "fista");
     if (settings->fista)
         return;
-    if (end == text || strspn(text, " +-.0123456789eE") < strlen(text) || !(value >= 0 && value < 1))
+    if (!end || *end || !(value >= 0 && value < 1))
         pd_report(loader, at.where, "\"%.80s\" is no momentum of layers; write  momentum = \"fista\";  or a number from 0 up to but not 1", text);
     else
         settings->momentum = value;

@@ -113,15 +113,6 @@ pudle_status pd_implicit_gradient(const pd_block *b, const pudle_view *code, con
 
 /* ---------------------------------------------------------------- life */
 
-static pudle_status take(const pd_network *net, pudle_view *v, int64_t rows, int64_t width)
-{
-    void *memory = NULL;
-    const pudle_status s = net->be->alloc(net->exec, (size_t)(rows * width) * pudle_dtype_size(net->dtype), &memory);
-    if (!s)
-        *v = pd_matrix(memory, net->dtype, rows, width);
-    return s;
-}
-
 /* What a lane holds on the host for blocks of `rows` samples. at: of a pointer, whatever it points to. */
 typedef struct host_array { void *at; int64_t count; size_t width; } host_array;
 enum { HOST_ARRAYS = 8 };
@@ -173,9 +164,9 @@ pudle_status pd_implicit_make(const pd_network *net, pd_lane_space *space, int64
     }
     pudle_status s = all ? PUDLE_OK : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the implicit gradient");
     for (int i = 0; i < codes_of(net) && !s; i++)
-        s = take(net, &w->code[i], rows, net->map.code);
+        s = pd_network_take(net, &w->code[i], rows, net->map.code);
     for (int i = 0; i < PD_IMPLICIT_DATA && !s; i++)
-        s = take(net, &w->data[i], rows, net->map.features);
+        s = pd_network_take(net, &w->data[i], rows, net->map.features);
     return s;
 }
 

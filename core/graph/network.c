@@ -7,6 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+pudle_status pd_network_take(const pd_network *net, pudle_view *v, int64_t rows, int64_t cols)
+{
+    void *memory = NULL;
+    const pudle_status s = net->be->alloc(net->exec, (size_t)(rows * cols) * pudle_dtype_size(net->dtype), &memory);
+    if (!s)
+        *v = pd_matrix(memory, net->dtype, rows, cols);
+    return s;
+}
+
 pudle_status pd_parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape)
 {
     int64_t count = 1;

@@ -153,6 +153,8 @@ void pd_network_forward_only(pd_network *net);
 int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS]);
 /** E and B to what stands in the layers now, learned steps to `step`. */
 pudle_status pd_network_start_encoder(pd_network *net);
+/** A matrix of the backend's memory, as it comes. */
+pudle_status pd_network_take(const pd_network *net, pudle_view *v, int64_t rows, int64_t cols);
 /** A parameter's memory: value and gradient, both 0. */
 pudle_status pd_parameter_init(pd_network *net, pd_parameter *p, int32_t rank, const int64_t *shape);
 

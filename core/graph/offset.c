@@ -8,15 +8,6 @@ static bool learned(const pd_network *net)
     return net->offset.value.data != NULL;
 }
 
-static pudle_status take(pd_network *net, pudle_view *v, int64_t rows, int64_t cols)
-{
-    void *memory = NULL;
-    const pudle_status s = net->be->alloc(net->exec, (size_t)(rows * cols) * pudle_dtype_size(net->dtype), &memory);
-    if (!s)
-        *v = pd_matrix(memory, net->dtype, rows, cols);
-    return s;
-}
-
 pudle_status pd_offset_init(pd_network *net)
 {
     const int64_t m = net->map.features, groups = net->offset_groups;
@@ -30,9 +21,9 @@ pudle_status pd_offset_init(pd_network *net)
     net->baseline = net->own_baseline;
     pudle_status s = pd_parameter_init(net, &net->offset, 2, (const int64_t[]){ groups, 1 });
     if (!s)
-        s = take(net, &net->offset_sum, groups, m / groups);
+        s = pd_network_take(net, &net->offset_sum, groups, m / groups);
     if (!s)
-        s = take(net, &net->offset_ones, m / groups, 1);
+        s = pd_network_take(net, &net->offset_ones, m / groups, 1);
     return s ? s : net->be->fill(net->exec, 1.0, &net->offset_ones);
 }
 
