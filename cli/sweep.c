@@ -30,7 +30,9 @@ static int train(const sweep *sw, const sweep_run *run)
     const pd_train_options options = { run->path, true, false, true, &cli_stop };
     pd_train_report report;
     bool stopped = false;
-    pudle_status s = pd_train(sw->ctx, run->settings, &options, &report);
+    pudle_status s = sweep_keep_reason(sw->ctx, run, NULL);
+    if (!s)
+        s = pd_train(sw->ctx, run->settings, &options, &report);
     if (!s && !report.interrupted)
         s = sweep_evaluate(sw->ctx, run, report.seconds, &stopped);
     return s ? cli_run_failed(sw->ctx, s) : CLI_DONE;
@@ -40,7 +42,7 @@ static int train(const sweep *sw, const sweep_run *run)
 
 static void checked(sweep *sw, sweep_run *run, int code, const char *said)
 {
-    run->state = code ? SWEEP_FAILED : run->state;
+    run->ended = code != 0;
     if (code)
         sweep_say(sw, run->name, said);
     else
@@ -62,7 +64,7 @@ static pudle_status check_all(sweep *sw)
     if (!s)
         sweep_children(sw, list, count, false, check, checked);
     for (int i = 0; i < count; i++)
-        wrong += list[i]->state == SWEEP_FAILED;
+        wrong += list[i]->ended;
     free(list);
     free(taken);
     sweep_tell(sw);
@@ -75,7 +77,7 @@ static void print_progress(const sweep *sw, const sweep_run *run)
 {
     int done = 0;
     for (int i = 0; i < sw->wanted; i++)
-        done += sw->run[i].state != SWEEP_UNFINISHED;
+        done += sw->run[i].state == SWEEP_DONE || sw->run[i].ended;
     printf("%d/%d %s: ", done, sw->wanted, run->name);
     if (run->state == SWEEP_FAILED) {
         printf("failed\n");
@@ -88,24 +90,37 @@ static void print_progress(const sweep *sw, const sweep_run *run)
     fflush(stdout);
 }
 
+/* The runs are more than their table, which is written again at the end, and than the reason in a folder. */
+static void warn_of_error(const sweep *sw, pudle_status s)
+{
+    if (!s)
+        return;
+    pd_log(sw->ctx, PUDLE_LOG_WARNING, "%s", pd_error(sw->ctx));
+    pd_error_clear(sw->ctx);
+}
+
+static void fail(sweep *sw, sweep_run *run, const char *reason)
+{
+    run->state = SWEEP_FAILED;
+    free(run->reason);
+    run->reason = pd_strdup(reason);
+    sweep_say(sw, run->name, reason); /* at once, and in the list at the end */
+    warn_of_error(sw, sweep_keep_reason(sw->ctx, run, reason));
+}
+
 static void trained(sweep *sw, sweep_run *run, int code, const char *said)
 {
     sweep_look(sw, run);
     const bool stopped = cli_stop && (!code || !*said);
-    if (!stopped && (code || run->state == SWEEP_UNFINISHED)) {
-        run->state = SWEEP_FAILED;
-        run->reason = pd_strdup(*said ? said : "ended without a word");
-        sweep_say(sw, run->name, run->reason ? run->reason : said); /* at once, and in the list at the end */
-    } else {
+    run->ended = !stopped;
+    if (!stopped && (code || run->state != SWEEP_DONE))
+        fail(sw, run, *said ? said : "ended without a word");
+    else
         sweep_say_lines(sw, run->name, said); /* warnings */
-    }
     sweep_tell(sw);
-    if (run->state != SWEEP_UNFINISHED && !sw->args->quiet)
+    if (run->ended && !sw->args->quiet)
         print_progress(sw, run);
-    if (sweep_write_runs(sw)) { /* the runs are more than their table, which is written again at the end */
-        pd_log(sw->ctx, PUDLE_LOG_WARNING, "%s", pd_error(sw->ctx));
-        pd_error_clear(sw->ctx);
-    }
+    warn_of_error(sw, sweep_write_runs(sw));
 }
 
 static void announce(const sweep *sw, int to_do)
@@ -140,7 +155,7 @@ static int verdict(const sweep *sw)
     for (int i = 0; i < sw->wanted; i++) {
         const sweep_run *run = &sw->run[i];
         failed += run->state == SWEEP_FAILED;
-        left += run->state == SWEEP_UNFINISHED;
+        left += run->state != SWEEP_DONE && !run->ended;
     }
     fflush(stdout);
     if (failed)
@@ -150,7 +165,9 @@ static int verdict(const sweep *sw)
             fprintf(stderr, "%s: %s\n", sw->run[i].name, sw->run[i].reason ? sw->run[i].reason : "out of memory for the reason");
     if (left)
         fprintf(stderr, "interrupted: %d of %d runs are not done; the same command goes on with them\n", left, sw->wanted);
-    return failed || left ? CLI_FAILED : CLI_DONE;
+    else if (cli_stop)
+        fprintf(stderr, "interrupted: all runs have ended, but the table of combinations is not written; the same command writes it\n");
+    return failed || left || cli_stop ? CLI_FAILED : CLI_DONE;
 }
 
 /* A folder that was made for nothing goes again. */

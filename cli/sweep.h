@@ -21,7 +21,8 @@ typedef struct sweep_run {
     int combination;       /* its number: runs of one differ in train.seed alone */
     bool wanted;           /* by this call; else an earlier one has made it */
     int state;             /* SWEEP_* above */
-    char *reason;          /* why it failed */
+    char *reason;          /* why it failed, now or in an earlier call */
+    bool ended;            /* in this call, or would not even begin */
     double figure[SWEEP_FIGURES];
 } sweep_run;
 
@@ -63,8 +64,10 @@ void sweep_children(sweep *sw, sweep_run *const list[], int count, bool orderly,
 pudle_status sweep_evaluate(pd_context *ctx, const sweep_run *run, double seconds, bool *stopped);
 /** The number of test samples; 0: the source has none. */
 pudle_status sweep_tests(pd_problem *problem, int64_t *samples);
-/** Is the run at its end, and evaluated? Then its figures. */
+/** Is the run at its end, and evaluated? Then its figures. Has it failed? Then its reason. */
 void sweep_look(sweep *sw, sweep_run *run);
+/** Keep the reason in the run's folder, where there is one; NULL: none any more. */
+pudle_status sweep_keep_reason(pd_context *ctx, const sweep_run *run, const char *reason);
 
 /** Can the tables be written, or are files of their names somebody else's? @errors CONFIG */
 pudle_status sweep_tables_check(pd_context *ctx, const char *folder);

@@ -73,6 +73,22 @@ static int times_given(const axis *axes, int count, const char *key)
     return times;
 }
 
+/* A --set of a key that is varied would do nothing. */
+static pudle_status refuse_sets(pd_context *ctx, const cli_args *args, const axis *axes)
+{
+    for (int i = 0; i < args->sets; i++) {
+        char *key = pd_format("%.*s", (int)strcspn(args->set[i], "= "), args->set[i]);
+        const bool varied = key && times_given(axes, args->varies, key) > 0;
+        pudle_status s = key ? PUDLE_OK : sweep_no_memory(ctx);
+        if (varied)
+            s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--set %s and --vary %s=... both choose its value: give one of them", args->set[i], key);
+        free(key);
+        if (s)
+            return s;
+    }
+    return PUDLE_OK;
+}
+
 pudle_status sweep_parse_axes(pd_context *ctx, const cli_args *args, axis *axes)
 {
     pudle_status s = PUDLE_OK;
@@ -88,5 +104,5 @@ pudle_status sweep_parse_axes(pd_context *ctx, const cli_args *args, axis *axes)
                 s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--vary: the key %s is given twice; give all its values at once", axes[i].key[k]);
     if (!s && args->seeds && times_given(axes, args->varies, SWEEP_SEED))
         s = pd_fail(ctx, PUDLE_ERR_CONFIG, "--seeds %" PRId64 " and --vary %s=... both choose the seeds: give one of them", args->seeds, SWEEP_SEED);
-    return s;
+    return s ? s : refuse_sets(ctx, args, axes);
 }

@@ -74,7 +74,7 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
             count++;
         }
     for (int i = 0; i < count && !s; i++)
-        for (int k = 0; k < i && !s; k++) {
+        for (int k = 0; k < i && !s && !cli_stop; k++) {
             pd_distance d;
             s = pd_distance_assigned(sw->ctx, &atoms[i], &atoms[k], &d, NULL, NULL);
             mean += s ? 0 : d.cosine_mean;
@@ -100,7 +100,7 @@ pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *sever
     chance last = { 0, 0, NAN };
     pudle_status s = PUDLE_OK;
     *several = false;
-    for (int c = 0; c < sw->combinations && !s; c++) {
+    for (int c = 0; c < sw->combinations && !s && !cli_stop; c++) {
         count_runs(sw, c, &list[c]);
         if (list[c].runs > 1)
             s = compare_dictionaries(sw, c, &list[c], &last);

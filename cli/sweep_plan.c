@@ -406,6 +406,8 @@ pudle_status sweep_open(pd_context *ctx, const cli_args *args, sweep *sw)
             sweep_look(sw, &sw->run[i]);
     }
     if (!s)
+        s = sweep_look_at_files(sw);
+    if (!s)
         s = number_combinations(sw);
     for (int a = 0; a < args->varies; a++) {
         sweep_free_texts(axes[a].key, axes[a].keys);

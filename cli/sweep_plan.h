@@ -29,5 +29,7 @@ pudle_status sweep_take_levels(sweep *sw);
 pudle_status sweep_match(sweep *sw);
 /** A folder that is there is refused before anything runs where `train --resume` would refuse it. */
 pudle_status sweep_try_folders(sweep *sw);
+/** Runs that are done have read files; those that have changed since are told. */
+pudle_status sweep_look_at_files(sweep *sw);
 
 #endif

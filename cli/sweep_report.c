@@ -143,78 +143,104 @@ static int shown_keys(const sweep *sw)
     return count;
 }
 
-static pudle_status make_grid(pd_context *ctx, int rows, int columns, grid *g)
+enum { HEADS = 12 };
+
+/* What a table has behind its keys: texts, of which `figures` from the second on are those of figure[]. The figure that orders the table comes first, and no other time. */
+typedef struct columns { const char *head[HEADS]; int count, figure[4], figures; } columns;
+
+static void add_head(columns *c, const char *head)
 {
-    *g = (grid){ rows, columns, pd_alloc((size_t)rows * (size_t)columns, sizeof *g->cell) };
-    return g->cell ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
+    c->head[c->count++] = head;
+}
+
+static columns begin_columns(const order *o, const char *first)
+{
+    const int all[] = { o->figure, o->nonzeros, o->tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR };
+    const char *const heads[] = { sweep_figure_names[o->figure], "nonzeros", "relative error", "dictionary error" };
+    columns c = { .head = { first }, .count = 1 };
+    for (int i = 0; i < 4; i++)
+        if (i == 0 || all[i] != o->figure) {
+            c.figure[c.figures++] = all[i];
+            add_head(&c, heads[i]);
+        }
+    return c;
+}
+
+/* Items are runs, or combinations where there is a list of them. `set` fills the cells of one from `at` on. */
+typedef struct table { const sweep *sw; const order *o; const sweep_combination *list; columns c; int items; } table;
+
+static const sweep_run *run_of(const table *t, int item)
+{
+    return t->list ? t->list[item].first : &t->sw->run[item];
+}
+
+static double value_of(const table *t, int item)
+{
+    const sweep_run *run = &t->sw->run[item];
+    return t->list ? t->list[item].mean[t->o->figure] : run->state == SWEEP_DONE ? run->figure[t->o->figure] : NAN;
+}
+
+static pudle_status print_table(const table *t, void (*set)(const table *t, int item, grid *g, int row, int at))
+{
+    const sweep *sw = t->sw;
+    grid g = { t->items + 1, shown_keys(sw) + t->c.count, NULL };
+    int *rank = pd_alloc((size_t)t->items, sizeof *rank);
+    double *value = pd_alloc((size_t)t->items, sizeof *value);
+    g.cell = pd_alloc((size_t)g.rows * (size_t)g.columns, sizeof *g.cell);
+    const bool good = rank && value && g.cell;
+    for (int i = 0; good && i < t->items; i++)
+        value[i] = value_of(t, i);
+    if (good) {
+        sort(rank, value, t->items);
+        const int at = set_keys(sw, &g, 0, NULL);
+        for (int h = 0; h < t->c.count; h++)
+            snprintf(cell(&g, 0, at + h), WIDEST, "%s", t->c.head[h]);
+        for (int i = 0; i < t->items; i++)
+            set(t, rank[i], &g, i + 1, set_keys(sw, &g, i + 1, run_of(t, rank[i])));
+        print_grid(&g);
+    }
+    free(g.cell);
+    free(value);
+    free(rank);
+    return good ? PUDLE_OK : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
+}
+
+static void set_run(const table *t, int item, grid *g, int row, int at)
+{
+    const sweep_run *run = &t->sw->run[item];
+    snprintf(cell(g, row, at++), WIDEST, "%" PRId64, run->settings->train.seed);
+    for (int i = 0; i < t->c.figures; i++)
+        set_number(cell(g, row, at++), run->figure[t->c.figure[i]], "%.6g");
+    set_number(cell(g, row, at++), run->figure[SWEEP_UPDATES], "%.6g");
+    snprintf(cell(g, row, at), WIDEST, "%s", sweep_states[run->state]);
 }
 
 static pudle_status print_runs(const sweep *sw, const order *o)
 {
-    static const char *const heads[] = { "seed", "", "nonzeros", "relative error", "dictionary error", "updates", "state" };
-    const int figures[] = { o->figure, o->nonzeros, o->tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR, SWEEP_UPDATES };
-    enum { HEADS = sizeof heads / sizeof *heads };
-    grid g;
-    const int keys = shown_keys(sw);
-    int *rank = pd_alloc((size_t)sw->runs, sizeof *rank);
-    double *value = pd_alloc((size_t)sw->runs, sizeof *value);
-    pudle_status s = rank && value ? make_grid(sw->ctx, sw->runs + 1, keys + HEADS, &g) : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
-    for (int r = 0; r < sw->runs && !s; r++)
-        value[r] = sw->run[r].state == SWEEP_DONE ? sw->run[r].figure[o->figure] : NAN;
-    if (!s) {
-        sort(rank, value, sw->runs);
-        set_keys(sw, &g, 0, NULL);
-        for (int h = 0; h < HEADS; h++)
-            snprintf(cell(&g, 0, keys + h), WIDEST, "%s", h == 1 ? sweep_figure_names[o->figure] : heads[h]);
-        for (int r = 0; r < sw->runs; r++) {
-            const sweep_run *run = &sw->run[rank[r]];
-            const int at = set_keys(sw, &g, r + 1, run);
-            snprintf(cell(&g, r + 1, at), WIDEST, "%" PRId64, run->settings->train.seed);
-            for (int h = 0; h < HEADS - 2; h++)
-                set_number(cell(&g, r + 1, at + 1 + h), run->figure[figures[h]], "%.6g");
-            snprintf(cell(&g, r + 1, at + HEADS - 1), WIDEST, "%s", sweep_states[run->state]);
-        }
-        print_grid(&g);
-        free(g.cell);
-    }
-    free(rank);
-    free(value);
-    return s;
+    table t = { sw, o, NULL, begin_columns(o, "seed"), sw->runs };
+    add_head(&t.c, "updates");
+    add_head(&t.c, "state");
+    return print_table(&t, set_run);
+}
+
+static void set_combination(const table *t, int item, grid *g, int row, int at)
+{
+    const sweep_combination *from = &t->list[item];
+    snprintf(cell(g, row, at++), WIDEST, "%d", from->runs);
+    for (int i = 0; i < t->c.figures; i++)
+        set_spread(cell(g, row, at++), from->mean[t->c.figure[i]], from->deviation[t->c.figure[i]]);
+    set_number(cell(g, row, at++), from->agreement_mean, "%.4f");
+    set_number(cell(g, row, at++), from->agreement_median, "%.4f");
+    set_number(cell(g, row, at), from->chance, "%.4f");
 }
 
 static pudle_status print_combinations(const sweep *sw, const order *o, const sweep_combination *list)
 {
-    static const char *const heads[] = { "runs", "", "nonzeros", "relative error", "dictionary error", "agreement", "median", "by chance" };
-    const int figures[] = { o->figure, o->nonzeros, o->tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR };
-    enum { HEADS = sizeof heads / sizeof *heads, FIGURES = sizeof figures / sizeof *figures };
-    grid g;
-    const int keys = shown_keys(sw);
-    int *rank = pd_alloc((size_t)sw->combinations, sizeof *rank);
-    double *value = pd_alloc((size_t)sw->combinations, sizeof *value);
-    pudle_status s = rank && value ? make_grid(sw->ctx, sw->combinations + 1, keys + HEADS, &g) : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
-    for (int c = 0; c < sw->combinations && !s; c++)
-        value[c] = list[c].mean[o->figure];
-    if (!s) {
-        sort(rank, value, sw->combinations);
-        set_keys(sw, &g, 0, NULL);
-        for (int h = 0; h < HEADS; h++)
-            snprintf(cell(&g, 0, keys + h), WIDEST, "%s", h == 1 ? sweep_figure_names[o->figure] : heads[h]);
-        for (int c = 0; c < sw->combinations; c++) {
-            const sweep_combination *from = &list[rank[c]];
-            const int at = set_keys(sw, &g, c + 1, from->first);
-            snprintf(cell(&g, c + 1, at), WIDEST, "%d", from->runs);
-            for (int h = 0; h < FIGURES; h++)
-                set_spread(cell(&g, c + 1, at + 1 + h), from->mean[figures[h]], from->deviation[figures[h]]);
-            set_number(cell(&g, c + 1, at + FIGURES + 1), from->agreement_mean, "%.4f");
-            set_number(cell(&g, c + 1, at + FIGURES + 2), from->agreement_median, "%.4f");
-            set_number(cell(&g, c + 1, at + FIGURES + 3), from->chance, "%.4f");
-        }
-        print_grid(&g);
-        free(g.cell);
-    }
-    free(rank);
-    free(value);
-    return s;
+    table t = { sw, o, list, begin_columns(o, "runs"), sw->combinations };
+    add_head(&t.c, "agreement");
+    add_head(&t.c, "median");
+    add_head(&t.c, "by chance");
+    return print_table(&t, set_combination);
 }
 
 /* Do the seeds of some combination begin near one dictionary, so that to end near each other says little of the data? */
@@ -250,6 +276,10 @@ pudle_status sweep_report(sweep *sw)
     bool several = false;
     if (!s)
         s = sweep_combine(sw, list, &several);
+    if (!s && cli_stop) {
+        free(list);
+        return PUDLE_OK;
+    }
     if (!s)
         s = sweep_write_combinations(sw, list);
     if (!s) {

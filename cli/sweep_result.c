@@ -7,11 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *const sweep_figure_names[SWEEP_FIGURES] = { "updates", "seconds", "loss", "data_loss", "code_loss", "nonzeros", "relative_error", "dictionary_error", "test_loss",
                                                         "test_data_loss", "test_code_loss", "test_nonzeros", "test_relative_error" };
 
-static const char FILE_NAME[] = "evaluation.txt", MARK[] = "checkpoint=";
+static const char FILE_NAME[] = "evaluation.txt", MARK[] = "checkpoint=", FAILURE[] = "failure.txt";
 
 static char *file_in(const sweep_run *run, const char *name)
 {
@@ -138,21 +139,64 @@ static bool read_figures(const sweep_run *run, const char *digest, double figure
     return good;
 }
 
+pudle_status sweep_keep_reason(pd_context *ctx, const sweep_run *run, const char *reason)
+{
+    char *path = file_in(run, FAILURE);
+    pd_atomic *file = NULL;
+    pudle_status s = path ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    if (!s && !reason) {
+        if (unlink(path) && errno != ENOENT && errno != ENOTDIR)
+            s = pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
+    } else if (!s && !access(run->path, F_OK)) {
+        s = pd_atomic_open(ctx, path, &file);
+        if (!s) {
+            fprintf(pd_atomic_stream(file), "%s\n", reason);
+            s = pd_atomic_commit(ctx, file);
+        }
+    }
+    free(path);
+    return s;
+}
+
+/* NULL: there is none. */
+static char *read_reason(const sweep_run *run)
+{
+    char *path = file_in(run, FAILURE), *text = NULL;
+    FILE *file = path ? fopen(path, "re") : NULL;
+    size_t room = 0;
+    ssize_t length = file ? getdelim(&text, &room, '\0', file) : -1;
+    while (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    if (length <= 0) {
+        free(text);
+        text = NULL;
+    }
+    if (file)
+        fclose(file);
+    free(path);
+    return text;
+}
+
 void sweep_look(sweep *sw, sweep_run *run)
 {
     pd_safetensors *checkpoint = NULL;
     char *path = file_in(run, "checkpoint.safetensors");
     forget(run->figure);
-    run->state = SWEEP_UNFINISHED;
+    free(run->reason);
+    run->reason = read_reason(run);
+    run->state = run->reason ? SWEEP_FAILED : SWEEP_UNFINISHED;
     if (path && !pd_safetensors_read(sw->ctx, path, &checkpoint)) {
         const int64_t samples = number(checkpoint, "samples"), batch = number(checkpoint, "batch"), update = number(checkpoint, "update");
         const int64_t batches = batch > 0 ? (samples + batch - 1) / batch : 0;
         const char *finished = pd_safetensors_meta(checkpoint, "finished");
         if (finished && !strcmp(finished, "true") && update >= pd_total_updates(&run->settings->train, batches) &&
-            read_figures(run, pd_safetensors_meta(checkpoint, "sha256"), run->figure))
+            read_figures(run, pd_safetensors_meta(checkpoint, "sha256"), run->figure)) {
             run->state = SWEEP_DONE;
-        else
+            free(run->reason); /* of a time before somebody trained it otherwise */
+            run->reason = NULL;
+        } else {
             run->figure[SWEEP_UPDATES] = (double)update;
+        }
     }
     pd_error_clear(sw->ctx); /* no checkpoint, or none that can be read: the run says so when it goes on */
     pd_safetensors_free(checkpoint);

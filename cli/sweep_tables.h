@@ -16,7 +16,7 @@ typedef struct sweep_combination {
     double agreement_mean, agreement_median, chance;
 } sweep_combination;
 
-/** Means and agreement of each of sw->combinations; list has room for them. *several: some have more than one run. */
+/** Means and agreement of each of sw->combinations; list has room for them. *several: some have more than one run. A signal ends it early (cli_stop). */
 pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *several);
 /** DIR/combinations.csv */
 pudle_status sweep_write_combinations(const sweep *sw, const sweep_combination *list);

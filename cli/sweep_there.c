@@ -1,5 +1,6 @@
 /* Runs that a sweep finds in its folder: which of the wanted ones they are, and whether they can stand in one table with them. */
 #include "sweep_plan.h"
+#include "train/fingerprint.h"
 #include "train/manifest.h"
 #include "train/rundir.h"
 #include <dirent.h>
@@ -141,6 +142,52 @@ pudle_status sweep_match(sweep *sw)
             s = sweep_no_memory(sw->ctx);
     }
     return s;
+}
+
+/* What files are now, each looked at once however many runs have read it. */
+typedef struct known { char *path, hex[65]; } known;
+typedef struct look { sweep *sw; const sweep_run *run; known *file; int files; bool failed; } look;
+
+static const known *know(look *l, const char *path)
+{
+    for (int i = 0; i < l->files; i++)
+        if (!strcmp(l->file[i].path, path))
+            return &l->file[i];
+    known *more = realloc(l->file, ((size_t)l->files + 1) * sizeof *more), *last = more ? &more[l->files] : NULL;
+    l->file = more ? more : l->file;
+    if (!last || !(last->path = pd_strdup(path)))
+        return NULL;
+    l->files++;
+    if (!pd_fingerprint(path, last->hex))
+        *last->hex = '\0';
+    return last;
+}
+
+static void compare_file(void *user, const char *key, const char *path, const char *was)
+{
+    look *l = user;
+    const known *now = know(l, path);
+    l->failed |= !now;
+    char *text = now && strcmp(now->hex, was) != 0 ? pd_format("%s is not what it was when the run was begun: %s has been %s. The run is done and stays as it is; to learn from "
+                                                               "what is there now, choose another folder with --out", key, path, *now->hex ? "changed" : "taken away") : NULL;
+    if (text)
+        sweep_say(l->sw, l->run->name, text);
+    free(text);
+}
+
+pudle_status sweep_look_at_files(sweep *sw)
+{
+    look l = { .sw = sw };
+    pudle_status s = PUDLE_OK;
+    for (int i = 0; i < sw->runs && !s; i++)
+        if (sw->run[i].state == SWEEP_DONE) {
+            l.run = &sw->run[i];
+            s = pd_manifest_files(sw->ctx, l.run->path, compare_file, &l);
+        }
+    for (int i = 0; i < l.files; i++)
+        free(l.file[i].path);
+    free(l.file);
+    return s ? s : l.failed ? sweep_no_memory(sw->ctx) : PUDLE_OK;
 }
 
 pudle_status sweep_try_folders(sweep *sw)

@@ -248,6 +248,27 @@ pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings)
     return s;
 }
 
+/* The list of files of a manifest; NULL: there is none. */
+static json_object *files_of(json_object *root)
+{
+    json_object *list = NULL;
+    return root && json_object_object_get_ex(root, "files", &list) && json_object_is_type(list, json_type_array) ? list : NULL;
+}
+
+pudle_status pd_manifest_files(pd_context *ctx, const char *folder, pd_manifest_visit visit, void *user)
+{
+    json_object *root = NULL;
+    const pudle_status s = read_manifest(ctx, folder, &root);
+    json_object *list = s ? NULL : files_of(root);
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        json_object *row = json_object_array_get_idx(list, i);
+        if (json_object_is_type(row, json_type_object))
+            visit(user, text_of(row, "option"), text_of(row, "file"), text_of(row, "fingerprint"));
+    }
+    json_object_put(root);
+    return s;
+}
+
 typedef struct model_files { pd_context *ctx; const char *folder; json_object *list; } model_files;
 
 static void check_file(void *user, const char *key, const char *path)
@@ -264,9 +285,10 @@ static void check_file(void *user, const char *key, const char *path)
 
 pudle_status pd_manifest_check_model(pd_context *ctx, const char *folder, const pd_settings *settings)
 {
-    json_object *root = NULL, *list = NULL;
+    json_object *root = NULL;
     pudle_status s = read_manifest(ctx, folder, &root);
-    if (!s && root && json_object_object_get_ex(root, "files", &list) && json_object_is_type(list, json_type_array))
+    json_object *list = s ? NULL : files_of(root);
+    if (list)
         s = pd_named_files(ctx, settings, check_file, &(model_files){ ctx, folder, list });
     json_object_put(root);
     return s;

@@ -13,6 +13,10 @@ pudle_status pd_manifest_write(pd_rundir *dir, const pd_settings *settings);
  *  manifest.N.json and a new one written. */
 pudle_status pd_manifest_renew(pd_rundir *dir, const pd_settings *settings);
 
+/** Each file that the config of a run names, with its fingerprint when the run was begun; none where there is no manifest. @errors IO, NOMEM */
+typedef void (*pd_manifest_visit)(void *user, const char *key, const char *path, const char *fingerprint);
+pudle_status pd_manifest_files(pd_context *ctx, const char *folder, pd_manifest_visit visit, void *user);
+
 /** For a command that reads a run: warn of files that belong to the model, as the matrix of measurements or the weights of a loss do, and have changed since.
  *  Those that the user has chosen anew, and those that training only began with, are left out. @errors NOMEM */
 pudle_status pd_manifest_check_model(pd_context *ctx, const char *folder, const pd_settings *settings);

@@ -95,7 +95,7 @@ ok $? "figures of another checkpoint are not believed"
 
 # ---- losses that are not comparable
 run "$PUDLE" sweep "$cfg" --out "$work/losses" --vary loss.name=least_squares,huber --set train.epochs=1
-[ "$status" -eq 0 ] && grep -q 'relative error of the test samples' "$work/out" && grep -q 'different quantities' "$work/out"
+[ "$status" -eq 0 ] && ! grep -q 'test_relative_error .*relative error' "$work/out" && grep -q 'relative error of the test samples' "$work/out" && grep -q 'different quantities' "$work/out"
 ok $? "different losses are not ordered by their values, and that is said"
 run "$PUDLE" sweep "$cfg" --out "$work/prices" --vary prox.lambda,loss.code_l1=0.1,0.2 --set train.epochs=1 --set data.test_samples=0
 [ "$status" -eq 0 ] && grep -q "data's part of the loss of the training samples, for the data has no test samples" "$work/out" && [ "$(ls "$work/prices" | grep -c seed=)" -eq 2 ]
@@ -120,6 +120,13 @@ ok $? "with its reason, there and in the table"
 grep -q '^train.learning_rate=1e-2_seed=1,done,' "$work/fails/sweep.csv"
 ok $? "and the others go on"
 
+run "$PUDLE" sweep "$cfg" --out "$work/fails" --vary train.learning_rate=1e-2 --set train.optimizer=sgd --set train.normalize=false
+[ "$status" -eq 0 ] && grep -q '^train.learning_rate=1e30_seed=1,failed,.*update' "$work/fails/sweep.csv"
+ok $? "a later call for others keeps it"
+run "$PUDLE" sweep "$cfg" --out "$work/fails" --vary train.learning_rate=1e30 --set train.optimizer=sgd --set train.normalize=false
+[ "$status" -eq 1 ] && grep -q '1 of 1 runs failed' "$work/err" && grep -q '1 to do' "$work/out"
+ok $? "and one that asks for it tries again"
+
 # ---- mistakes, all before anything runs
 bad() { # bad PHRASE DESCRIPTION OPTIONS...: refused, and no folder is left
     phrase=$1 what=$2
@@ -135,6 +142,7 @@ bad "a key or a value is empty" "an empty value" --vary prox.lambda=0.1,,0.2
 bad "is given twice" "a key that is given twice" --vary prox.lambda=0.1 --vary prox.lambda=0.2
 bad "would be the same run" "a value that is given twice" --vary prox.lambda=0.1,0.10
 bad "both choose the seeds" "two ways to choose seeds" --vary train.seed=1,2 --seeds 2
+bad "both choose its value" "a --set of what is varied" --vary prox.lambda=0.1,0.2 --set prox.lambda=0.3
 bad "did you mean" "a key that there is not" --vary prox.lamda=0.1,0.2
 bad "prox.lambda=-1:" "a value out of range, with the combination" --vary prox.lambda=0.1,-1
 bad "only 200 samples" "what only the data tell" --vary train.batch=10,1000
@@ -182,6 +190,11 @@ cp "$work/arrays/code.npy" "$work/files/a_b.npy"
 how="--unset data --set data.name=npy"
 run "$PUDLE" sweep "$cfg" --out "$work/filenames" $how --vary data.path="$work/files/a/b.npy"
 is_success "a sweep of files"
+"$PUDLE" gradient "$cfg" --set data.seed=4 --out "$work/arrays"
+cp "$work/arrays/code.npy" "$work/files/a/b.npy"
+run "$PUDLE" sweep "$cfg" --out "$work/filenames" $how --vary data.path="$work/files/a/b.npy"
+[ "$status" -eq 0 ] && grep -q 'data.path is not what it was.*b.npy has been changed' "$work/err"
+ok $? "a file that has changed since a run has read it is told"
 run "$PUDLE" sweep "$cfg" --out "$work/filenames" $how --vary data.path="$work/files/a_b.npy"
 refuses 2 "would have the same; tell the values apart" "two values that would have one folder, in two calls"
 
