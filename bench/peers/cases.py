@@ -153,6 +153,7 @@ def pudle_config(case):
     loss = f'name = "lasso"; lambda = {case.loss_lambda};' if case.loss_lambda else 'name = "least_squares";'
     if case.conv:
         loss += ' reduction = "mean";'
+    tangent = ' tangent = false;' if case.normalize else ''  # as the others do
     return (f'precision = "f32";\n'
             f'backend: {{ name = "cpu"; }};\n'
             f'data: {{ name = "npy"; path = "x.npy"; }};\n'
@@ -160,4 +161,4 @@ def pudle_config(case):
             f'prox: {{ {prox} decay = {case.decay}; }};\n'
             f'loss: {{ {loss} }};\n'
             f'train: {{ optimizer = "adam"; learning_rate = {case.rate}; epsilon = {case.epsilon}; epochs = 1; batch = {case.batch};'
-            f' normalize = {str(case.normalize).lower()}; seed = 1; }};\n')
+            f' normalize = {str(case.normalize).lower()};{tangent} seed = 1; }};\n')

@@ -34,6 +34,7 @@ static const pd_rule rules[] = {
     { PD_SECTION_TRAIN, "schedule_factor", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_STEP), false, NULL },
     { PD_SECTION_TRAIN, "schedule_final", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_COSINE), false, NULL },
     { PD_SECTION_TRAIN, "normalize_at", PD_SECTION_TRAIN, "normalize", ONLY(1), false, NULL },
+    { PD_SECTION_TRAIN, "tangent", PD_SECTION_TRAIN, "normalize_at", ONLY(PD_NORMALIZE_UPDATE), false, NULL },
     { PD_SECTION_TRAIN, "revive_every", PD_SECTION_TRAIN, "revive", ONLY(PD_REVIVE_SAMPLES) | ONLY(PD_REVIVE_RESIDUAL), false, NULL },
     { PD_SECTION_TRAIN, "revive_below", PD_SECTION_TRAIN, "revive", ONLY(PD_REVIVE_SAMPLES) | ONLY(PD_REVIVE_RESIDUAL), false, NULL },
 };
@@ -66,10 +67,17 @@ static int deciding(const pd_settings *settings, const pd_rule *rule, pudle_opti
     return 0;
 }
 
-bool pd_rule_applies(const pd_settings *settings, const pd_rule *rule)
+/* The rule that keeps an option from being read: its own, or that of the option which decides, if that is not read itself. NULL: it is read. */
+static const pd_rule *against(const pd_settings *settings, const pd_rule *rule)
 {
     pudle_option row;
-    return rule->when >> deciding(settings, rule, &row) & 1u;
+    const pd_rule *above = pd_rule_of(rule->by, rule->by_key), *found = above ? against(settings, above) : NULL;
+    return found ? found : rule->when >> deciding(settings, rule, &row) & 1u ? NULL : rule;
+}
+
+bool pd_rule_applies(const pd_settings *settings, const pd_rule *rule)
+{
+    return !against(settings, rule);
 }
 
 /* `optimizer = "adam"`; several choices are joined with "or". */
@@ -91,16 +99,16 @@ static void apply_rule(pd_loader *loader, const pd_rule *rule)
 {
     const pd_entry *given = pd_entry_find(&loader->group[rule->section], rule->key);
     const pd_entry *by = pd_entry_find(&loader->group[rule->by], rule->by_key);
+    const pd_rule *no = against(loader->settings, rule);
     pudle_option row;
     if (by && by->bad)
         return;
-    const int choice = deciding(loader->settings, rule, &row);
-    const bool applies = rule->when >> choice & 1u;
-    if (given && !applies) {
-        const char *wants = condition(loader, rule, &row, rule->when), *is = condition(loader, rule, &row, ONLY(choice));
+    const int choice = deciding(loader->settings, no ? no : rule, &row);
+    if (given && no) {
+        const char *wants = condition(loader, no, &row, no->when), *is = condition(loader, no, &row, ONLY(choice));
         pd_report(loader, given->where, "is read only with %s, and here is %s; remove this key or change %s",
-                  wants ? wants : "", is ? is : "", rule->by_key);
-    } else if (!given && applies && rule->needed) {
+                  wants ? wants : "", is ? is : "", no->by_key);
+    } else if (!given && !no && rule->needed) {
         const char *is = condition(loader, rule, &row, ONLY(choice));
         pd_report(loader, by ? by->where : loader->group[rule->section].where, "%s needs %s; add  %s", is ? is : "",
                   rule->key, rule->example);
@@ -317,6 +325,18 @@ static void check_missing(pd_loader *loader)
                       desc[i]->caps & PUDLE_LOSS_SEPARABLE ? " (should it have weights, 0 passes over an entry)" : "");
 }
 
+/* On by default, so it may not have been given. */
+static void check_tangent(pd_loader *loader)
+{
+    const pd_train_params *train = &loader->settings->train;
+    const said at = where_said(loader, PD_SECTION_TRAIN, "tangent");
+    const pudle_desc *backend = desc_of(loader, PD_SECTION_BACKEND);
+    const pudle_backend_ops *ops = backend ? backend->ops : NULL;
+    if (!at.bad && train->tangent && pd_keeps_unit_norm(train) && ops && (!PUDLE_HAS(ops, pudle_backend_ops, tangent) || !ops->tangent))
+        pd_report(loader, at.where, "the backend \"%s\" cannot take the part along atoms out of a gradient, as tangent = true%s asks for; write  train.tangent = false;  or choose "
+                  "another backend", backend->name, at.given ? "" : " (the default)");
+}
+
 static bool has_thresholds(const pudle_desc *desc)
 {
     pudle_option row;
@@ -463,6 +483,7 @@ void pd_rules(pd_loader *loader)
     check_dictionary(loader);
     check_offset(loader);
     check_missing(loader);
+    check_tangent(loader);
     check_measurement(loader);
     check_levels(loader);
     note_namesakes(loader);

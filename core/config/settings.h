@@ -80,6 +80,7 @@ typedef struct pd_train_params {
     int64_t epochs, updates, batch; /* updates 0: no limit; batch 0: all samples */
     bool shuffle, normalize;
     int32_t normalize_at;
+    bool tangent;
     int64_t seed;
     int32_t revive;        /* PD_REVIVE_* */
     int64_t revive_every;  /* in epochs */
@@ -89,6 +90,12 @@ typedef struct pd_train_params {
     int32_t dictionary_error; /* PD_ERROR_* */
     const char *memory;
 } pd_train_params;
+
+/** Are atoms of unit norm after every update? Then `tangent` has a meaning. */
+static inline bool pd_keeps_unit_norm(const pd_train_params *t)
+{
+    return t->normalize && t->normalize_at == PD_NORMALIZE_UPDATE;
+}
 
 enum {
     PD_SECTION_GLOBAL, PD_SECTION_BACKEND, PD_SECTION_DATA, PD_SECTION_MODEL, PD_SECTION_DICTIONARY, PD_SECTION_PROX,

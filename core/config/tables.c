@@ -155,6 +155,9 @@ static const pudle_option train_table[] = {
     { .name = "normalize_at", .type = PUDLE_ENUM, AT(pd_train_params, normalize_at), .dflt = "update",
       .choices = "update|end",
       .doc = "When atoms are scaled to unit norm: after every update, or once at the end of training." },
+    { .name = "tangent", .type = PUDLE_BOOL, AT(pd_train_params, tangent), .dflt = "true",
+      .doc = "Where atoms are scaled to unit norm after every update: take the part along each atom out of its gradient, before the optimiser sees it. Scaling undoes that "
+             "part of a plain step, but adam, which treats every entry by itself, makes a drift of it that does not lower the loss. false: as the paper's code does." },
     { .name = "revive", .type = PUDLE_ENUM, AT(pd_train_params, revive), .dflt = "none", .choices = "none|samples|residual",
       .doc = "What becomes of dead atoms, those that no code uses, between two epochs: none (they stay), samples (each becomes a training sample drawn at random), "
              "residual (what D leaves of the samples that it explains worst, one sample an atom, without what these have in common). Samples resemble each other: "

@@ -56,8 +56,8 @@ static void matrix_free(pd_bench *b, matrix *m)
 
 /* ---------------------------------------------------------------- one primitive */
 
-enum { FILL, COPY, AXPBY, SIGN, DOT, CENSUS, GEMM, NORMALIZE, MOMENTUM, ADAM };
-static const char *const names[] = { "fill", "copy", "axpby", "sign", "dot", "census", "gemm", "normalize", "momentum", "adam" };
+enum { FILL, COPY, AXPBY, SIGN, DOT, CENSUS, GEMM, NORMALIZE, TANGENT, MOMENTUM, ADAM };
+static const char *const names[] = { "fill", "copy", "axpby", "sign", "dot", "census", "gemm", "normalize", "tangent", "momentum", "adam" };
 
 typedef struct job {
     const pudle_backend_ops *ops;
@@ -85,6 +85,7 @@ static pudle_status do_job(void *ctx, pudle_exec *lane, int64_t index)
     case CENSUS: return j->ops->census(lane, &j->x, &j->nonzero, &j->nonfinite);
     case GEMM: return j->ops->gemm(lane, j->ta, j->tb, j->a, &j->x, &j->y, j->b, j->out);
     case NORMALIZE: return j->ops->normalize(lane, j->axis, j->a, j->out);
+    case TANGENT: return j->ops->tangent(lane, j->axis, &j->x, j->out);
     case MOMENTUM: return j->ops->momentum(lane, j->a, j->b, &j->x, j->m, j->out);
     default: return j->ops->adam(lane, &j->adam, &j->x, j->m, j->v, j->out);
     }
@@ -383,6 +384,51 @@ static bool normalize(pd_trial *t)
     return each(t, 2 * DRAWS, normalize_at);
 }
 
+static bool tangent_at(pd_trial *t, pd_bench *b, int32_t dtype)
+{
+    const int64_t rows = 1 + pd_below(t, MOST), cols = 1 + pd_below(t, MOST);
+    const int32_t axis = (int32_t)pd_below(t, 2);
+    matrix w, g;
+    pd_drawn(t, "tangent of (%lld, %lld) along axis %d, %s", (long long)rows, (long long)cols, (int)axis, pd_dtype_text(dtype));
+    if (!matrix_new(t, b, dtype, rows, cols, exp(pd_normal(t)), &w) || !matrix_new(t, b, dtype, rows, cols, 1, &g))
+        return false;
+    double *wanted = pd_scratch(t, rows * cols), *slack = pd_scratch(t, rows * cols);
+    if (!wanted || !slack)
+        return false;
+    const int64_t slices = axis ? cols : rows, length = axis ? rows : cols;
+    for (int64_t s = 0; s < slices; s++) {
+        double along = 0, squares = 0, sizes = 0;
+        for (int64_t i = 0; i < length; i++) {
+            const int64_t at = axis ? i * cols + s : s * cols + i;
+            along += w.x[at] * g.x[at];
+            sizes += fabs(w.x[at] * g.x[at]);
+            squares += w.x[at] * w.x[at];
+        }
+        for (int64_t i = 0; i < length; i++) {
+            const int64_t at = axis ? i * cols + s : s * cols + i;
+            wanted[at] = g.x[at] - (squares > 0 ? along / squares : 0) * w.x[at];
+            slack[at] = pd_tolerance(dtype, length) * (fabs(g.x[at]) + (squares > 0 ? sizes / squares : 0) * fabs(w.x[at]));
+        }
+    }
+    job j = { .what = TANGENT, .axis = axis, .x = pudle_const(&w.view), .out = &g.view };
+    if (!run_job(t, b, &j) || !matrix_get(t, b, &g))
+        return false;
+    for (int64_t i = 0; i < rows * cols; i++)
+        if (!agrees(t, "tangent", g.x[i], wanted[i], slack[i], i))
+            return false;
+    matrix_free(b, &w);
+    matrix_free(b, &g);
+    return true;
+}
+
+static bool tangent(pd_trial *t)
+{
+    const pudle_backend_ops *ops = t->desc->ops;
+    if (!PUDLE_HAS(ops, pudle_backend_ops, tangent) || !ops->tangent)
+        return pd_skips(t, "it has no tangent: train.tangent is refused");
+    return each(t, 2 * DRAWS, tangent_at);
+}
+
 /* ---------------------------------------------------------------- optimisers */
 
 static bool optimisers_at(pd_trial *t, pd_bench *b, int32_t dtype)
@@ -607,6 +653,7 @@ const pd_test pd_backend_tests[] = {
     { "gemm", "gemm agrees with plain loops, on rows with gaps", gemm },
     { "overwrite", "with b = 0 gemm ignores what was in C, NaN included", gemm_nan },
     { "normalize", "slices get their norm", normalize },
+    { "tangent", "slices of a gradient lose their part along the weights", tangent },
     { "optimisers", "momentum and adam agree with their formulas", optimisers },
     { "convolution", "conv_apply, conv_adjoint and conv_gradient agree with plain loops", pd_backend_convolution },
     { "adjoint", "<conv(z), r> = <z, adjoint(r)>", pd_backend_adjoint },

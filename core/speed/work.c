@@ -53,7 +53,7 @@ static double least(const sizes *z)
 static double optimiser_arrays(const pd_settings *st)
 {
     const double step = st->train.optimizer == PD_OPTIMIZER_ADAM ? 7 : 5;
-    return step + (st->train.normalize && st->train.normalize_at == PD_NORMALIZE_UPDATE ? 3 : 0);
+    return step + (pd_keeps_unit_norm(&st->train) ? st->train.tangent ? 8 : 3 : 0);
 }
 
 void pd_speed_work_of(const pd_problem *pb, int64_t batch, double nonzeros, pd_speed_work *work)

@@ -77,22 +77,39 @@ static pudle_status clamp_level(pd_problem *pb, const pd_level *level)
     return level->bounded ? clamp(pb, &level->parameter, level->min * scale, level->max * scale) : PUDLE_OK;
 }
 
-static pudle_status normalize(pd_problem *pb, const pudle_view *weights)
+/* Weights of the decoder or of one layer, and their gradient. */
+typedef pudle_status (*atoms_work)(pd_problem *pb, const pudle_view *weights, const pudle_view *gradient);
+
+static pudle_status normalize(pd_problem *pb, const pudle_view *weights, const pudle_view *gradient)
 {
     const pudle_view w = pd_map_weight_matrix(&pb->net.map, weights);
+    (void)gradient;
     return pb->be->normalize(pb->exec, pb->net.map.atom_axis, pd_problem_atom_norm(pb), &w);
+}
+
+static pudle_status take_out_radial(pd_problem *pb, const pudle_view *weights, const pudle_view *gradient)
+{
+    const pudle_view w = pd_map_weight_matrix(&pb->net.map, weights), g = pd_map_weight_matrix(&pb->net.map, gradient);
+    const pudle_cview at = pudle_const(&w);
+    return pb->be->tangent(pb->exec, pb->net.map.atom_axis, &at, &g);
+}
+
+/* Everything that is kept at unit norm. */
+static pudle_status for_atoms(pd_problem *pb, atoms_work work)
+{
+    const pd_parameter *const encoder[] = { &pb->net.analysis, &pb->net.synthesis };
+    pudle_status s = work(pb, &pb->net.dictionary.value, &pb->net.dictionary.grad);
+    for (size_t i = 0; i < sizeof encoder / sizeof *encoder; i++)
+        for (int64_t row = 0; encoder[i]->value.data && !pb->net.measurement.data && row < pb->net.encoder_rows && !s; row++) { /* those of A D have other norms */
+            const pudle_view w = pd_slice(&encoder[i]->value, row), g = encoder[i]->grad.data ? pd_slice(&encoder[i]->grad, row) : (pudle_view){ .data = NULL };
+            s = work(pb, &w, &g);
+        }
+    return s;
 }
 
 pudle_status pd_normalize_atoms(pd_problem *pb)
 {
-    const pd_parameter *const encoder[] = { &pb->net.analysis, &pb->net.synthesis };
-    pudle_status s = normalize(pb, &pb->net.dictionary.value);
-    for (size_t i = 0; i < sizeof encoder / sizeof *encoder; i++)
-        for (int64_t row = 0; encoder[i]->value.data && !pb->net.measurement.data && row < pb->net.encoder_rows && !s; row++) { /* those of A D have other norms */
-            const pudle_view w = pd_slice(&encoder[i]->value, row);
-            s = normalize(pb, &w);
-        }
-    return s;
+    return for_atoms(pb, normalize);
 }
 
 /* The gradient was finite, and the step may still have thrown the dictionary out of range. */
@@ -119,7 +136,9 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
     const pd_train_params *how = &pb->settings->train;
     pd_parameter *d = &pb->net.dictionary;
     const pudle_cview value = pudle_const(&d->value);
-    pudle_status s = how->weight_decay > 0 ? pb->be->axpby(pb->exec, how->weight_decay, &value, 1.0, &d->grad) : PUDLE_OK;
+    pudle_status s = how->tangent && pd_keeps_unit_norm(how) ? for_atoms(pb, take_out_radial) : PUDLE_OK;
+    if (!s && how->weight_decay > 0)
+        s = pb->be->axpby(pb->exec, how->weight_decay, &value, 1.0, &d->grad);
     if (!s)
         s = descend(pb, d, rate, update);
     if (!s)
@@ -128,7 +147,7 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
         s = descend(pb, &pb->net.analysis, rate, update);
     if (!s && pb->net.synthesis.value.data)
         s = descend(pb, &pb->net.synthesis, rate, update);
-    if (!s && how->normalize && how->normalize_at == PD_NORMALIZE_UPDATE)
+    if (!s && pd_keeps_unit_norm(how))
         s = pd_normalize_atoms(pb);
     if (!s && pb->net.offset.value.data)
         s = descend(pb, &pb->net.offset, rate, update);

@@ -120,6 +120,9 @@ typedef struct pudle_backend_ops {
     void (*defer)(pudle_exec *exec, bool on);
     /** Since 1.1. The most bytes that this exec has held at one time of memory which is not the process's: a device's. Optional. */
     size_t (*peak)(pudle_exec *exec);
+    /** Since 1.1. g <- g - <w, g>/<w, w> w in each slice along `axis`, which is as in normalize: what is left of a gradient is tangent to the sphere that the slice of w
+     *  lies on. A slice of w of zeros leaves g as it is. w and g have one shape. Optional: without it train.tangent is refused. */
+    pudle_status (*tangent)(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g);
 } pudle_backend_ops;
 
 #endif

@@ -151,17 +151,32 @@ pudle_status host_check_gemm(pudle_exec *exec, bool trans_a, bool trans_b, const
     return PUDLE_OK;
 }
 
+/* Slices along an axis. */
+static pudle_status check_axis(pudle_exec *exec, const char *op, int32_t axis, int32_t rank)
+{
+    if (axis != 0 && axis != 1)
+        return FAIL(exec, PUDLE_ERR_ARG, "%s: axis is %d; use 0 (rows, filters) or 1 (columns)", op, (int)axis);
+    if (axis == 0 ? rank < 1 : rank != 2)
+        return FAIL(exec, PUDLE_ERR_ARG, "%s: w has rank %d; axis 1 needs a matrix, axis 0 rank 1 or more", op, (int)rank);
+    return PUDLE_OK;
+}
+
+pudle_status host_check_tangent(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g)
+{
+    pudle_cview c;
+    const pudle_cview *const all[] = { w, host_const(g, &c) };
+    const pudle_status s = host_check_alike(exec, "tangent", "w|g", all, 2);
+    return s ? s : check_axis(exec, "tangent", axis, w->rank);
+}
+
 pudle_status host_check_normalize(pudle_exec *exec, int32_t axis, double norm, const pudle_view *w)
 {
     pudle_cview c;
-    const pudle_status s = host_check(exec, "normalize", "w", host_const(w, &c));
+    pudle_status s = host_check(exec, "normalize", "w", host_const(w, &c));
+    if (!s)
+        s = check_axis(exec, "normalize", axis, w->rank);
     if (s)
         return s;
-    if (axis != 0 && axis != 1)
-        return FAIL(exec, PUDLE_ERR_ARG, "normalize: axis is %d; use 0 (rows, filters) or 1 (columns)", (int)axis);
-    if (axis == 0 ? w->rank < 1 : w->rank != 2)
-        return FAIL(exec, PUDLE_ERR_ARG, "normalize: w has rank %d; axis 1 needs a matrix, axis 0 rank 1 or more",
-                    (int)w->rank);
     if (!(norm >= 0) || isinf(norm))
         return FAIL(exec, PUDLE_ERR_ARG, "normalize: the norm is %g; it must be finite and >= 0", norm);
     return PUDLE_OK;

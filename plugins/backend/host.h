@@ -38,6 +38,7 @@ pudle_status host_check_alike(pudle_exec *exec, const char *op, const char *name
 pudle_status host_check_gemm(pudle_exec *exec, bool trans_a, bool trans_b, const pudle_cview *A, const pudle_cview *B,
                              const pudle_view *C, host_gemm *sizes);
 pudle_status host_check_normalize(pudle_exec *exec, int32_t axis, double norm, const pudle_view *w);
+pudle_status host_check_tangent(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g);
 pudle_status host_check_adam(pudle_exec *exec, const pudle_adam *how);
 pudle_status host_check_conv(pudle_exec *exec, const char *op, const pudle_conv *c, const pudle_cview *w, const pudle_cview *code,
                              const pudle_cview *image);

@@ -231,7 +231,7 @@ static const row rows[] = {
     AT(pudle_adam, epsilon, 32),
     AT(pudle_adam, update, 40),
 
-    SIZE(pudle_backend_ops, 288),
+    SIZE(pudle_backend_ops, 296),
     AT(pudle_backend_ops, size, 0),
     AT(pudle_backend_ops, flags, 4),
     AT(pudle_backend_ops, targets, 8),
@@ -269,6 +269,7 @@ static const row rows[] = {
     AT(pudle_backend_ops, loss_mean, 264),
     AT(pudle_backend_ops, defer, 272),
     AT(pudle_backend_ops, peak, 280),
+    AT(pudle_backend_ops, tangent, 288),
 
     SIZE(pudle_conv, 88),
     AT(pudle_conv, size, 0),

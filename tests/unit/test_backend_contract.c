@@ -77,6 +77,11 @@ static void test_arguments(void **state)
         REFUSED(o->normalize(x, 2, 1, &a.view));
         REFUSED(o->normalize(x, 1, 1, &cube.view));
         REFUSED(o->normalize(x, 1, NAN, &a.view));
+        const pudle_cview of_a = pudle_const(&a.view), of_cube = pudle_const(&cube.view);
+        REFUSED(o->tangent(x, 2, &of_a, &a.view));
+        REFUSED(o->tangent(x, 1, &of_cube, &cube.view));
+        REFUSED(o->tangent(x, 1, &of_cube, &a.view));
+        REFUSED(o->tangent(x, 1, NULL, &a.view));
         REFUSED(o->momentum(x, 1, 1, &A, &a.view, &b.view));
         pudle_adam how = { sizeof how, 0, 1, 0.9, 0.999, 1e-8, 0 };
         REFUSED(o->adam(x, &how, &A, &a.view, &a.view, &a.view));

@@ -459,12 +459,72 @@ static void test_normalize(void **state)
         }
 }
 
+/* -------------------------------------------------------------------- tangent */
+
+/* Entry k of a slice. */
+static int64_t place_of(const array *w, int32_t axis, int64_t slice, int64_t k)
+{
+    const int64_t slices = w->view.shape[axis], entries = count(w) / slices;
+    return axis == 1 ? k * slices + slice : slice * entries + k;
+}
+
+static void test_tangent(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 24; turn++)
+        for (int t = 0; t < 2; t++)
+            for (int32_t axis = 0; axis < 2; axis++) {
+                const bool filters = axis == 0 && turn % 3 == 0;
+                const int64_t shape[] = { filters ? 3 + below(9) : 3 + below(300), filters ? 1 + below(3) : 3 + below(300), 3, 5 };
+                array w = draw(make(dtypes[t], filters ? 4 : 2, shape, turn % 2 ? below(7) : 0)), g = draw(make(dtypes[t], filters ? 4 : 2, shape, turn % 4 > 1 ? below(7) : 0));
+                const pudle_cview at = pudle_const(&w.view);
+                set_slice(&w, axis, 0, 0.0); /* leaves g as it is */
+                set_slice(&g, axis, 1, NAN);
+                for (int i = 0; i < present; i++) {
+                    array got = twin(&g);
+                    assert_int_equal(be[i].ops->tangent(be[i].exec, axis, &at, &got.view), PUDLE_OK);
+                    expect_guards(&got, be[i].name);
+                    for (int64_t s = 0; s < shape[axis]; s++) {
+                        const int64_t entries = count(&w) / shape[axis];
+                        long double along = 0, squares = 0, most = 0;
+                        for (int64_t k = 0; k < entries; k++) {
+                            const int64_t e = place_of(&w, axis, s, k);
+                            along += (long double)get(&w, e) * (long double)get(&g, e);
+                            squares += (long double)get(&w, e) * (long double)get(&w, e);
+                            most = fmaxl(most, fabsl((long double)get(&w, e)));
+                        }
+                        const long double share = squares > 0 ? along / squares : 0;
+                        for (int64_t k = 0; k < entries; k++) {
+                            const int64_t e = place_of(&w, axis, s, k);
+                            const long double wanted = (long double)get(&g, e) - share * (long double)get(&w, e);
+                            const long double slack = 8 * (long double)epsilon(dtypes[t]) * (fabsl((long double)get(&g, e)) + fabsl(share) * most) + 1e-13L * most;
+                            if (s == 1)
+                                assert_true(isnan(get(&got, e)));
+                            else
+                                assert_true(s == 0 ? get(&got, e) == get(&g, e) : fabsl((long double)get(&got, e) - wanted) <= slack);
+                        }
+                    }
+                    drop(&got);
+                }
+                drop(&w);
+                drop(&g);
+            }
+    for (int i = 0; i < present; i++)
+        for (int32_t axis = 0; axis < 2; axis++) { /* nothing to do */
+            array none = matrix(PUDLE_F32, axis ? 0 : 4, axis ? 4 : 0, 0);
+            const pudle_cview at = pudle_const(&none.view);
+            assert_int_equal(be[i].ops->tangent(be[i].exec, axis, &at, &none.view), PUDLE_OK);
+            drop(&none);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gemm),           cmocka_unit_test(test_gemm_reads_inside), cmocka_unit_test(test_gemm_nan),
         cmocka_unit_test(test_elementwise),    cmocka_unit_test(test_axpby_in_place),    cmocka_unit_test(test_reductions),
         cmocka_unit_test(test_momentum),       cmocka_unit_test(test_adam),              cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_tangent),
     };
     return cmocka_run_group_tests_name("backend_primitives", tests, set_up, tear_down);
 }

@@ -356,3 +356,87 @@ pudle_status cpu_normalize(pudle_exec *exec, int32_t axis, double norm, const pu
     }
     return PUDLE_OK;
 }
+
+/* ------------------------------------------------------- gradients of these atoms */
+
+typedef struct tangents {
+    const char *w;
+    char *g;
+    bool wide;
+    int64_t count, entries, w_step, g_step; /* slices; entries of one; from row to row */
+    int64_t group;                          /* slices in a part */
+} tangents;
+
+static double share_of(double along, double squares)
+{
+    return squares == 0 ? 0 : along / squares;
+}
+
+/* Columns [128 part, 128 (part+1)), all of them side by side. */
+static void tangent_columns(void *ctx, int64_t part)
+{
+    const tangents *s = ctx;
+    const int64_t first = part * COLUMNS, n = s->count - first < COLUMNS ? s->count - first : COLUMNS;
+    double along[COLUMNS] = { 0 }, squares[COLUMNS] = { 0 };
+    const float *wf = (const float *)(const void *)s->w + first;
+    const double *wd = (const double *)(const void *)s->w + first;
+    float *gf = (float *)(void *)s->g + first;
+    double *gd = (double *)(void *)s->g + first;
+    for (int64_t i = 0; i < s->entries; i++)
+        if (s->wide) {
+            add_products_f64(wd + i * s->w_step, gd + i * s->g_step, along, n);
+            add_squares_f64(wd + i * s->w_step, squares, n);
+        } else {
+            add_products_f32(wf + i * s->w_step, gf + i * s->g_step, along, n);
+            add_squares_f32(wf + i * s->w_step, squares, n);
+        }
+    for (int64_t j = 0; j < n; j++)
+        along[j] = share_of(along[j], squares[j]);
+    for (int64_t i = 0; i < s->entries; i++)
+        if (s->wide)
+            subtract_shares_f64(wd + i * s->w_step, gd + i * s->g_step, along, n, false);
+        else
+            subtract_shares_f32(wf + i * s->w_step, gf + i * s->g_step, along, n, false);
+}
+
+static void tangent_rows(void *ctx, int64_t part)
+{
+    const tangents *s = ctx;
+    const int64_t end = (part + 1) * s->group < s->count ? (part + 1) * s->group : s->count;
+    for (int64_t i = part * s->group; i < end; i++) {
+        if (s->wide) {
+            const double *w = (const double *)(const void *)s->w + i * s->w_step;
+            double *g = (double *)(void *)s->g + i * s->g_step;
+            const double share = share_of(dot_f64(w, g, s->entries), dot_f64(w, w, s->entries));
+            subtract_shares_f64(w, g, &share, s->entries, true);
+        } else {
+            const float *w = (const float *)(const void *)s->w + i * s->w_step;
+            float *g = (float *)(void *)s->g + i * s->g_step;
+            const double share = share_of(dot_f32(w, g, s->entries), dot_f32(w, w, s->entries));
+            subtract_shares_f32(w, g, &share, s->entries, true);
+        }
+    }
+}
+
+static int64_t step_of(int32_t rank, const int64_t *shape, const int64_t *stride, int64_t row)
+{
+    return rank == 2 && shape[0] > 1 ? stride[0] : row;
+}
+
+pudle_status cpu_tangent(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g)
+{
+    const pudle_status status = host_check_tangent(exec, axis, w, g);
+    if (status)
+        return status;
+    tangents s = { .w = w->data, .g = g->data, .wide = w->dtype == PUDLE_F64, .count = w->shape[axis] };
+    const int64_t all = pudle_count(w);
+    if (all == 0)
+        return PUDLE_OK;
+    s.entries = all / s.count;
+    const int64_t row = axis == 1 ? s.count : s.entries;
+    s.w_step = step_of(w->rank, w->shape, w->stride, row);
+    s.g_step = step_of(g->rank, g->shape, g->stride, row);
+    s.group = axis == 1 ? COLUMNS : s.entries >= PART ? 1 : PART / s.entries;
+    cpu_share(exec, (s.count + s.group - 1) / s.group, (double)all, axis == 1 ? tangent_columns : tangent_rows, &s);
+    return PUDLE_OK;
+}

@@ -253,6 +253,7 @@ static const pudle_backend_ops ops = {
     .census = cpu_census,
     .gemm = cpu_gemm,
     .normalize = cpu_normalize,
+    .tangent = cpu_tangent,
     .momentum = cpu_momentum,
     .adam = cpu_adam,
     .prox_apply = host_prox_apply,

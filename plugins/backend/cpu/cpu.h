@@ -33,6 +33,7 @@ pudle_status cpu_sign(pudle_exec *exec, const pudle_cview *x, const pudle_view *
 pudle_status cpu_dot(pudle_exec *exec, const pudle_cview *x, const pudle_cview *y, double *sum);
 pudle_status cpu_census(pudle_exec *exec, const pudle_cview *x, int64_t *nonzero, int64_t *nonfinite);
 pudle_status cpu_normalize(pudle_exec *exec, int32_t axis, double norm, const pudle_view *w);
+pudle_status cpu_tangent(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g);
 pudle_status cpu_momentum(pudle_exec *exec, double rate, double mu, const pudle_cview *g, const pudle_view *buf,
                           const pudle_view *w);
 pudle_status cpu_adam(pudle_exec *exec, const pudle_adam *how, const pudle_cview *g, const pudle_view *m,

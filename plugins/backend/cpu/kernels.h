@@ -101,3 +101,23 @@ PUDLE_CLONES static void NAME(rescale)(REAL *x, const double *restrict scale, in
             x[i] = (REAL)((double)x[i] * scale[i]);
     }
 }
+
+/* sum[j] += x_j y_j */
+PUDLE_CLONES static void NAME(add_products)(const REAL *x, const REAL *y, double *restrict sum, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        sum[i] += (double)x[i] * (double)y[i];
+}
+
+/* y_j <- y_j - share[j] x_j, or share[0] for all */
+PUDLE_CLONES static void NAME(subtract_shares)(const REAL *x, REAL *restrict y, const double *restrict share, int64_t n, bool one)
+{
+    if (one) {
+        const double s = share[0];
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (REAL)((double)y[i] - s * (double)x[i]);
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (REAL)((double)y[i] - share[i] * (double)x[i]);
+    }
+}

@@ -164,25 +164,52 @@ pudle_status cuda_census(pudle_exec *exec, const pudle_cview *x, int64_t *nonzer
     return reduce(e, "census", e->kernel[wide(x)][CUDA_CENSUS], l.n, arguments, 1, 2, (const cuda_sum[]){ { NULL, nonzero }, { NULL, nonfinite } });
 }
 
-/* Columns are taken 8 to a block, as neighbours in memory; rows one to a block. */
+/* Slices of a matrix, or of filters: number e of slice s lies at s * slice_step + e * entry_step. Columns are taken 8 to a block, as neighbours in memory; rows one to a
+ * block. */
+typedef struct slicing { long long slices, entries, slice_step, entry_step; int tile; } slicing;
+
+static slicing slice(const pudle_cview *c, int32_t axis)
+{
+    const int64_t count = pudle_count(c), row = c->rank == 2 && c->shape[0] > 1 ? c->stride[0] : 0;
+    slicing s = { .slices = c->shape[axis], .tile = axis == 1 ? 8 : 1 };
+    s.entries = s.slices ? count / s.slices : 0;
+    s.slice_step = axis == 1 ? 1 : row ? row : s.entries;
+    s.entry_step = axis == 1 ? row : 1;
+    return s;
+}
+
+static pudle_status for_slices(cuda_exec *e, const char *op, cuda_kernel *kernel, const slicing *s, void **arguments)
+{
+    pudle_status status = s->slices && s->entries ? cuda_begin(e, op) : PUDLE_OK;
+    if (status || !s->slices || !s->entries)
+        return status;
+    status = cuda_start(e, op, kernel, (s->slices + s->tile - 1) / s->tile, arguments);
+    return status ? status : cuda_end(e, op);
+}
+
 pudle_status cuda_normalize(pudle_exec *exec, int32_t axis, double norm, const pudle_view *w)
 {
-    pudle_status s = host_check_normalize(exec, axis, norm, w);
-    if (s)
-        return s;
-    cuda_exec *e = cuda_of(exec);
+    const pudle_status status = host_check_normalize(exec, axis, norm, w);
+    if (status)
+        return status;
     const pudle_cview c = pudle_const(w);
-    const int64_t count = pudle_count(&c), row = c.rank == 2 && c.shape[0] > 1 ? c.stride[0] : 0;
-    long long slices = c.shape[axis], entries = slices ? count / slices : 0;
-    long long slice_step = axis == 1 ? 1 : row ? row : entries, entry_step = axis == 1 ? row : 1;
-    int tile = axis == 1 ? 8 : 1;
+    slicing s = slice(&c, axis);
     void *at = w->data;
-    void *arguments[] = { &at, &slices, &entries, &slice_step, &entry_step, &tile, &norm };
-    s = count ? cuda_begin(e, "normalize") : PUDLE_OK;
-    if (s || !count)
-        return s;
-    s = cuda_start(e, "normalize", e->kernel[wide(&c)][CUDA_NORMALIZE], (slices + tile - 1) / tile, arguments);
-    return s ? s : cuda_end(e, "normalize");
+    void *arguments[] = { &at, &s.slices, &s.entries, &s.slice_step, &s.entry_step, &s.tile, &norm };
+    return for_slices(cuda_of(exec), "normalize", cuda_of(exec)->kernel[wide(&c)][CUDA_NORMALIZE], &s, arguments);
+}
+
+pudle_status cuda_tangent(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g)
+{
+    const pudle_status status = host_check_tangent(exec, axis, w, g);
+    if (status)
+        return status;
+    const pudle_cview c = pudle_const(g);
+    slicing s = slice(w, axis), to = slice(&c, axis);
+    const void *from = w->data;
+    void *at = g->data;
+    void *arguments[] = { &from, &at, &s.slices, &s.entries, &s.slice_step, &s.entry_step, &to.slice_step, &to.entry_step, &s.tile };
+    return for_slices(cuda_of(exec), "tangent", cuda_of(exec)->kernel[wide(w)][CUDA_TANGENT], &s, arguments);
 }
 
 pudle_status cuda_momentum(pudle_exec *exec, double rate, double mu, const pudle_cview *g, const pudle_view *buf, const pudle_view *w)

@@ -179,7 +179,7 @@ pudle_status cuda_add_sums(cuda_exec *e, const char *op, const double *partial, 
 
 static bool load_kernels(cuda_exec *e, cuda_fault *why)
 {
-    static const char *const names[CUDA_KERNELS] = { "fill", "axpby", "sign", "dot", "census", "normalize", "momentum", "adam", "outer", "unfold", "symmetric",
+    static const char *const names[CUDA_KERNELS] = { "fill", "axpby", "sign", "dot", "census", "normalize", "tangent", "momentum", "adam", "outer", "unfold", "symmetric",
                                                      "arrange", "image", "codes", "filters", "parts" };
     const void *image = NULL;
     size_t bytes = 0;
@@ -451,6 +451,7 @@ static const pudle_backend_ops ops = {
     .census = cuda_census,
     .gemm = cuda_gemm_run,
     .normalize = cuda_normalize,
+    .tangent = cuda_tangent,
     .momentum = cuda_momentum,
     .adam = cuda_adam_run,
     .prox_apply = cuda_prox_apply,

@@ -18,7 +18,7 @@ typedef struct cuda_params {
 } cuda_params;
 
 /** Kernels of kernels.cu; each for both precisions. */
-enum { CUDA_FILL, CUDA_AXPBY, CUDA_SIGN, CUDA_DOT, CUDA_CENSUS, CUDA_NORMALIZE, CUDA_MOMENTUM, CUDA_ADAM, CUDA_OUTER, CUDA_UNFOLD, CUDA_SYMMETRIC,
+enum { CUDA_FILL, CUDA_AXPBY, CUDA_SIGN, CUDA_DOT, CUDA_CENSUS, CUDA_NORMALIZE, CUDA_TANGENT, CUDA_MOMENTUM, CUDA_ADAM, CUDA_OUTER, CUDA_UNFOLD, CUDA_SYMMETRIC,
        CUDA_ARRANGE, CUDA_IMAGE, CUDA_CODES, CUDA_FILTERS, CUDA_PARTS, CUDA_KERNELS };
 /** Kernels of a prox, for cuda_plugin_kernel. */
 enum { CUDA_APPLY, CUDA_VJP, CUDA_LEVEL_SUMS, CUDA_LAYER, CUDA_BACK, CUDA_LIST_LAYER, CUDA_LIST_BACK, CUDA_FILTER_LAYER, CUDA_FILTER_BACK, CUDA_OF_PLUGIN };
@@ -197,6 +197,7 @@ pudle_status cuda_census(pudle_exec *exec, const pudle_cview *x, int64_t *nonzer
 pudle_status cuda_gemm_run(pudle_exec *exec, bool trans_a, bool trans_b, double a, const pudle_cview *A, const pudle_cview *B, double b,
                            const pudle_view *C);
 pudle_status cuda_normalize(pudle_exec *exec, int32_t axis, double norm, const pudle_view *w);
+pudle_status cuda_tangent(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g);
 pudle_status cuda_momentum(pudle_exec *exec, double rate, double mu, const pudle_cview *g, const pudle_view *buf, const pudle_view *w);
 pudle_status cuda_adam_run(pudle_exec *exec, const pudle_adam *how, const pudle_cview *g, const pudle_view *m, const pudle_view *v,
                            const pudle_view *w);

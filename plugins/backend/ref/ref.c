@@ -224,6 +224,30 @@ static pudle_status ref_normalize(pudle_exec *exec, int32_t axis, double norm, c
     return PUDLE_OK;
 }
 
+/* A slice g becomes g - <w, g>/<w, w> w, where w is not all zeros. */
+static pudle_status ref_tangent(pudle_exec *exec, int32_t axis, const pudle_cview *w, const pudle_view *g)
+{
+    pudle_cview c;
+    const pudle_status s = host_check_tangent(exec, axis, w, g);
+    if (s)
+        return s;
+    host_const(g, &c);
+    const int64_t slices = w->shape[axis], entries = slices ? pudle_count(w) / slices : 0;
+    for (int64_t i = 0; i < slices; i++) {
+        const int64_t first = axis == 1 ? i : i * entries, step = axis == 1 ? slices : 1; /* in the order of the entries, whatever their strides */
+        double along = 0, squares = 0;
+        for (int64_t k = 0; k < entries; k++) {
+            const double wk = get(w, first + k * step);
+            along += wk * get(&c, first + k * step);
+            squares += wk * wk;
+        }
+        const double share = squares == 0 ? 0 : along / squares;
+        for (int64_t k = 0; k < entries; k++)
+            put(g, first + k * step, get(&c, first + k * step) - share * get(w, first + k * step));
+    }
+    return PUDLE_OK;
+}
+
 /* ---------------------------------------------------------------- optimisers */
 
 /* buf <- mu buf + g;  w <- w - rate buf */
@@ -297,6 +321,7 @@ static const pudle_backend_ops ops = {
     .conv_apply = ref_conv_apply,
     .conv_adjoint = ref_conv_adjoint,
     .conv_gradient = ref_conv_gradient,
+    .tangent = ref_tangent,
 };
 
 static const pudle_desc desc = {

@@ -126,6 +126,43 @@ PUDLE_KERNEL K(normalize)(REAL *w, long long slices, long long entries, long lon
 }
 PUDLE_CALLABLE(K(normalize))
 
+/* g -= <w, g>/<w, w> w in each slice; steps of w, then those of g. */
+PUDLE_KERNEL K(tangent)(const REAL *w, REAL *g, long long slices, long long entries, long long w_slice, long long w_entry, long long g_slice, long long g_entry, int tile)
+{
+    PUDLE_BLOCKS(b) {
+        PUDLE_SHARED double along[PUDLE_BLOCK];
+        PUDLE_SHARED double squares[PUDLE_BLOCK];
+        PUDLE_THREADS(t, width) {
+            const long long s = b * tile + t % tile;
+            double product = 0, square = 0;
+            for (long long e = t / tile; s < slices && e < entries; e += width / tile) {
+                const double a = (double)w[s * w_slice + e * w_entry];
+                product += a * (double)g[s * g_slice + e * g_entry];
+                square += a * a;
+            }
+            along[t] = product;
+            squares[t] = square;
+        }
+        PUDLE_SYNC;
+        for (int half = PUDLE_WIDTH / 2; half >= tile; half /= 2) {
+            PUDLE_THREADS(t, width) if (t < half && width) {
+                along[t] += along[t + half];
+                squares[t] += squares[t + half];
+            }
+            PUDLE_SYNC;
+        }
+        PUDLE_THREADS(t, width) {
+            const long long s = b * tile + t % tile;
+            const double share = squares[t % tile] == 0 ? 0 : along[t % tile] / squares[t % tile];
+            for (long long e = t / tile; s < slices && e < entries; e += width / tile) {
+                const long long at = s * g_slice + e * g_entry;
+                g[at] = (REAL)((double)g[at] - share * (double)w[s * w_slice + e * w_entry]);
+            }
+        }
+    }
+}
+PUDLE_CALLABLE(K(tangent))
+
 /* outer += z' u + u' z, symmetric (atoms, atoms) in tiles, for few entries other than 0 in z and u (rows, atoms), which have their bits in words of 32 atoms (words,
  * stride). A block has a tile, a thread four of a column. It adds up `some` rows at a time, and of these the ones that have something for it. Less than 2^32 entries. */
 PUDLE_KERNEL K(outer)(const REAL *z, const REAL *u, const unsigned *z_bits, const unsigned *u_bits, REAL *outer, int rows, int some, int stride, int atoms)
