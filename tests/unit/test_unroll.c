@@ -158,7 +158,10 @@ static void unrolled_matches_primitives(void **state)
     for (int round = 0; round < 60; round++) {
         setup s = large_setup(round);
         const bool wide = round % 3 != 0;
-        s.way = round % 2 && !strcmp(other, "cpu") ? "rows" : NULL;
+        if (!strcmp(other, "cpu")) {
+            s.way = round % 2 ? "rows" : NULL;
+            s = with_momentum(s);
+        }
         s.precision = wide ? "f64" : "f32";
         if (hangs_on_rounding(&s, wide ? 1e-12 : 5e-6))
             continue;
@@ -195,7 +198,7 @@ static setup near_setup(const char *way)
     s.backend = "cpu";
     s.precision = "f64";
     s.way = way;
-    return !strcmp(way, "tiles") ? with_momentum(s) : s; /* rows have none */
+    return with_momentum(s);
 }
 
 /* Many layers near the truth, where most atoms can be left out of most layers; with and without a Gram matrix, by shares and by
@@ -221,6 +224,44 @@ static void long_unrolls_match_primitives(void **state)
         assert_true(fast.unrolled);
         outcome_free(&fast);
     }
+}
+
+/* Momentum with every estimator, by rows: those that go back through the layers, and those that take but the code. */
+static void momentum_unrolls_with_every_estimator(void **state)
+{
+    static const char *const estimators[] = { "dec", "ae", "truncated", "noodl", "oracle", "implicit", "refit" };
+    (void)state;
+    if (about_another() || !backend_found("cpu"))
+        skip();
+    int single = 0;
+    for (size_t i = 0; i < 8 * sizeof estimators / sizeof *estimators; i++) {
+        const bool wide = i % 2 == 0;
+        setup s = near_setup("rows");
+        s.momentum = i / 2 % 2 ? "fista" : "0.6";
+        s.gradient = estimators[i / 8];
+        s.precision = wide ? "f64" : "f32";
+        s.loss = "least_squares";
+        s.code_l2 = 0;
+        s.p = between(3, i % 8 < 4 ? 60 : 300);
+        s.m = strcmp(s.gradient, "implicit") && strcmp(s.gradient, "refit") ? between(s.p / 2 + 5, s.p + 20) : s.p + 20; /* these solve with the atoms of a code */
+        s.n = between(1, wide ? 40 : 10); /* few, lest some entry hang on its rounding */
+        s.layers = between(2, 60);
+        s.truncate = between(1, s.layers);
+        s.step = 0.2;
+        s.hard = false;
+        s.lambda = 0.1 + 0.3 * pudle_random_uniform(&random_state);
+        if (strcmp(s.gradient, "ae") && strcmp(s.gradient, "truncated"))
+            s.learn = "none";
+        if (hangs_on_rounding(&s, wide ? 1e-12 : 5e-6))
+            continue;
+        outcome fast;
+        compare_ways(&s, (int)i, wide ? 1e-11 : 1e-5, &fast);
+        assert_true(fast.unrolled);
+        outcome_free(&fast);
+        single += !wide;
+    }
+    print_message("# %d of 28 in single precision\n", single);
+    assert_true(single >= 7);
 }
 
 /* In single precision against double: a bound, or ten times what primitives lose, for c - G z is less exact than D'(x - D z) where
@@ -506,7 +547,7 @@ static void every_prox_unrolls_the_same(void **state)
             setup s = { .backend = other, .precision = "f64", .gradient = "ae", .learn = "none", .loss = "least_squares", .near = near,
                         .n = between(1, 9), .m = between(10, 40), .p = between(3, 60), .layers = near ? 60 : 8, .seed = between(1, 1000000),
                         .step = 0.1, .decay = 1, .prox = text, .way = rows_too && round % 2 ? "rows" : "tiles" };
-            if (!strcmp(other, "cpu") && !strcmp(s.way, "tiles"))
+            if (!strcmp(other, "cpu"))
                 s = with_momentum(s);
             options_of(plugin->desc->name, s.p, text, sizeof text);
             outcome fast;
@@ -535,6 +576,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unrolled_matches_primitives), cmocka_unit_test(long_unrolls_match_primitives), cmocka_unit_test(few_atoms_match_primitives),
+        cmocka_unit_test(momentum_unrolls_with_every_estimator),
         cmocka_unit_test(many_samples_match_primitives), cmocka_unit_test(words_match_primitives),
         cmocka_unit_test(wide_windows_match_primitives), cmocka_unit_test(threads_share_tiles), cmocka_unit_test(every_prox_unrolls_the_same),
     };

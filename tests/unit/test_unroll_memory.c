@@ -40,7 +40,7 @@ typedef struct problem {
     pudle_unroll_spec spec;
     pudle_conv conv;
     pudle_view dictionary, theta, view[VIEWS];
-    double *step;
+    double *step, *momentum;
 } problem;
 
 typedef struct sizes {
@@ -49,6 +49,7 @@ typedef struct sizes {
     double lambda, step;
     bool bytes;   /* are to be evaluated in, where the processor can */
     bool filters; /* in place of a dense dictionary; features and atoms are those of make_filters */
+    double momentum; /* b of every layer; 0: none */
 } sizes;
 
 static void fill(const pudle_view *v, double scale)
@@ -104,9 +105,12 @@ static void make(problem *p, const sizes *s)
     p->theta = matrix(s->layers, 1);
     p->view[LEVEL] = fake_view(PUDLE_F64, 2, p->theta.shape);
     p->step = calloc((size_t)s->layers, sizeof *p->step);
+    p->momentum = calloc((size_t)s->layers, sizeof *p->momentum);
     assert_non_null(p->step);
+    assert_non_null(p->momentum);
     for (int64_t t = 0; t < s->layers; t++) {
         p->step[t] = s->step;
+        p->momentum[t] = s->momentum;
         set(&p->theta, t, s->lambda);
     }
     p->spec.size = sizeof p->spec;
@@ -121,6 +125,7 @@ static void make(problem *p, const sizes *s)
     p->spec.levels = 1;
     p->spec.dictionary = pudle_const(&p->dictionary);
     p->spec.step = p->step;
+    p->spec.momentum = s->momentum != 0 ? p->momentum : NULL;
 }
 
 static void unmake(problem *p)
@@ -130,6 +135,7 @@ static void unmake(problem *p)
     free(p->dictionary.data);
     free(p->theta.data);
     free(p->step);
+    free(p->momentum);
 }
 
 /* A batch forwards and back: codes in CODE, and GRADIENT and LEVEL from zero. */
@@ -245,10 +251,12 @@ static int end(void **state)
 }
 
 static sizes all[] = {
-    { "rows_without_gram", "rows", 30, 250, 780, 40, 0.15, 0.2, true, false },
-    { "rows_with_gram", "rows", 40, 60, 90, 20, 0.15, 0.2, false, false },
-    { "tiles", "tiles", 70, 50, 90, 20, 0.15, 0.2, false, false },
-    { "filters", "auto", 3, 31 * 33, 8 * 14 * 15, 12, 0.1, 0.1, false, true },
+    { "rows_without_gram", "rows", 30, 250, 780, 40, 0.15, 0.2, true, false, 0 },
+    { "rows_without_gram_ahead", "rows", 30, 250, 780, 40, 0.15, 0.2, true, false, 0.5 },
+    { "rows_with_gram", "rows", 40, 60, 90, 20, 0.15, 0.2, false, false, 0 },
+    { "rows_with_gram_ahead", "rows", 40, 60, 90, 20, 0.15, 0.2, false, false, 0.5 },
+    { "tiles", "tiles", 70, 50, 90, 20, 0.15, 0.2, false, false, 0 },
+    { "filters", "auto", 3, 31 * 33, 8 * 14 * 15, 12, 0.1, 0.1, false, true, 0 },
 };
 
 int main(void)

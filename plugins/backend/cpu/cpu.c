@@ -225,7 +225,7 @@ static const pudle_option options[] = {
       "the CPU." },
     { "unroll", PUDLE_ENUM, 0, offsetof(params, unroll), "auto", 0, 0, ways, NULL,
       "How the layers of an encoder with a dense dictionary are computed together, where they are; for comparisons, the result is the same. auto: by "
-      "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many, without momentum; none: one operation after the other." },
+      "cost; tiles: some samples side by side, for few atoms; rows: each sample on its own, for many; none: one operation after the other." },
     { "vectors", PUDLE_ENUM, 0, offsetof(params, vectors), "auto", 0, 0, widths, NULL,
       "For comparisons. auto: the kernels written for vectors of 512 bits where the processor has them, matrix products among them; narrow: none of "
       "these, and all matrix products by BLIS." },

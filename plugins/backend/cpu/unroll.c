@@ -26,6 +26,10 @@
  * whether a stretch would last. A row does such layers by itself as well, one after the other: the rows of D' that it needs are in the
  * second-level cache from the layer before.
  *
+ * Momentum. Where layers begin at y_t = (1 + b_t) z_t - b_t z_{t-1}, y takes the place of z in all of this: residuals, evaluations, bounds and outer products
+ * are y's. A sample's list, on which z and y lie side by side, has the entries of z_t and z_{t-1}: an atom that leaves the code stays a layer longer, at 0. So the
+ * way back has on the same lists all that it needs of the two adjoints, of z_t and of y_t.
+ *
  * Coarse. Where a processor multiplies bytes, an evaluation between others is one in bytes, at a quarter of the price, with a margin that no correlation is
  * further off than (unroll_coarse.h). All of the above holds with the margins taken from the dead zone; what is computed with, the correlations of
  * atoms that can be other than 0, is found exactly. */
@@ -285,9 +289,10 @@ static pudle_status take(pudle_unroll *u, void *to, int64_t count, size_t width)
 static pudle_status row_make(pudle_unroll *u, sample *r, int64_t number)
 {
     const int64_t ld = u->ld;
-    void **const reals[] = { &r->z, &r->value, &r->v, &r->u, &r->coef, &r->ref[0].z, &r->ref[0].corr, &r->ref[1].z, &r->ref[1].corr };
+    void **const reals[] = { &r->z, &r->value, &r->v, &r->u, &r->coef, &r->ref[0].z, &r->ref[0].corr, &r->ref[1].z, &r->ref[1].corr,
+                             &r->y, &r->before, &r->w }; /* the last ones with momentum only */
     int32_t **const ints[] = { &r->index, &r->ref[0].index, &r->ref[1].index, &r->list, &r->mark };
-    const size_t nreals = sizeof reals / sizeof *reals, nints = sizeof ints / sizeof *ints;
+    const size_t nreals = sizeof reals / sizeof *reals - (u->spec.momentum ? 0 : 3), nints = sizeof ints / sizeof *ints;
     const size_t residual = (size_t)u->ldm * width_of(u);
     const pudle_status s = take(u, &r->memory, 1, (size_t)ld * (nreals * width_of(u) + (nints + 3) * sizeof(int32_t)) + 4 * residual + (size_t)u->ldm);
     if (s)
@@ -300,6 +305,8 @@ static pudle_status row_make(pudle_unroll *u, sample *r, int64_t number)
     at += 2 * residual;
     for (size_t i = 0; i < nreals; i++, at += (size_t)ld * width_of(u))
         *reals[i] = at;
+    if (!u->spec.momentum)
+        r->y = r->z;
     for (size_t i = 0; i < nints; i++, at += (size_t)ld * sizeof(int32_t))
         *ints[i] = (int32_t *)(void *)at;
     r->fresh = (int32_t *)(void *)at;
@@ -362,7 +369,7 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     bool along = false;
     for (int i = 0; i < spec->levels; i++)
         along = along || spec->theta[i].shape[1] > 1;
-    if (spec->momentum || !parts_sparse_prox(spec) || spec->atoms > INT32_MAX / 4 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
+    if (!parts_sparse_prox(spec) || spec->atoms > INT32_MAX / 4 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;
     pudle_status s = host_alloc(exec, sizeof(pudle_unroll), &memory);
@@ -372,6 +379,7 @@ static pudle_status cpu_unroll_create(pudle_exec *exec, const pudle_unroll_spec 
     *u = (pudle_unroll){ .root = exec, .spec = *spec, .kernel = ops->kernels[0], .needs = ops->vjp_needs,
                          .keeps_input = (ops->vjp_needs & PUDLE_VJP_INPUT) != 0, .ld = padded(spec->atoms), .ldm = padded(spec->features),
                          .dead_along = along, .held = sizeof *u };
+    u->arrays = 1 + u->keeps_input + (spec->momentum != NULL);
     if (u->ldm / UNROLL_PAD % 2 == 0) /* rows of a power of two would fall on each other in the cache */
         u->ldm += UNROLL_PAD;
     s = take(u, &u->atoms, spec->atoms * u->ldm, width_of(u));

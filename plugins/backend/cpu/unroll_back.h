@@ -28,12 +28,40 @@ typedef struct NAME(trail) {
     REAL *outer;                  /* (rows, width): sum of step z u' */
     const int32_t *active;        /* local numbers of the rows of outer; NULL: all `size` */
     int64_t rows;
-    REAL *adjoint, *masked, *sum; /* (width): u, J' u, sum of step J' u */
+    REAL *adjoint, *masked, *sum; /* (width): u, J' u, sum of step J' u; */
+    REAL *began;                  /* and d loss / d y of where the layer began: u itself unless there is momentum */
 } NAME(trail);
 
-/* A layer: leaves d/dz_{t-1} in `adjoint`. gv belongs to `count` entries with local numbers `local`, z to the layer before. */
+/* d loss / d z_t of a row of atoms, with which layer t's way back begins: u itself; or, with momentum, what u and w make of it in `room`, and u becomes
+ * z_{t-1}'s part in y_t. */
+static const REAL *NAME(arriving)(const pudle_unroll *u, int64_t t, REAL *adjoint, const REAL *w, REAL *room, int64_t width)
+{
+    if (!u->spec.momentum)
+        return adjoint;
+    NAME(turn_back)(room, adjoint, w, (REAL)u->spec.momentum[t - 1], width);
+    return room;
+}
+
+/* A sample's u and w to a trail's atoms, and back. */
+static void NAME(trail_from)(const sample *r, const NAME(trail) *t)
+{
+    for (int64_t k = 0; k < t->size; k++)
+        t->adjoint[k] = ((const REAL *)r->u)[t->atom ? t->atom[k] : k];
+    for (int64_t k = 0; k < t->size && t->began != t->adjoint; k++)
+        t->began[k] = ((const REAL *)r->w)[t->atom ? t->atom[k] : k];
+}
+
+static void NAME(trail_to)(const sample *r, const NAME(trail) *t)
+{
+    for (int64_t k = 0; k < t->size; k++)
+        ((REAL *)r->u)[t->atom ? t->atom[k] : k] = t->adjoint[k];
+    for (int64_t k = 0; k < t->size && t->began != t->adjoint; k++)
+        ((REAL *)r->w)[t->atom ? t->atom[k] : k] = t->began[k];
+}
+
+/* A layer: leaves d loss / d y of where it began in `began`. gv belongs to `count` entries with local numbers `local`, y to `others`. */
 static void NAME(back_layer)(const NAME(trail) *r, REAL step, const int32_t *local, int64_t count, const REAL *gv, const int32_t *before,
-                             int64_t others, const REAL *z, int32_t *list, REAL *coef)
+                             int64_t others, const REAL *y, int32_t *list, REAL *coef)
 {
     int64_t n = 0;
     memset(r->masked, 0, (size_t)r->width * sizeof(REAL));
@@ -45,12 +73,12 @@ static void NAME(back_layer)(const NAME(trail) *r, REAL step, const int32_t *loc
         coef[n] = -step * gv[k];
         n += gv[k] != 0;
     }
-    NAME(combine)(r->adjoint, r->masked, r->gram, r->stride, r->width, n, list, coef);
+    NAME(combine)(r->began, r->masked, r->gram, r->stride, r->width, n, list, coef);
     n = 0;
     for (int64_t k = 0; k < others; k++) {
         list[n] = before ? before[k] : (int32_t)k;
-        coef[n] = step * z[k];
-        n += z[k] != 0;
+        coef[n] = step * y[k];
+        n += y[k] != 0;
     }
     NAME(spread)(r->outer, r->stride, r->masked, r->width, n, list, coef);
 }
@@ -94,8 +122,8 @@ static pudle_status NAME(unload)(pudle_unroll *u, sample *r, gram_outer *g, cons
 /* Memory for a trail of `size` atoms, its own piece of G included or not. Copies of the atoms' numbers: arenas move. */
 static pudle_status NAME(trail_room)(pudle_unroll *u, sample *r, int64_t size, int64_t rows, bool gram, const int32_t *atom, NAME(trail) *t)
 {
-    const int64_t width = padded(size), square = rows * width;
-    pudle_status s = want(u, &r->trail, (size_t)(3 * width + (gram ? 2 : 1) * square) * sizeof(REAL));
+    const int64_t width = padded(size), square = rows * width, arrays = u->spec.momentum ? 4 : 3;
+    pudle_status s = want(u, &r->trail, (size_t)(arrays * width + (gram ? 2 : 1) * square) * sizeof(REAL));
     if (!s)
         s = want(u, &r->atoms, (size_t)(size + 1) * sizeof(int32_t));
     if (s)
@@ -103,16 +131,17 @@ static pudle_status NAME(trail_room)(pudle_unroll *u, sample *r, int64_t size, i
     if (atom != r->atoms.at)
         memcpy(r->atoms.at, atom, (size_t)size * sizeof(int32_t));
     REAL *at = r->trail.at;
-    memset(at, 0, (size_t)(3 * width + square) * sizeof(REAL));
+    memset(at, 0, (size_t)(arrays * width + square) * sizeof(REAL));
     *t = (NAME(trail)){ .size = size, .rows = rows, .width = width, .stride = width, .atom = r->atoms.at, .adjoint = at, .masked = at + width,
-                        .sum = at + 2 * width, .outer = at + 3 * width, .gram = at + 3 * width + square };
+                        .sum = at + 2 * width, .began = u->spec.momentum ? at + 3 * width : at, .outer = at + arrays * width,
+                        .gram = at + arrays * width + square };
     return PUDLE_OK;
 }
 
-/* A stretch. r->u holds d/dz_last on its atoms, and then of the code before it. */
+/* A stretch. r->u (and r->w) hold what the loss has of its last code, and then of the code before it. */
 static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample *r, gram_outer *g, const piece *p, REAL *sums, const pudle_view *gtheta)
 {
-    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, first = p->first > u->spec.layers - u->spec.depth ? p->first : u->spec.layers - u->spec.depth + 1;
+    const int64_t slot = u->arrays * p->width, first = p->first > u->spec.layers - u->spec.depth ? p->first : u->spec.layers - u->spec.depth + 1;
     const piece stretch = *p;
     NAME(trail) t = { 0 };
     pudle_status s = NAME(trail_room)(u, r, stretch.count, stretch.actives, false, INTS(r) + stretch.index, &t);
@@ -123,23 +152,23 @@ static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample
         s = want(u, &r->active, (size_t)(t.rows + 1) * sizeof(int32_t));
     if (s)
         return s;
-    REAL *adjoint = r->u, *gv = r->four.at, *x = gv + 4 * t.width, *room = gv + 5 * t.width;
+    REAL *gv = r->four.at, *x = gv + 4 * t.width, *room = gv + 5 * t.width;
     memset(gv, 0, (size_t)(6 * t.width) * sizeof(REAL));
     t.gram = REALS(r) + stretch.gram;
     t.active = r->active.at;
     memcpy(r->active.at, INTS(r) + stretch.active, (size_t)t.rows * sizeof(int32_t));
-    for (int64_t k = 0; k < t.size; k++)
-        t.adjoint[k] = adjoint[t.atom[k]];
+    NAME(trail_from)(r, &t);
     const REAL *before[4];
     REAL step[4];
     int held = 0;
     for (int64_t layer = stretch.last; layer >= first && !s; layer--) {
         const REAL *z = REALS(r) + stretch.z + (layer - stretch.first + 1) * slot;
         REAL *masked = gv + held * t.width;
-        s = NAME(mask)(u, exec, r, layer, t.atom, t.size, u->keeps_input ? z + t.width : NULL, z, t.adjoint, masked, gtheta);
+        const REAL *up = NAME(arriving)(u, layer, t.adjoint, t.began, x, t.width);
+        s = NAME(mask)(u, exec, r, layer, t.atom, t.size, u->keeps_input ? z + t.width : NULL, z, up, masked, gtheta);
         step[held] = (REAL)u->spec.step[layer - 1];
-        before[held] = z - slot;
-        NAME(stretch_back)(t.adjoint, t.sum, x, room, masked, step[held], t.gram, t.active, t.rows, t.width);
+        before[held] = z - slot + (stretch.y - stretch.z);
+        NAME(stretch_back)(t.began, t.sum, x, room, masked, step[held], t.gram, t.active, t.rows, t.width);
         if (++held < 4 && layer > first)
             continue;
         for (; held < 4; held++) {
@@ -149,15 +178,14 @@ static pudle_status NAME(back_stretch)(pudle_unroll *u, pudle_exec *exec, sample
         NAME(outer_four)(t.outer, t.active, t.rows, t.width, before, gv, step);
         held = 0;
     }
-    for (int64_t k = 0; k < t.size; k++)
-        adjoint[t.atom[k]] = t.adjoint[k];
+    NAME(trail_to)(r, &t);
     return s ? s : NAME(unload)(u, r, g, &t, sums);
 }
 
-/* What a layer that all atoms took part in found in the code before it. */
+/* What a layer that all atoms took part in found: the code before it, and where it began. */
 typedef struct NAME(code) {
     const int32_t *index;
-    const REAL *z;
+    const REAL *z, *y;
     int64_t count;
 } NAME(code);
 
@@ -165,8 +193,8 @@ static NAME(code) NAME(code_of)(const pudle_unroll *u, const sample *r, const pi
 {
     if (!p)
         return (NAME(code)){ .count = 0 };
-    const int64_t slot = u->keeps_input ? 2 * p->width : p->width;
-    return (NAME(code)){ INTS(r) + p->index, REALS(r) + p->z + (p->local ? (p->last - p->first + 1) * slot : 0), p->count };
+    const int64_t last = p->local ? (p->last - p->first + 1) * u->arrays * p->width : 0;
+    return (NAME(code)){ INTS(r) + p->index, REALS(r) + p->z + last, REALS(r) + p->y + last, p->count };
 }
 
 /* A layer through the data: e = D J' u is one dense row, and so is the residual that the layer had; the gradient gets both. */
@@ -175,7 +203,8 @@ static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, s
     const piece *p = (piece *)r->pieces.at + at;
     const int64_t t = p->first;
     const REAL step = (REAL)u->spec.step[t - 1];
-    REAL *adjoint = r->u, *up = r->coef, *gv = r->v, *dots = r->value;
+    REAL *began = u->spec.momentum ? r->w : r->u, *up = r->coef, *gv = r->v, *dots = r->value;
+    const REAL *adjoint = NAME(arriving)(u, t, r->u, r->w, r->value, u->ld);
     int64_t e = 0, residual = p->residual;
     for (int64_t k = 0; k < p->count; k++)
         up[k] = adjoint[(INTS(r) + p->index)[k]];
@@ -190,24 +219,24 @@ static pudle_status NAME(back_through_data)(pudle_unroll *u, pudle_exec *exec, s
     if (s)
         return s;
     const NAME(code) now = NAME(code_of)(u, r, p), old = NAME(code_of)(u, r, before);
-    if (old.count) { /* else nothing is made of e: the first layer's code before it is 0 */
+    if (old.count) { /* else nothing is made of e: the first layer begins at 0 */
         memset(REALS(r) + e, 0, (size_t)u->ldm * sizeof(REAL));
         NAME(combine)(REALS(r) + e, REALS(r) + e, u->atoms, u->ldm, u->ldm, now.count, now.index, gv);
     }
     double extent = p->extent;
     if (p->residual < 0) {
-        NAME(combine)(REALS(r) + residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.z);
+        NAME(combine)(REALS(r) + residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.y);
         extent = (double)NAME(extent)(REALS(r) + residual, u->ldm);
     }
     NAME(dots)(dots, REALS(r) + e, u->atoms, u->ldm, u->ldm, old.count, old.index);
     for (int64_t k = 0; k < old.count; k++)
-        adjoint[old.index[k]] = 0;
+        began[old.index[k]] = 0;
     for (int64_t k = 0; k < now.count; k++)
-        adjoint[now.index[k]] = gv[k];
+        began[now.index[k]] = gv[k];
     for (int64_t k = 0; k < old.count; k++)
-        adjoint[old.index[k]] -= step * dots[k];
+        began[old.index[k]] -= step * dots[k];
     s = NAME(contribute)(u, r, FROM_ARENA, residual, extent, now.count, now.index, gv, -step);
-    return s || !old.count ? s : NAME(contribute)(u, r, FROM_ARENA, e, (double)NAME(extent)(REALS(r) + e, u->ldm), old.count, old.index, old.z, -step);
+    return s || !old.count ? s : NAME(contribute)(u, r, FROM_ARENA, e, (double)NAME(extent)(REALS(r) + e, u->ldm), old.count, old.index, old.y, -step);
 }
 
 /* Layers [from, to] of the tape that all atoms took part in, by way of the Gram matrix. Atoms that the row uses in none of them
@@ -236,13 +265,13 @@ static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, s
     for (int64_t k = 0; k < size && all; k++)
         number[atom[k]] = -1;
     if (all) {
-        s = want(u, &r->trail, (size_t)(3 * u->ld) * sizeof(REAL));
+        s = want(u, &r->trail, (size_t)(4 * u->ld) * sizeof(REAL));
         REAL *at = r->trail.at;
         if (s)
             return s;
-        memset(at, 0, (size_t)(3 * u->ld) * sizeof(REAL));
+        memset(at, 0, (size_t)(4 * u->ld) * sizeof(REAL));
         t = (NAME(trail)){ .size = p, .width = u->ld, .stride = u->ld, .gram = u->gram, .outer = g->memory.at, .adjoint = at, .masked = at + u->ld,
-                           .sum = at + 2 * u->ld };
+                           .sum = at + 2 * u->ld, .began = u->spec.momentum ? at + 3 * u->ld : at };
     } else {
         s = NAME(trail_room)(u, r, size, size, true, atom, &t);
         if (s)
@@ -256,23 +285,22 @@ static pudle_status NAME(back_through_gram)(pudle_unroll *u, pudle_exec *exec, s
                 gram[k] = 0;
         }
     }
-    REAL *adjoint = r->u, *up = r->value, *gv = r->v;
-    for (int64_t k = 0; k < t.size; k++)
-        t.adjoint[k] = adjoint[t.atom ? t.atom[k] : k];
+    REAL *up = r->value, *gv = r->v;
+    NAME(trail_from)(r, &t);
     int32_t *local = r->fresh, *before = local + p;
     for (int64_t i = to; i >= from && !s; i--) {
         const NAME(code) now = NAME(code_of)(u, r, pieces + i), old = NAME(code_of)(u, r, i ? pieces + i - 1 : NULL);
+        const REAL *adjoint = NAME(arriving)(u, pieces[i].first, t.adjoint, t.began, t.masked, t.width);
         for (int64_t k = 0; k < now.count; k++) {
             local[k] = all ? now.index[k] : number[now.index[k]];
-            up[k] = t.adjoint[local[k]];
+            up[k] = adjoint[local[k]];
         }
         for (int64_t k = 0; k < old.count; k++)
             before[k] = all ? old.index[k] : number[old.index[k]];
         s = NAME(mask)(u, exec, r, pieces[i].first, now.index, now.count, u->keeps_input ? REALS(r) + pieces[i].v : NULL, now.z, up, gv, gtheta);
-        NAME(back_layer)(&t, (REAL)u->spec.step[pieces[i].first - 1], local, now.count, gv, before, old.count, old.z, r->list, r->coef);
+        NAME(back_layer)(&t, (REAL)u->spec.step[pieces[i].first - 1], local, now.count, gv, before, old.count, old.y, r->list, r->coef);
     }
-    for (int64_t k = 0; k < t.size; k++)
-        adjoint[t.atom ? t.atom[k] : k] = t.adjoint[k];
+    NAME(trail_to)(r, &t);
     for (int64_t k = 0; k < size && !all; k++)
         number[atom[k]] = -1;
     return s ? s : NAME(unload)(u, r, g, &t, sums);
@@ -288,6 +316,10 @@ static pudle_status NAME(begin_back)(pudle_unroll *u, sample *r, const REAL *giv
     const pudle_status s = reserve(u, r, pieces[i].count, pieces[i].count);
     if (s)
         return s;
+    if (u->spec.momentum) {
+        memset(r->u, 0, (size_t)u->ld * sizeof(REAL)); /* layers combine whole rows of them */
+        memset(r->w, 0, (size_t)u->ld * sizeof(REAL));
+    }
     const NAME(code) last = NAME(code_of)(u, r, pieces + i);
     NAME(dots)(r->value, residual, u->atoms, u->ldm, u->ldm, last.count, last.index);
     for (int64_t k = 0; k < last.count; k++)
@@ -339,7 +371,7 @@ static void NAME(back_part)(void *ctx, int64_t i)
 
 /* ---------------------------------------------------------------- dense layers */
 
-/* Before the products of a dense layer: J' u and the code before, as full rows. */
+/* Before the products of a dense layer: J' u and where it began, as full rows. */
 static void NAME(dense_begin)(void *ctx, int64_t i)
 {
     back_work *w = ctx;
@@ -351,13 +383,14 @@ static void NAME(dense_begin)(void *ctx, int64_t i)
     const REAL step = (REAL)u->spec.step[p->first - 1];
     memset(masked, 0, (size_t)u->ld * sizeof(REAL));
     memset(before, 0, (size_t)u->ld * sizeof(REAL));
+    const REAL *adjoint = NAME(arriving)(u, p->first, r->u, r->w, r->value, u->ld);
     for (int64_t k = 0; k < now.count; k++)
-        up[k] = ((const REAL *)r->u)[now.index[k]];
+        up[k] = adjoint[now.index[k]];
     r->status = NAME(mask)(w->u, w->exec, r, p->first, now.index, now.count, u->keeps_input ? REALS(r) + p->v : NULL, now.z, up, gv, w->gtheta);
     for (int64_t k = 0; k < now.count; k++)
         masked[now.index[k]] = gv[k];
     for (int64_t k = 0; k < old.count; k++)
-        before[old.index[k]] = old.z[k];
+        before[old.index[k]] = old.y[k];
     if (w->sums)
         for (int64_t k = 0; k < now.count; k++)
             ((REAL *)w->sums)[r->number * u->ld + now.index[k]] += step * gv[k];
@@ -366,7 +399,7 @@ static void NAME(dense_begin)(void *ctx, int64_t i)
         if (p->residual >= 0)
             memcpy(residual, REALS(r) + p->residual, (size_t)u->ldm * sizeof(REAL));
         else
-            NAME(combine)(residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.z);
+            NAME(combine)(residual, (const REAL *)r->target, u->atoms, u->ldm, u->ldm, old.count, old.index, old.y);
     }
 }
 
@@ -382,7 +415,7 @@ static void NAME(dense_end)(void *ctx, int64_t i)
 {
     back_work *w = ctx;
     sample *r = w->pending[i];
-    memcpy(r->u, (const REAL *)w->l->full[0].at + i * w->u->ld, (size_t)w->u->ld * sizeof(REAL));
+    memcpy(w->u->spec.momentum ? r->w : r->u, (const REAL *)w->l->full[0].at + i * w->u->ld, (size_t)w->u->ld * sizeof(REAL));
     r->cursor--;
 }
 

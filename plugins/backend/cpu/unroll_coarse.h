@@ -52,7 +52,7 @@ static void NAME(hand_in)(const pudle_unroll *u, sample *r)
     if (!u->coarse || r->status || r->t == u->spec.layers || r->refs == 0 || r->now > u->spec.atoms / COARSE)
         return;
     if (!r->at_hand)
-        NAME(combine)(r->residual, r->target, u->atoms, u->ldm, u->ldm, r->now, r->index, r->z);
+        NAME(combine)(r->residual, r->target, u->atoms, u->ldm, u->ldm, r->now, r->index, r->y);
     r->at_hand = true;
     const reference *const b = &r->ref[0], *const a = &r->ref[r->refs > 1];
     double along = 0, sums[2];

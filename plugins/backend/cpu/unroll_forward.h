@@ -50,7 +50,7 @@ static int64_t NAME(find_few)(const pudle_unroll *u, sample *r)
     if (u->gram || r->status || r->open || r->refs < 2 || r->now > p / FEW || !(quiet > 0))
         return 0;
     spot now;
-    NAME(combine)(r->residual, r->target, u->atoms, u->ldm, u->ldm, r->now, r->index, r->z);
+    NAME(combine)(r->residual, r->target, u->atoms, u->ldm, u->ldm, r->now, r->index, r->y);
     r->at_hand = true;
     now.off = u->longest * NAME(off_line)(r->residual, r->ref[0].residual, r->ref[1].residual, u->ldm, &now.along);
     if (!(now.off < quiet && now.along > -UNROLL_FAR && now.along < UNROLL_FAR)) /* a NaN is neither */
@@ -112,7 +112,7 @@ static void NAME(step_row)(void *ctx, int64_t i)
     NAME(hand_in)(u, r);
 }
 
-/* residual = D z - x of the rows that have not got it: FEATURES of some rows. Parts of the same features follow each other, for these of
+/* residual = D y - x of the rows that have not got it: FEATURES of some rows. Parts of the same features follow each other, for these of
  * all atoms may stay in cache. */
 static void NAME(residual_part)(void *ctx, int64_t part)
 {
@@ -127,11 +127,11 @@ static void NAME(residual_part)(void *ctx, int64_t part)
         if (r->at_hand)
             memcpy(to, (const REAL *)r->residual + c, (size_t)width * sizeof(REAL));
         else
-            NAME(combine)(to, (const REAL *)r->target + c, (const REAL *)u->atoms + c, u->ldm, width, r->now, r->index, r->z);
+            NAME(combine)(to, (const REAL *)r->target + c, (const REAL *)u->atoms + c, u->ldm, width, r->now, r->index, r->y);
     }
 }
 
-/* corr = c - G z of the present code: a sum of few rows of G. */
+/* corr = c - G y of the present point: a sum of few rows of G. */
 static void NAME(gram_row)(void *ctx, int64_t i)
 {
     round_work *w = ctx;
@@ -139,22 +139,22 @@ static void NAME(gram_row)(void *ctx, int64_t i)
     sample *r = w->pending[i];
     REAL *coef = r->coef;
     for (int64_t k = 0; k < r->now; k++)
-        coef[k] = -((const REAL *)r->z)[k];
+        coef[k] = -((const REAL *)r->y)[k];
     NAME(combine)((REAL *)w->l->corr + i * u->ld, (const REAL *)w->l->base + r->number * u->ld, u->gram, u->ld, u->ld, r->now, r->index, coef);
 }
 
-/* The codes of the rows as full ones. */
-static pudle_status NAME(full_codes)(round_work *w)
+/* The points of the rows as full ones. */
+static pudle_status NAME(full_points)(round_work *w)
 {
     pudle_unroll *u = w->u;
     const pudle_status s = want(u, &w->l->dense, (size_t)(w->exact * u->ld) * sizeof(REAL));
     if (s)
         return s;
-    REAL *z = w->l->dense.at;
-    memset(z, 0, (size_t)(w->exact * u->ld) * sizeof(REAL));
+    REAL *y = w->l->dense.at;
+    memset(y, 0, (size_t)(w->exact * u->ld) * sizeof(REAL));
     for (int64_t i = 0; i < w->exact; i++)
         for (int64_t k = 0; k < w->pending[i]->now; k++)
-            z[i * u->ld + w->pending[i]->index[k]] = ((const REAL *)w->pending[i]->z)[k];
+            y[i * u->ld + w->pending[i]->index[k]] = ((const REAL *)w->pending[i]->y)[k];
     return PUDLE_OK;
 }
 
@@ -162,21 +162,21 @@ static pudle_status NAME(full_codes)(round_work *w)
 static pudle_status NAME(residual_product)(round_work *w)
 {
     pudle_unroll *u = w->u;
-    const pudle_status s = NAME(full_codes)(w);
+    const pudle_status s = NAME(full_points)(w);
     if (s)
         return s;
     for (int64_t i = 0; i < w->exact; i++)
         memcpy((REAL *)w->l->residual + i * u->ldm, w->pending[i]->target, (size_t)u->ldm * sizeof(REAL));
-    const pudle_view z = parts_strided(w->l->dense.at, u->spec.dtype, w->exact, u->spec.atoms, u->ld);
+    const pudle_view y = parts_strided(w->l->dense.at, u->spec.dtype, w->exact, u->spec.atoms, u->ld);
     const pudle_view residual = parts_strided(w->l->residual, u->spec.dtype, w->exact, u->spec.features, u->ldm);
-    const pudle_cview cz = pudle_const(&z);
-    return cpu_gemm(w->exec, false, true, 1.0, &cz, &u->spec.dictionary, 1.0, &residual);
+    const pudle_cview cy = pudle_const(&y);
+    return cpu_gemm(w->exec, false, true, 1.0, &cy, &u->spec.dictionary, 1.0, &residual);
 }
 
 static pudle_status NAME(gram_product)(round_work *w)
 {
     pudle_unroll *u = w->u;
-    const pudle_status s = NAME(full_codes)(w);
+    const pudle_status s = NAME(full_points)(w);
     if (s)
         return s;
     for (int64_t i = 0; i < w->count; i++)

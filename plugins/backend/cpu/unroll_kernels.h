@@ -356,6 +356,22 @@ UNROLL_CLONES static void NAME(scaled)(REAL *out, REAL by, const REAL *x, int64_
         PUT(out + c) = by * VEC(x + c);
 }
 
+/* y = (1 + b) z - b before: where the layer behind z begins. (Tiles have an extrapolate of their own, and clang wants one of a name.) */
+UNROLL_CLONES static void NAME(extrapolate_row)(REAL *y, const REAL *z, const REAL *before, REAL b, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        y[k] = (1 + b) * z[k] - b * before[k];
+}
+
+/* The same back: up = u + (1 + b) w, which is all that the loss has of z_t, and u = -b w, which it has of z_{t-1} by way of y_t. */
+UNROLL_CLONES static void NAME(turn_back)(REAL *up, REAL *u, const REAL *w, REAL b, int64_t width)
+{
+    for (int64_t c = 0; c < width; c += L) {
+        PUT(up + c) = VEC(u + c) + (1 + b) * VEC(w + c);
+        PUT(u + c) = -b * VEC(w + c);
+    }
+}
+
 /* g = G dz for dz = z - z_b, all of `width` entries, of which `count` are atoms; and sums = { dz'g, dz'change,
  * ||dz||^2 + ||g||^2 }. */
 UNROLL_CLONES static void NAME(stray)(REAL *g, REAL *dz, REAL *x, const REAL *z, const REAL *zb, const REAL *gram, const REAL *change,

@@ -88,7 +88,7 @@ static pudle_status select_create(pudle_exec *exec, const pudle_unroll_spec *spe
                  "a prox that acts on every entry alone; write  unroll = \"auto\";", UNROLL_FEW_ATOMS);
     if (s == PUDLE_ERR_UNSUPPORTED && !conv && exec->unroll == UNROLL_ROWS)
         s = FAIL(exec, PUDLE_ERR_CONFIG, "backend.unroll = \"rows\" takes an encoder that descends least squares, and a prox that acts on every entry alone, "
-                 "has a dead zone, and a derivative of 0 there, and no model.momentum; write  unroll = \"auto\";");
+                 "has a dead zone, and a derivative of 0 there; write  unroll = \"auto\";");
     if (s)
         select_destroy((pudle_unroll *)(void *)u);
     else

@@ -36,6 +36,7 @@ typedef struct piece {
     int32_t first, last;   /* layers */
     int32_t count, width;  /* entries of a layer; padded, of a stretch */
     int64_t index, z, v;   /* a stretch: z of the code before it, then z (and v beside it, where it is kept) of each layer */
+    int64_t y;             /* where the layer behind each code begins: z itself unless there is momentum */
     int64_t gram, work;    /* a stretch: (actives, width) of G */
     int64_t active, rank;  /* a stretch: the atoms that have been other than 0, and each atom's place among them */
     int32_t actives;
@@ -52,7 +53,7 @@ typedef struct share {
     double size; /* the largest entry of the dense row */
 } share;
 
-/* An evaluation: the code, and all correlations with its residual. */
+/* An evaluation: the code, or with momentum the point, and all correlations with its residual. */
 typedef struct reference {
     int64_t count;
     int32_t *index;
@@ -76,8 +77,9 @@ typedef struct spot {
 /* A sample on its way. */
 typedef struct sample {
     int64_t number, t, now;      /* in the block; layers done; entries of the present code */
-    int32_t *index;              /* (ld) the present code */
-    void *z, *value;
+    int32_t *index;              /* (ld) the present code; with momentum, the entries of the code before it as well */
+    void *z, *y, *value;         /* y: where the next layer begins, which is z itself unless there is momentum */
+    void *before;                /* (ld) with momentum: the code before, on the same list */
     reference ref[2];            /* the last evaluation, and the one before */
     void *residual;              /* (ldm): D z - x of the present code, if it is at hand */
     bool at_hand;                /* it is */
@@ -94,6 +96,7 @@ typedef struct sample {
     int32_t *mark, *fresh;       /* (p) -1 between uses; (3 p) */
     int32_t *list;               /* (ld) */
     void *v, *u, *coef;          /* (ld) */
+    void *w;                     /* (ld) with momentum: d loss / d y_t, and u is that of z_t but for its part in y_t */
     const void *target;
     buffer ints, reals, pieces, shares, trail, atoms, active, four, levels[PARTS_LEVELS], level_sum[PARTS_LEVELS];
     int64_t nints, nreals, npieces, nshares;
@@ -127,6 +130,7 @@ struct pudle_unroll {
     const pudle_prox_kernel *kernel;
     int32_t needs;
     bool keeps_input, dead_along;
+    int32_t arrays;   /* of a stretch's code: z, v where it is kept, y with momentum */
     int64_t ld, ldm;  /* p and m, padded */
     buffer gram_memory;
     void *gram;       /* (p, ld), the padding 0; NULL: this batch goes without */

@@ -230,7 +230,7 @@ static void NAME(anchor)(const pudle_unroll *u, const sample *r, NAME(stretch) *
 /* A stretch among the marked atoms, which are `count`, begins at the present code. */
 static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t count, bool tape)
 {
-    const int64_t width = padded(count), slot = u->keeps_input ? 2 * width : width;
+    const int64_t width = padded(count), slot = u->arrays * width;
     piece *p = NULL;
     r->ints_before = r->nints;
     r->reals_before = r->nreals;
@@ -253,6 +253,7 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
         s = take_reals(u, r, p->slots * slot, &p->z);
     if (s)
         return s;
+    p->y = u->spec.momentum ? p->z + slot - width : p->z;
     int32_t *atom = INTS(r) + p->index, *rank = INTS(r) + p->rank;
     for (int64_t j = 0, k = 0; k < count; j++)
         if (r->mark[j] >= 0)
@@ -260,10 +261,12 @@ static pudle_status NAME(begin_stretch)(pudle_unroll *u, sample *r, int64_t coun
     for (int64_t k = 0; k < count; k++)
         rank[k] = -1;
     memset(REALS(r) + p->work, 0, (size_t)(STRETCH_ARRAYS * width) * sizeof(REAL));
-    REAL *z = REALS(r) + p->z;
+    REAL *z = REALS(r) + p->z, *y = REALS(r) + p->y;
     memset(z, 0, (size_t)slot * sizeof(REAL));
-    for (int64_t k = 0; k < r->now; k++)
+    for (int64_t k = 0; k < r->now; k++) {
         z[r->mark[r->index[k]]] = ((const REAL *)r->z)[k];
+        y[r->mark[r->index[k]]] = ((const REAL *)r->y)[k];
+    }
     r->open = true;
     return PUDLE_OK;
 }
@@ -273,12 +276,15 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
 {
     piece *const p = (piece *)r->pieces.at + r->npieces - 1;
     const bool kept = p->kept;
-    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, begun = r->t, T = u->spec.layers, until = tape && !kept ? T - u->spec.depth : T;
+    const int64_t slot = u->arrays * p->width, begun = r->t, T = u->spec.layers, until = tape && !kept ? T - u->spec.depth : T;
     NAME(stretch) s;
     NAME(lay_out)(r, p, &s);
     NAME(anchor)(u, r, &s);
     NAME(activate)(u, r, &s, s.zb);
-    NAME(activate)(u, r, &s, REALS(r) + p->z + (kept ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot);
+    const int64_t present = (kept ? p->last - p->first + 1 : (p->last - p->first + 1) % 2) * slot;
+    NAME(activate)(u, r, &s, REALS(r) + p->z + present);
+    if (u->spec.momentum)
+        NAME(activate)(u, r, &s, REALS(r) + p->y + present);
     pudle_status status = PUDLE_OK;
     while (r->t < until) {
         const int64_t t = r->t + 1, done = p->last - p->first + 1, from = kept ? done : done % 2, to = kept ? done + 1 : (done + 1) % 2;
@@ -291,26 +297,29 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
             p->actives = (int32_t)s.actives;
             NAME(lay_out)(r, p, &s);
         }
-        const REAL *z = REALS(r) + p->z + from * slot;
+        const REAL *z = REALS(r) + p->z + from * slot, *y = REALS(r) + p->y + from * slot;
         REAL *next = REALS(r) + p->z + to * slot, *v = u->keeps_input ? next + p->width : s.v;
-        if (!NAME(others_stay_quiet)(u, r, &s, t, z))
+        if (!NAME(others_stay_quiet)(u, r, &s, t, y))
             break;
-        NAME(stretch_input)(v, z, (REAL)u->spec.step[t - 1], s.cb, s.g, p->width);
+        NAME(stretch_input)(v, y, (REAL)u->spec.step[t - 1], s.cb, s.g, p->width);
         memset(next + p->count, 0, (size_t)(p->width - p->count) * sizeof(REAL));
         status = NAME(shrink)(u, exec, r, t, s.atom, p->count, v, next);
         if (status)
             return status;
         NAME(activate)(u, r, &s, next);
+        if (u->spec.momentum)
+            NAME(extrapolate_row)(REALS(r) + p->y + to * slot, next, z, (REAL)u->spec.momentum[t - 1], p->width);
         p->last = (int32_t)(r->t = t);
     }
     p->actives = (int32_t)s.actives;
     const int64_t done = p->last - p->first + 1;
-    const REAL *z = REALS(r) + p->z + (kept ? done : done % 2) * slot;
+    const REAL *z = REALS(r) + p->z + (kept ? done : done % 2) * slot, *y = z + p->y - p->z;
     r->now = 0;
     for (int64_t k = 0; k < p->count; k++)
-        if (z[k] != 0) {
+        if (z[k] != 0 || y[k] != 0) {
             r->index[r->now] = s.atom[k];
-            ((REAL *)r->z)[r->now++] = z[k];
+            ((REAL *)r->z)[r->now] = z[k];
+            ((REAL *)r->y)[r->now++] = y[k];
         }
     if (r->t - begun < 3)
         r->caution *= 1.5; /* the work of a stretch must pay */
@@ -321,7 +330,7 @@ static pudle_status NAME(run_alone)(pudle_unroll *u, pudle_exec *exec, sample *r
 static void NAME(end_stretch)(const pudle_unroll *u, sample *r)
 {
     const piece *p = (piece *)r->pieces.at + r->npieces - 1;
-    const int64_t slot = u->keeps_input ? 2 * p->width : p->width, done = p->last - p->first + 1;
+    const int64_t slot = u->arrays * p->width, done = p->last - p->first + 1;
     for (int64_t k = 0; k < p->count; k++) /* marks are clean between stretches */
         r->mark[(INTS(r) + p->index)[k]] = -1;
     r->open = false;
