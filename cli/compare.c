@@ -64,47 +64,197 @@ static int distances(const cli_args *args, const pudle_view *a, const pudle_view
     return verdict(args, "max|a-b|", worst, largest);
 }
 
-pudle_status cli_atoms(pd_context *ctx, const char *path, const pudle_view *array, pudle_cview *atoms)
+/* A dictionary as it lies in a file, of either kind: a matrix whose columns are atoms, or filters. */
+static pudle_status check_atoms(pd_context *ctx, const char *path, const pudle_cview *array)
 {
-    *atoms = pudle_const(array);
-    if (array->rank == 2)
+    if (array->rank >= 2 && array->rank <= 4 && pudle_count(array) > 0)
         return PUDLE_OK;
-    if (array->rank < 3 || array->shape[0] < 1)
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: neither a matrix (m, p) whose columns are atoms, nor filters (p, channels, size...)", path);
-    const int64_t p = array->shape[0], m = pudle_count(atoms) / p;
-    *atoms = pd_cmatrix(array->data, array->dtype, m, p);
-    atoms->stride[0] = 1;
-    atoms->stride[1] = m;
+    return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: neither a matrix (m, p) whose columns are atoms, nor filters (p, channels, length) or (p, channels, height, width)", path);
+}
+
+/* Filters as a matrix of columns, which their memory is. */
+static pudle_cview columns_of(const pudle_cview *array)
+{
+    const int64_t p = array->shape[0], m = pudle_count(array) / p;
+    pudle_cview columns = pd_cmatrix(array->data, array->dtype, m, p);
+    if (array->rank == 2)
+        return *array;
+    columns.stride[0] = 1;
+    columns.stride[1] = m;
+    return columns;
+}
+
+pudle_status cli_agreement(pd_context *ctx, const pudle_cview *a, const pudle_cview *b, pd_distance *out)
+{
+    return a->rank == 2 ? pd_distance_assigned(ctx, a, b, out, NULL, NULL) : pd_distance_shifted(ctx, a, b, out, NULL, NULL, NULL);
+}
+
+static void print_distance(const char *how, const pd_distance *d)
+{
+    printf("%-21s ||D-D*||=%.6g  relative=%.6g  sine mean=%.6g median=%.6g max=%.6g\n", how, d->absolute, d->relative, d->sine_mean, d->sine_median, d->sine_max);
+}
+
+/* ------------------------------------------------------------------- matches */
+
+/* What belongs together: (p), and (p, 2) for lags of rows and columns. */
+typedef struct pairing { int64_t p, *match, *lag; double *sign; } pairing;
+
+static pudle_status pairing_open(pd_context *ctx, int64_t p, pairing *to)
+{
+    *to = (pairing){ p, pd_alloc((size_t)p, sizeof *to->match), pd_alloc((size_t)p, 2 * sizeof *to->lag), pd_alloc((size_t)p, sizeof *to->sign) };
+    return to->match && to->lag && to->sign ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the matches of %" PRId64 " atoms", p);
+}
+
+static void pairing_close(pairing *of)
+{
+    free(of->match);
+    free(of->lag);
+    free(of->sign);
+}
+
+/* An atom as (channels, rows, columns): one of a matrix is a column of as many channels. */
+typedef struct atom { const double *x; int64_t size[3], step; } atom;
+
+static atom atom_of(const pudle_cview *d, int64_t j)
+{
+    const int32_t last = d->rank - 1;
+    const double *x = d->data;
+    if (d->rank == 2)
+        return (atom){ x + j, { d->shape[0], 1, 1 }, d->shape[1] };
+    return (atom){ x + j * d->stride[0], { d->shape[1], last == 3 ? d->shape[2] : 1, d->shape[last] }, 1 };
+}
+
+static double entry(const atom *a, int64_t c, int64_t y, int64_t x)
+{
+    const bool inside = y >= 0 && y < a->size[1] && x >= 0 && x < a->size[2];
+    return inside ? a->x[((c * a->size[1] + y) * a->size[2] + x) * a->step] : 0;
+}
+
+/* |cosine| of two atoms, one of them moved; 0 where one is zero. */
+static double cosine(const atom *d, const atom *truth, const int64_t lag[2])
+{
+    double product = 0, size = 0, other = 0;
+    for (int64_t c = 0; c < d->size[0]; c++)
+        for (int64_t y = 0; y < d->size[1]; y++)
+            for (int64_t x = 0; x < d->size[2]; x++) {
+                const double still = entry(truth, c, y, x), own = entry(d, c, y, x);
+                product += still * entry(d, c, y - lag[0], x - lag[1]);
+                size += own * own;
+                other += still * still;
+            }
+    return product == 0 ? 0 : fabs(product) / (sqrt(size) * sqrt(other));
+}
+
+/* A row for each atom of the second dictionary. */
+static pudle_status write_matches(pd_context *ctx, const char *path, const pudle_cview *a, const pudle_cview *b, const pairing *of)
+{
+    static const char *const lags[] = { "", ",lag", ",lag_rows,lag_columns" };
+    pd_atomic *file = NULL;
+    const pudle_status s = pd_atomic_open(ctx, path, &file);
+    if (s)
+        return s;
+    FILE *to = pd_atomic_stream(file);
+    fprintf(to, "atom,match,sign%s,cosine\n", lags[a->rank - 2]);
+    for (int64_t j = 0; j < of->p; j++) {
+        const atom d = atom_of(a, of->match[j]), truth = atom_of(b, j);
+        fprintf(to, "%" PRId64 ",%" PRId64 ",%.0f", j, of->match[j], of->sign[j]);
+        for (int32_t i = 4 - a->rank; i < 2; i++)
+            fprintf(to, ",%" PRId64, of->lag[2 * j + i]);
+        fprintf(to, ",%.9g\n", cosine(&d, &truth, of->lag + 2 * j));
+    }
+    return pd_atomic_commit(ctx, file);
+}
+
+/* -------------------------------------------------------------- dictionaries */
+
+static void print_kind(const pudle_cview *a)
+{
+    if (a->rank == 4)
+        printf("%" PRId64 " filters of %" PRId64 " x %" PRId64 ", channels: %" PRId64 "\n", a->shape[0], a->shape[2], a->shape[3], a->shape[1]);
+    else if (a->rank == 3)
+        printf("%" PRId64 " filters of length %" PRId64 ", channels: %" PRId64 "\n", a->shape[0], a->shape[2], a->shape[1]);
+}
+
+static void print_lags(const pudle_cview *a, const pairing *of)
+{
+    int64_t moved = 0, farthest[2] = { 0, 0 };
+    for (int64_t j = 0; j < of->p; j++) {
+        const int64_t size[2] = { llabs(of->lag[2 * j]), llabs(of->lag[2 * j + 1]) };
+        moved += size[0] || size[1];
+        for (int i = 0; i < 2; i++)
+            farthest[i] = size[i] > farthest[i] ? size[i] : farthest[i];
+    }
+    printf("%" PRId64 " of %" PRId64 " are moved", moved, of->p);
+    if (moved && a->rank == 4)
+        printf(", by up to %" PRId64 " rows and %" PRId64 " columns", farthest[0], farthest[1]);
+    else if (moved)
+        printf(", by up to %" PRId64, farthest[1]);
+    printf("\n");
+}
+
+/* Filters are compared as they lie, as any atoms, and moved, for they are determined only up to a shift; the verdict is on the latter. */
+static pudle_status distances_of(pd_context *ctx, const pudle_cview *a, const pudle_cview *b, pairing *of, pd_distance *best)
+{
+    const pudle_cview d = columns_of(a), truth = columns_of(b);
+    const bool filters = a->rank > 2;
+    pd_distance fixed, assigned;
+    pudle_status s = pd_distance_fixed(ctx, &d, &truth, &fixed);
+    if (!s)
+        s = pd_distance_assigned(ctx, &d, &truth, &assigned, of->match, of->sign);
+    if (s)
+        return s;
+    *best = assigned;
+    if (filters)
+        s = pd_distance_shifted(ctx, a, b, best, of->match, of->sign, of->lag);
+    if (s)
+        return s;
+    print_kind(a);
+    print_distance("order as given:", &fixed);
+    print_distance("best order and signs:", &assigned);
+    if (filters)
+        print_distance("... and lags:", best);
+    printf("atoms that agree:     |cosine| mean=%.6g median=%.6g, in the best order\n", assigned.cosine_mean, assigned.cosine_median);
+    if (filters) {
+        printf("... at the best lags: |correlation| mean=%.6g median=%.6g, ", best->cosine_mean, best->cosine_median);
+        print_lags(a, of);
+    }
     return PUDLE_OK;
 }
 
-static pudle_status dictionaries(pd_context *ctx, const cli_args *args, const pudle_view *a, const pudle_view *b, int *code)
+static pudle_status dictionaries(pd_context *ctx, const cli_args *args, const pudle_cview *a, const pudle_cview *b, int *code)
 {
-    pudle_cview d, truth;
-    pd_distance fixed, assigned;
-    pudle_status s = cli_atoms(ctx, args->positional[0], a, &d);
+    pairing of = { 0 };
+    pd_distance best;
+    pudle_status s = check_atoms(ctx, args->positional[0], a);
     if (!s)
-        s = cli_atoms(ctx, args->positional[1], b, &truth);
+        s = pairing_open(ctx, a->shape[a->rank == 2 ? 1 : 0], &of);
     if (!s)
-        s = pd_distance_fixed(ctx, &d, &truth, &fixed);
+        s = distances_of(ctx, a, b, &of, &best);
+    if (!s && args->csv)
+        s = write_matches(ctx, args->csv, a, b, &of);
+    pairing_close(&of);
     if (!s)
-        s = pd_distance_assigned(ctx, &d, &truth, &assigned, NULL, NULL);
-    if (s)
-        return s;
-    printf("order as given:       ||D-D*||=%.6g  relative=%.6g  sine mean=%.6g median=%.6g max=%.6g\n", fixed.absolute, fixed.relative,
-           fixed.sine_mean, fixed.sine_median, fixed.sine_max);
-    printf("best order and signs: ||D-D*||=%.6g  relative=%.6g  sine mean=%.6g median=%.6g max=%.6g\n", assigned.absolute, assigned.relative,
-           assigned.sine_mean, assigned.sine_median, assigned.sine_max);
-    printf("atoms that agree:     |cosine| mean=%.6g median=%.6g, in the best order\n", assigned.cosine_mean, assigned.cosine_median);
-    *code = verdict(args, "||D-D*||, best order and signs,", assigned.absolute, assigned.relative > 0 ? assigned.absolute / assigned.relative : 0);
-    return PUDLE_OK;
+        *code = verdict(args, a->rank > 2 ? "||D-D*||, best order, signs and lags," : "||D-D*||, best order and signs,", best.absolute,
+                        best.relative > 0 ? best.absolute / best.relative : 0);
+    return s;
+}
+
+/* Before anything is read. */
+static pudle_status check_options(pd_context *ctx, const cli_args *args)
+{
+    const cli_file out = { "--csv", args->csv }, in[2] = { { "the first array", args->positional[0] }, { "the second array", args->positional[1] } };
+    if (args->csv && !args->dictionary)
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "--csv: it takes the matches of atoms, which are found with --dictionary");
+    return cli_check_outputs(ctx, NULL, &out, 1, in, 2);
 }
 
 int cli_compare(pd_context *ctx, const cli_args *args)
 {
     pd_array a = { 0 }, b = { 0 };
     int code = CLI_DONE;
-    pudle_status s = pd_array_read(ctx, args->positional[0], PUDLE_F64, &a);
+    pudle_status s = check_options(ctx, args);
+    if (!s)
+        s = pd_array_read(ctx, args->positional[0], PUDLE_F64, &a);
     if (!s)
         s = pd_array_read(ctx, args->positional[1], PUDLE_F64, &b);
     if (!s && !same_shape(&a.view, &b.view)) {
@@ -112,8 +262,9 @@ int cli_compare(pd_context *ctx, const cli_args *args)
         print_shape(args->positional[1], &b.view);
         s = pd_fail(ctx, PUDLE_ERR_CONFIG, "the arrays have different shapes");
     }
+    const pudle_cview d = pudle_const(&a.view), truth = pudle_const(&b.view);
     if (!s && args->dictionary)
-        s = dictionaries(ctx, args, &a.view, &b.view, &code);
+        s = dictionaries(ctx, args, &d, &truth, &code);
     else if (!s)
         code = distances(args, &a.view, &b.view);
     pd_array_free(&a);

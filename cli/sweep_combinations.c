@@ -30,26 +30,39 @@ static pudle_status read_atoms(const sweep *sw, const sweep_run *run, pd_array *
 {
     char *path = pd_format("%s/dictionary.npy", run->path);
     pudle_status s = path ? pd_array_read(sw->ctx, path, PUDLE_F64, array) : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory");
-    if (!s)
-        s = cli_atoms(sw->ctx, path, &array->view, atoms);
+    *atoms = pudle_const(&array->view);
     free(path);
     return s;
 }
 
-/* How far two dictionaries agree that have nothing in common: of normal numbers. In few dimensions that is far. */
-static pudle_status agree_by_chance(pd_context *ctx, int64_t m, int64_t p, double *mean)
+/* Random numbers (m, p), columns of unit norm, as a dictionary of another's shape. */
+static pudle_cview in_shape(const double *d, const pudle_cview *like, int64_t m, int64_t p)
 {
+    pudle_cview v = pd_cmatrix(d, PUDLE_F64, m, p);
+    if (like->rank == 2)
+        return v;
+    v = pd_cview(d, PUDLE_F64, like->rank, like->shape);
+    for (int32_t i = 1; i < v.rank; i++)
+        v.stride[i] *= p;
+    v.stride[0] = 1;
+    return v;
+}
+
+/* How far two dictionaries agree that have nothing in common: of normal numbers. In few dimensions, and at many lags, that is far. */
+static pudle_status agree_by_chance(pd_context *ctx, const pudle_cview *like, double *mean)
+{
+    const int64_t p = like->shape[like->rank == 2 ? 1 : 0], m = pudle_count(like) / p;
     double *d[2];
     pudle_status s = PUDLE_OK;
     for (int i = 0; i < 2; i++) {
-        d[i] = p <= INT64_MAX / m ? pd_alloc((size_t)(m * p), sizeof **d) : NULL;
+        d[i] = pd_alloc((size_t)(m * p), sizeof **d);
         if (!s)
             s = d[i] ? pd_init_random(ctx, (uint64_t)i, m, p, d[i]) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     }
     pd_distance distance;
-    const pudle_cview a = pd_cmatrix(d[0], PUDLE_F64, m, p), b = pd_cmatrix(d[1], PUDLE_F64, m, p);
+    const pudle_cview a = in_shape(d[0], like, m, p), b = in_shape(d[1], like, m, p);
     if (!s)
-        s = pd_distance_assigned(ctx, &a, &b, &distance, NULL, NULL);
+        s = cli_agreement(ctx, &a, &b, &distance);
     if (!s)
         *mean = distance.cosine_mean;
     free(d[0]);
@@ -58,7 +71,7 @@ static pudle_status agree_by_chance(pd_context *ctx, int64_t m, int64_t p, doubl
 }
 
 /* What dictionaries agree by chance, of the shape that was asked for last. */
-typedef struct chance { int64_t m, p; double mean; } chance;
+typedef struct chance { pudle_cview shape; double mean; } chance;
 
 /* Each two dictionaries of a combination. */
 static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combination *to, chance *last)
@@ -76,16 +89,17 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
     for (int i = 0; i < count && !s; i++)
         for (int k = 0; k < i && !s && !cli_stop; k++) {
             pd_distance d;
-            s = pd_distance_assigned(sw->ctx, &atoms[i], &atoms[k], &d, NULL, NULL);
+            s = cli_agreement(sw->ctx, &atoms[i], &atoms[k], &d);
             mean += s ? 0 : d.cosine_mean;
             median += s ? 0 : d.cosine_median;
         }
     const double pairs = 0.5 * count * (count - 1);
     to->agreement_mean = mean / pairs;
     to->agreement_median = median / pairs;
-    if (!s && (last->m != atoms[0].shape[0] || last->p != atoms[0].shape[1])) {
-        *last = (chance){ atoms[0].shape[0], atoms[0].shape[1], NAN };
-        s = agree_by_chance(sw->ctx, last->m, last->p, &last->mean);
+    if (!s && !pd_same_shape(&last->shape, &atoms[0])) {
+        *last = (chance){ atoms[0], NAN };
+        last->shape.data = NULL; /* which ends with this function */
+        s = agree_by_chance(sw->ctx, &atoms[0], &last->mean);
     }
     to->chance = last->mean;
     for (int i = 0; i < count; i++)
@@ -97,7 +111,7 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
 
 pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *several)
 {
-    chance last = { 0, 0, NAN };
+    chance last = { .mean = NAN };
     pudle_status s = PUDLE_OK;
     *several = false;
     for (int c = 0; c < sw->combinations && !s && !cli_stop; c++) {

@@ -252,6 +252,15 @@ static bool begin_alike(const sweep *sw)
     return false;
 }
 
+/* Filters agree at the lag that suits each best. */
+static bool has_filters(const sweep *sw)
+{
+    for (int r = 0; r < sw->runs; r++)
+        if (sw->run[r].settings->dictionary.kind == PD_KIND_CONV)
+            return true;
+    return false;
+}
+
 /* What the order by losses may hide: the values that the dictionary depends least on its seed with. */
 static void print_agreement(const sweep *sw, const sweep_combination *list)
 {
@@ -291,9 +300,9 @@ pudle_status sweep_report(sweep *sw)
         print_order(&o);
     }
     if (!s && several)
-        printf("means and standard deviations over seeds. Agreement: |cosine| of the atoms of two seeds in the best order, mean and median over the atoms; by chance: that of "
+        printf("means and standard deviations over seeds. Agreement: |cosine| of the atoms of two seeds in the best order%s, mean and median over the atoms; by chance: that of "
                "random atoms.\nNear 1 the atoms are the data's; near chance, the seed's%s\n",
-               begin_alike(sw) ? "; but these began near the same dictionary (model.dictionary.init), and agree for that, too" : "");
+               has_filters(sw) ? " (of filters: |correlation| at the best lags)" : "", begin_alike(sw) ? "; but these began near the same dictionary (model.dictionary.init), and agree for that, too" : "");
     if (!s && several)
         print_agreement(sw, list);
     if (!s)

@@ -1,5 +1,5 @@
 /* Distances between dictionaries, in the order given or after the best permutation and signs. */
-#include "measure/measure.h"
+#include "measure/distance.h"
 #include "measure/columns.h"
 #include "tensor/arrays.h"
 #include <math.h>
@@ -132,43 +132,47 @@ static double cosine_of(double sine)
 
 /* sin^2 = 1 - c^2 = q - q^2/4 with q = 2 - 2|c| the smaller squared distance: no cancellation for atoms that nearly agree.
  * minus = plus means c = 0, which also covers zero atoms. Overwrites minus. */
-static void angles(pair *a, pd_distance *out)
+static void angles(int64_t p, double *minus, const double *plus, pd_distance *out)
 {
     double sum = 0, cosines = 0;
-    for (int64_t j = 0; j < a->p; j++) {
-        const double q = a->minus[j] <= a->plus[j] ? a->minus[j] : a->plus[j];
-        const double sine = a->minus[j] == a->plus[j] ? 1 : sqrt(q * (1 - q / 4));
-        a->minus[j] = sine;
+    for (int64_t j = 0; j < p; j++) {
+        const double q = minus[j] <= plus[j] ? minus[j] : plus[j];
+        const double sine = minus[j] == plus[j] ? 1 : sqrt(q * (1 - q / 4));
+        minus[j] = sine;
         sum += sine;
         cosines += cosine_of(sine);
     }
-    out->sine_mean = sum / (double)a->p;
-    out->cosine_mean = cosines / (double)a->p;
+    out->sine_mean = sum / (double)p;
+    out->cosine_mean = cosines / (double)p;
     out->sine_median = out->sine_max = out->cosine_median = NAN;
     if (isnan(sum))
         return;
-    qsort(a->minus, (size_t)a->p, sizeof *a->minus, compare);
-    const double lower = a->minus[(a->p - 1) / 2], upper = a->minus[a->p / 2];
+    qsort(minus, (size_t)p, sizeof *minus, compare);
+    const double lower = minus[(p - 1) / 2], upper = minus[p / 2];
     out->sine_median = 0.5 * (lower + upper);
     out->cosine_median = 0.5 * (cosine_of(lower) + cosine_of(upper));
-    out->sine_max = a->minus[a->p - 1];
+    out->sine_max = minus[p - 1];
 }
 
-/* sign: NULL, or (p): of <d_j, d*_j>. */
-static void figures(pair *a, bool any_sign, double *sign, pd_distance *out)
+void pd_distance_figures(int64_t p, double *minus, const double *plus, const double *size, bool any_sign, double *sign, pd_distance *out)
 {
     double error = 0, norm = 0;
-    square_distances(a);
-    for (int64_t j = 0; j < a->p; j++) {
-        const bool opposite = a->plus[j] < a->minus[j];
-        error += any_sign && opposite ? a->plus[j] : a->minus[j];
-        norm += a->size[j];
+    for (int64_t j = 0; j < p; j++) {
+        const bool opposite = plus[j] < minus[j];
+        error += any_sign && opposite ? plus[j] : minus[j];
+        norm += size[j];
         if (sign)
             sign[j] = opposite ? -1 : 1;
     }
     out->absolute = sqrt(error);
     out->relative = sqrt(error) / sqrt(norm);
-    angles(a, out);
+    angles(p, minus, plus, out);
+}
+
+static void figures(pair *a, bool any_sign, double *sign, pd_distance *out)
+{
+    square_distances(a);
+    pd_distance_figures(a->p, a->minus, a->plus, a->size, any_sign, sign, out);
 }
 
 pudle_status pd_distance_fixed(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out)

@@ -25,6 +25,16 @@ pudle_status pd_distance_fixed(pd_context *ctx, const pudle_cview *d, const pudl
 pudle_status pd_distance_assigned(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out,
                                   int64_t *match, double *sign);
 
+/** The same of filters, (atoms, channels, length) or (atoms, channels, height, width), of any strides, for which a shift is as free as order and sign are:
+ *  each is moved to the lag of the largest |normalised cross-correlation| with the other, among all lags at which the two overlap. What is moved out of the
+ *  other's frame counts: outside of it a filter is zero, and nothing wraps around. A lag of zeros in all matches gives pd_distance_assigned's figures, and
+ *  none is larger.
+ *  match (p), sign (p), lag (2 p), each may be NULL: filter match[j] of d, times sign[j], moved by lag[2 j] rows (0 in one dimension) and lag[2 j + 1] columns
+ *  lies on filter j of truth. Of equal correlations the shortest lag counts. O(p^2 channels height^2 width^2), and memory for 2 p^2 numbers.
+ *  @errors ARG when the shapes differ or are none of filters, NOMEM */
+pudle_status pd_distance_shifted(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out, int64_t *match, double *sign,
+                                 int64_t *lag);
+
 /** Linear assignment: the permutation that makes sum_i cost[i * n + column[i]] smallest. cost (n, n), row by row,
  *  each below 1e100 in size. @errors ARG for a cost that is not, NaN included, NOMEM */
 pudle_status pd_assign(pd_context *ctx, int64_t n, const double *cost, int64_t *column);

@@ -107,10 +107,13 @@ run "$PUDLE" sweep "$cfg" --out "$work/conv" --seeds 2 --set model.dictionary.ki
     --set train.epochs=1
 [ "$status" -eq 0 ] && [ "$(wc -l <"$work/conv/combinations.csv")" -eq 3 ]
 ok $? "filters, and lists as values"
+cp "$work/out" "$work/filters"
 "$PUDLE" compare "$work/conv/model.dictionary.size=[3]_seed=1/dictionary.npy" "$work/conv/model.dictionary.size=[3]_seed=2/dictionary.npy" --dictionary >"$work/compared"
-near "$(sed -n 's/.*|cosine| mean=\([^ ]*\) .*/\1/p' "$work/compared")" \
+near "$(sed -n 's/.*|correlation| mean=\([^ ]*\) .*/\1/p' "$work/compared")" \
     "$(awk -F, -v at="$(column "$work/conv/combinations.csv" agreement_mean)" '/\[3\]/ { print $at }' "$work/conv/combinations.csv")"
-ok $? "whose agreement compare finds, too"
+ok $? "whose agreement compare finds, too, at the best lags"
+grep -qF 'in the best order (of filters: |correlation| at the best lags)' "$work/filters" && ! grep -q 'of filters' "$work/report"
+ok $? "which is said, and not of matrices"
 
 # ---- a run that fails
 run "$PUDLE" sweep "$cfg" --out "$work/fails" --vary train.learning_rate=1e-2,1e30 --set train.optimizer=sgd --set train.normalize=false
