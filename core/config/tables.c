@@ -70,7 +70,7 @@ static const pudle_option dictionary_table[] = {
       .doc = "kind = \"conv\": filters are scaled to Frobenius norm 1 / channels instead of 1." },
     { .name = "init", .type = PUDLE_ENUM, AT(pd_dictionary_params, init), .dflt = "random",
       .choices = "random|samples|file|truth|pairwise",
-      .doc = "Where the dictionary starts: random (Gaussian, unit columns), samples (training samples, unit columns), "
+      .doc = "Where the dictionary starts: random (Gaussian, unit columns), samples (training samples, unit columns; of filters windows of them), "
              "file (path), truth (the dictionary that made the data, plus noise), pairwise (Arora et al. 2015, "
              "from pairs of samples)." },
     { .name = "path", .type = PUDLE_PATH, AT(pd_dictionary_params, path),

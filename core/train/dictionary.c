@@ -5,6 +5,7 @@
 #include "graph/offset.h"
 #include "measure/measure.h"
 #include "train/init.h"
+#include "train/windows.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,26 +109,6 @@ static pudle_status read_file(pd_problem *pb, const char *path, pd_array *d)
                    wanted, axes);
 }
 
-/* Random filters: as random columns, then one filter a row, at the norm that atoms are kept at. */
-static pudle_status random_filters(pd_problem *pb, pd_array *d)
-{
-    const pd_map *map = &pb->net.map;
-    const pudle_view as_matrix = pd_map_weight_matrix(map, &pb->net.dictionary.value);
-    const int64_t taps = as_matrix.shape[1];
-    double *columns = pd_alloc((size_t)(taps * map->atoms), sizeof *columns), *rows = pd_alloc((size_t)(taps * map->atoms), sizeof *rows);
-    pudle_status s = columns && rows ? pd_init_random(pb->ctx, (uint64_t)pb->settings->train.seed, taps, map->atoms, columns)
-                                     : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the filters");
-    for (int64_t i = 0; i < taps && !s; i++)
-        for (int64_t k = 0; k < map->atoms; k++)
-            rows[k * taps + i] = columns[i * map->atoms + k] * pd_problem_atom_norm(pb);
-    free(columns);
-    if (s)
-        free(rows);
-    else
-        d->view = pd_view(rows, PUDLE_F64, map->weight_rank, map->weight_shape);
-    return s;
-}
-
 /* What initialisation methods ask for samples through. */
 static pudle_status read_samples(void *ctx, const int64_t *index, int64_t count, double *rows)
 {
@@ -141,6 +122,39 @@ static pudle_status read_samples(void *ctx, const int64_t *index, int64_t count,
     PD_CALL(pb->data.desc->name, "read");
     const pudle_status s = pb->source->read(pd_host_for(pb->ctx, pb->data.desc->name), pb->data.self, &request);
     PD_RETURNED();
+    return s;
+}
+
+/* Random filters: as random columns, then one filter a row. */
+static pudle_status random_filters(pd_problem *pb, int64_t taps, double *rows)
+{
+    const int64_t atoms = pb->net.map.atoms;
+    double *columns = pd_alloc((size_t)(taps * atoms), sizeof *columns);
+    const pudle_status s = columns ? pd_init_random(pb->ctx, (uint64_t)pb->settings->train.seed, taps, atoms, columns)
+                                   : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the filters");
+    for (int64_t i = 0; i < taps && !s; i++)
+        for (int64_t k = 0; k < atoms; k++)
+            rows[k * taps + i] = columns[i * atoms + k];
+    free(columns);
+    return s;
+}
+
+/* Random ones or windows of samples, at the norm that atoms are kept at. */
+static pudle_status start_filters(pd_problem *pb, pd_array *d)
+{
+    const pd_map *map = &pb->net.map;
+    const pudle_view as_matrix = pd_map_weight_matrix(map, &pb->net.dictionary.value);
+    const int64_t taps = as_matrix.shape[1];
+    const pd_sample_source samples = { pb->train.samples, map->features, read_samples, pb };
+    double *rows = pd_alloc((size_t)(taps * map->atoms), sizeof *rows);
+    if (!rows)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the filters");
+    d->view = pd_view(rows, PUDLE_F64, map->weight_rank, map->weight_shape);
+    const pudle_status s = pb->settings->dictionary.init == PD_INIT_SAMPLES
+                               ? pd_init_windows(pb->ctx, &samples, &map->conv, (uint64_t)pb->settings->train.seed, map->atoms, rows)
+                               : random_filters(pb, taps, rows);
+    for (int64_t i = 0; i < taps * map->atoms && !s; i++)
+        rows[i] *= pd_problem_atom_norm(pb);
     return s;
 }
 
@@ -202,10 +216,10 @@ static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
     const uint64_t seed = (uint64_t)pb->settings->train.seed;
     if (how->init == PD_INIT_FILE)
         return read_file(pb, how->path, d);
-    if (how->kind == PD_KIND_CONV)
-        return random_filters(pb, d);
     if (how->init != PD_INIT_RANDOM && !pb->source)
         return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.init: needs the config's data; give a run directory, or init = \"file\"");
+    if (how->kind == PD_KIND_CONV)
+        return start_filters(pb, d);
     const int64_t entries = pb->net.dictionary.value.shape[0];
     double *memory = pd_alloc((size_t)(entries * map->atoms), sizeof *memory);
     if (!memory)

@@ -5,6 +5,7 @@
 #include "train/look.h"
 #include "train/replace.h"
 #include "train/streams.h"
+#include "train/windows.h"
 #include <stdlib.h>
 
 static const double almost_zero = 1e-12; /* norm of what can become no atom, as for backends */
@@ -92,40 +93,21 @@ typedef struct maker {
     int64_t *dead;    /* (atoms) */
     double *made;     /* (chosen, length): unit vectors */
     double *used;     /* (length + 1 or atoms, length): directions of the atoms that a sample uses */
+    double *window;   /* filters: what is left of a sample, the energies of its windows, and room to find them */
 } maker;
 
-/* What is left under a filter at a position, and its energy. */
-static double cut_window(const pd_look *l, int64_t sample, int64_t i, int64_t j, double *atom)
+/* Where filters lie, the window with the most of what is left. */
+static void cut_best_window(const maker *mk, int64_t sample, double *atom)
 {
-    const pudle_conv *conv = &l->pb->net.map.conv;
-    double energy = 0;
-    for (int64_t c = 0; c < conv->channels; c++)
-        for (int64_t y = 0; y < conv->kernel[0]; y++)
-            for (int64_t x = 0; x < conv->kernel[1]; x++) {
-                const int64_t row = (sample * conv->channels + c) * conv->data[0] + i * conv->stride[0] + y;
-                *atom = pd_look_left(l, row * conv->data[1] + j * conv->stride[1] + x);
-                energy += *atom * *atom;
-                atom++;
-            }
-    return energy;
-}
-
-/* Where filters lie, the window with the most. */
-static void cut_best_window(const pd_look *l, int64_t sample, double *atom)
-{
-    const pudle_conv *conv = &l->pb->net.map.conv;
-    int64_t best[2] = { 0, 0 };
-    double most = -1;
-    for (int64_t i = 0; i < conv->code[0]; i++)
-        for (int64_t j = 0; j < conv->code[1]; j++) {
-            const double energy = cut_window(l, sample, i, j, atom);
-            if (!(energy > most))
-                continue;
-            most = energy;
-            best[0] = i;
-            best[1] = j;
-        }
-    cut_window(l, sample, best[0], best[1], atom);
+    const pd_map *map = &mk->look.pb->net.map;
+    double *left = mk->window, *energy = left + map->features;
+    int64_t best = 0;
+    for (int64_t k = 0; k < map->features; k++)
+        left[k] = pd_look_left(&mk->look, sample * map->features + k);
+    pd_window_energies(&map->conv, left, energy + map->code / map->atoms, energy);
+    for (int64_t i = 1; i < map->code / map->atoms; i++)
+        best = energy[i] > energy[best] ? i : best;
+    pd_window_cut(&map->conv, left, best, atom);
 }
 
 /* Take out of a residual what the atoms that its sample uses have of it: a penalty keeps their codes small, and what it costs them is theirs. */
@@ -153,7 +135,7 @@ static int64_t make_atom(const maker *mk, int64_t sample, int64_t count)
         for (int64_t k = 0; k < mk->length; k++)
             atom[k] = pd_look_left(l, sample * mk->length + k);
     else
-        cut_best_window(l, sample, atom);
+        cut_best_window(mk, sample, atom);
     if (l->whole)
         return count + (pd_unit_vector(atom, mk->length) > almost_zero);
     if (l->pb->net.map.matrix)
@@ -187,7 +169,9 @@ static pudle_status replace_dead(maker *mk, pd_revival *out)
     mk->dead = pd_alloc((size_t)atoms, sizeof *mk->dead);
     mk->used = pd_alloc((size_t)(atoms < mk->length ? atoms : mk->length + 1), (size_t)mk->length * sizeof *mk->used);
     mk->made = pd_alloc((size_t)atoms, (size_t)mk->length * sizeof *mk->made);
-    if (!mk->dead || !mk->used || !mk->made)
+    if (!pb->net.map.matrix)
+        mk->window = pd_alloc((size_t)(pb->net.map.features + pb->net.map.code / atoms + pd_window_room(&pb->net.map.conv)), sizeof *mk->window);
+    if (!mk->dead || !mk->used || !mk->made || (!pb->net.map.matrix && !mk->window))
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld atoms that may be replaced", (long long)atoms);
     out->dead = list_dead(&mk->look, mk->dead);
     s = make_atoms(mk, choose(&mk->look, mk->dead, out->dead), &out->replaced);
@@ -210,6 +194,7 @@ pudle_status pd_revive(pd_problem *pb, int64_t epoch, int64_t update, const vola
     free(mk.dead);
     free(mk.used);
     free(mk.made);
+    free(mk.window);
     pd_look_close(&mk.look);
     return s ? pd_fail(pb->ctx, s, "in a look for dead atoms after %lld updates; train.revive = \"none\" trains without", (long long)update) : s;
 }

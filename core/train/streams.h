@@ -11,7 +11,8 @@ enum {
     PD_STREAM_SAMPLES = 0x70640004, /* samples drawn to become atoms, or to estimate moments */
     PD_STREAM_PAIRS = 0x70640005,   /* pairs of the pairwise initialisation; index: the pair */
     PD_STREAM_NOISE = 0x70640006,   /* noise added to clean pictures; index: the picture */
-    PD_STREAM_REVIVE = 0x70640007   /* samples that dead atoms become; epoch: the epoch, index: the atom */
+    PD_STREAM_REVIVE = 0x70640007,  /* samples that dead atoms become; epoch: the epoch, index: the atom */
+    PD_STREAM_WINDOWS = 0x70640008  /* windows of samples drawn to become filters */
 };
 
 #endif
