@@ -1,6 +1,7 @@
 /* A backend's own encoder of a convolutional dictionary against the primitives that the core composes otherwise: codes, gradients and
  * thresholds' gradients on random odd shapes, in one and two dimensions, with strides up to more than a filter, densities from none to
- * all, several operators, truncated adjoints; the same bits for any number of threads; and what is no number, or large, goes where it should. */
+ * all, several operators, with momentum and without, truncated adjoints; the same bits for any number of threads; and what is no number, or large, goes where it
+ * should. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -30,7 +31,7 @@ static double uniform(void)
 }
 
 typedef struct setup {
-    const char *precision, *learn, *loss;
+    const char *precision, *learn, *loss, *momentum; /* as the config has it; NULL: none */
     char prox[160];      /* the group's text, with a place for the level */
     double level, factor; /* factor: of all levels, for the distance to a kink */
     int dims, threads;
@@ -62,10 +63,12 @@ static setup random_setup(void)
     setup s = { .precision = "f64", .learn = learns[between(0, 4)], .loss = between(0, 1) ? "lasso" : "least_squares", .dims = between(0, 3) ? 2 : 1,
                 .atoms = between(0, 2) ? between(1, 20) : between(20, 140), .channels = between(1, 3), .layers = between(1, 8), .factor = 1,
                 .seed = (uint64_t)between(1, 1000000) };
+    static const char *const momenta[] = { NULL, NULL, "fista", "0.6" };
     const int64_t batches[] = { 1, 1, 1, 3, 17 };
     const bool hard = s.seed % 6 == 2;
     strcpy(s.prox, operators[s.seed % 6]);
     s.n = batches[between(0, 4)];
+    s.momentum = momenta[on_cpu() ? between(0, 3) : 0]; /* others have no encoder with it */
     s.depth = between(0, 2) ? s.layers : between(1, s.layers);
     s.level = hard ? 0.003 * pow(300, uniform()) : 0.01 * pow(1000, uniform());
     if (between(0, 9) == 0)
@@ -90,7 +93,11 @@ static void open_problem(const setup *s, opened *o)
         fprintf(f, "unroll = \"%s\"; ", getenv("PUDLE_TEST_WAY"));
     if (on_cpu())
         fprintf(f, "vectors = \"%s\"; ", s->seed / 7 % 3 ? "auto" : "narrow");
-    fprintf(f, "};\ndata: { name = \"npy\"; path = \"not-there.npy\"; };\n");
+    fprintf(f, "};\ndata: { name = \"synthetic\"; samples = %lld; features = %lld; shape = [%lld, ", (long long)s->n,
+            (long long)(s->channels * s->data[0] * s->data[1]), (long long)s->channels);
+    if (s->dims == 2)
+        fprintf(f, "%lld, ", (long long)s->data[0]);
+    fprintf(f, "%lld]; atoms = 1; sparsity = 1; };\n", (long long)s->data[1]); /* for its shape: samples are our own */
     fprintf(f, "model: { dictionary: { kind = \"conv\"; atoms = %lld; init = \"random\"; ", (long long)s->atoms);
     if (s->dims == 1)
         fprintf(f, "size = [%lld]; stride = [%lld]; };\n", (long long)s->kernel[1], (long long)s->stride[1]);
@@ -100,15 +107,13 @@ static void open_problem(const setup *s, opened *o)
     fprintf(f, "layers = %lld; step = \"0.9/L\"; gradient = \"%s\"; ", (long long)s->layers, s->depth < s->layers ? "truncated" : "ae");
     if (s->depth < s->layers)
         fprintf(f, "truncate = %lld; ", (long long)s->depth);
+    if (s->momentum)
+        fprintf(f, "momentum = \"%s\"; ", s->momentum);
     fprintf(f, "};\nprox: { ");
     fprintf(f, s->prox, s->level);
     fprintf(f, " learn = \"%s\"; };\nloss: { name = \"%s\"; };\ntrain: { epochs = 1; seed = %llu; };\n", s->learn, s->loss, (unsigned long long)s->seed);
     assert_int_equal(fclose(f), 0);
-    pudle_data_info given = { .size = sizeof given, .rank = s->dims + 1, .samples = s->n, .shape = { s->channels } };
-    for (int i = 0; i < s->dims; i++)
-        given.shape[i + 1] = s->data[i + 2 - s->dims];
-    memcpy(given.target_shape, given.shape, sizeof given.shape);
-    if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, &given, &o->pb) || pd_problem_initialise(&o->pb))
+    if (pd_settings_load(ctx, config_path, NULL, 0, &o->settings) || pd_problem_open(ctx, o->settings, NULL, &o->pb) || pd_problem_initialise(&o->pb))
         fail_msg("%s", pd_error(ctx));
 }
 
@@ -171,6 +176,7 @@ static outcome outcome_of(const setup *s, bool primitives)
     opened o;
     open_problem(s, &o);
     pd_network *net = &o.pb.net;
+    assert_int_equal(net->depth, s->depth); /* else there would be no tape */
     pudle_backend_ops bare = *net->be;
     bare.get_ext = NULL;
     if (primitives)
@@ -240,10 +246,10 @@ static void describe(const setup *s, char *text, size_t size)
 {
     char prox[200];
     snprintf(prox, sizeof prox, s->prox, s->level);
-    snprintf(text, size, "seed %llu %s %dD n %lld atoms %lld channels %lld data %lldx%lld kernel %lldx%lld stride %lldx%lld T %lld K %lld %s learn %s %s",
+    snprintf(text, size, "seed %llu %s %dD n %lld atoms %lld channels %lld data %lldx%lld kernel %lldx%lld stride %lldx%lld T %lld K %lld momentum %s %s learn %s %s",
              (unsigned long long)s->seed, s->precision, s->dims, (long long)s->n, (long long)s->atoms, (long long)s->channels, (long long)s->data[0],
              (long long)s->data[1], (long long)s->kernel[0], (long long)s->kernel[1], (long long)s->stride[0], (long long)s->stride[1],
-             (long long)s->layers, (long long)s->depth, prox, s->learn, s->loss);
+             (long long)s->layers, (long long)s->depth, s->momentum ? s->momentum : "none", prox, s->learn, s->loss);
 }
 
 static void compare(const setup *s, double bound, int density[3])
@@ -292,6 +298,26 @@ static void matches_primitives(void **state)
     }
     print_message("# densities below 0.05: %d, below 0.5: %d, above: %d\n", density[0], density[1], density[2]);
     assert_true(!on_cpu() || (density[0] >= 3 && density[1] >= 3 && density[2] >= 3));
+}
+
+/* Layers with momentum begin at two codes, also where those are on no tape, or the older one is not. */
+static void matches_primitives_with_momentum(void **state)
+{
+    (void)state;
+    if (about_another() || !backend_found("cpu"))
+        skip();
+    int density[3] = { 0 };
+    for (int round = 0; round < 60; round++) {
+        setup s = random_setup();
+        s.momentum = round % 2 ? "fista" : "0.6";
+        s.layers = between(3, 10);
+        s.depth = between(1, round % 3 ? s.layers : 3);
+        s.level = 0.1 * pow(30, uniform());
+        s.data[1] = s.kernel[1] + s.stride[1] * between(8, 30); /* a band has more positions than are done at once */
+        compare(&s, 1e-11, density);
+    }
+    print_message("# densities below 0.05: %d, below 0.5: %d, above: %d\n", density[0], density[1], density[2]);
+    assert_true(density[1] >= 3);
 }
 
 static void matches_primitives_in_single_precision(void **state)
@@ -437,7 +463,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_primitives), cmocka_unit_test(matches_primitives_in_single_precision), cmocka_unit_test(same_bits_for_any_threads),
+        cmocka_unit_test(matches_primitives), cmocka_unit_test(matches_primitives_with_momentum), cmocka_unit_test(matches_primitives_in_single_precision), cmocka_unit_test(same_bits_for_any_threads),
         cmocka_unit_test(what_is_no_number_goes_through), cmocka_unit_test(large_entries_stay_where_they_are), cmocka_unit_test(leaves_others_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -5,6 +5,13 @@
  *   adjoint    gv = J' u;  e = D gv;  gW_k -= step sum over q of gv[q, k] patch_q(r) + z_{t-1}[q, k] patch_q(e);
  *              u[q, k] = gv[q, k] - step <w_k, patch_q(e)>, wanted on the support of z_{t-1} alone
  *
+ * With momentum z_{t-1} gives way to y_{t-1} = (1 + b_{t-1}) z_{t-1} - b_{t-1} z_{t-2}, and no such code is ever made: D y is the same sum of images. In the
+ * adjoint, what y_{t-1} and y_t want of z_{t-1} is gathered, so that the tape is the same, and so is the work along nonzeros:
+ *
+ *   f = step_t (1 + b_{t-1}) D gv_t - step_{t+1} b_t D gv_{t+1};  gW_k -= step_t sum over q of gv_t[q, k] patch_q(r) + sum over q of z_{t-1}[q, k] patch_q(f);
+ *   u[q, k] = (1 + b_{t-1}) gv_t[q, k] - b_t gv_{t+1}[q, k] - <w_k, patch_q(f)>
+ *
+ * with nothing from t+1 at t = T; and z_{T-K-1}, which y_{T-K} has a part of, meets what is left of f at t = T-K.
  * The decoder's way back is that of one more layer, with the loss's gradient for an image and no gv.
  * Only the correlation of the forward pass is dense, and it never packs a patch; for two by two positions at once it needs fewer products
  * (unroll_conv_pairs_kernels.h), so a band's positions are numbered four by four. Everything else goes along the nonzeros of the codes. These are kept position by position: a set of atoms, a bit each, and their entries z, one after the other; for the way back also v,
@@ -163,8 +170,9 @@ static pudle_status conv_adjoint(pudle_unroll *u, pudle_exec *exec, int64_t inde
     (void)index;
     conv_call c = { .u = u, .w = w, .alone = cpu_alone(exec), .t = u->spec.layers, .tape = true,
                     .residual = residual, .direct = direct, .gtheta = gtheta, .status = PUDLE_OK };
+    const int64_t end = u->spec.layers - u->spec.depth, last = u->spec.momentum && end > 1 ? end : end + 1; /* y_end has a part of z_{end-1} */
     s = over_parts(exec, &c, begin_part);
-    for (; c.t > u->spec.layers - u->spec.depth && !s; c.t--)
+    for (; c.t >= last && !s; c.t--)
         s = over_parts(exec, &c, back_part);
     if (!s && u->spec.dtype == PUDLE_F64)
         sum_parts_f64(u, w, gradient, gtheta);

@@ -27,6 +27,12 @@ typedef struct NAME(conv_side) {
     const REAL *value, *image;
 } NAME(conv_side);
 
+/* A code at some positions: which atoms, and the entries, one after the other. */
+typedef struct NAME(code) {
+    uint64_t *set;
+    REAL *z;
+} NAME(code);
+
 /* A thread's room for CONV_TILE positions. */
 typedef struct NAME(conv_room) {
     REAL *patch[2];   /* (CONV_TILE, ld) each, and CONV_PAD behind both */
@@ -80,6 +86,19 @@ CONV_CLONES static void NAME(correlate)(const REAL *image, const int64_t *positi
                 at[i] = image + position[q + i];
             NAME(six)(false, at, offset, taps, filters, NAME(BLOCK), scale, v + q * ld, ld);
         }
+}
+
+/* y <- scale x + so_far, which may be y, or NULL for zeros */
+CONV_CLONES static void NAME(add_row)(REAL scale, const REAL *x, const REAL *so_far, int64_t count, REAL *y)
+{
+    if (!so_far && scale == 1)
+        memcpy(y, x, (size_t)count * sizeof *y);
+    else if (!so_far)
+        for (int64_t i = 0; i < count; i++)
+            y[i] = scale * x[i];
+    else
+        for (int64_t i = 0; i < count; i++)
+            y[i] = so_far[i] + scale * x[i];
 }
 
 /* Of the last vector of a filter's row, the lanes that belong to the row. */
@@ -429,14 +448,24 @@ static void NAME(pick)(const NAME(conv_side) *before, int64_t first, int64_t cou
     }
 }
 
+/* to += scale * value on the atoms that both sets mark: value are the entries of `all`, `to` those of `some` */
+CONV_CLONES static void NAME(add_common)(const uint64_t *all, const REAL *value, REAL scale, const uint64_t *some, int64_t words, REAL *to)
+{
+    for (int64_t i = 0; i < words; value += __builtin_popcountll(all[i]), to += __builtin_popcountll(some[i]), i++)
+        for (uint64_t left = all[i] & some[i]; left; left &= left - 1) {
+            const uint64_t below = (left & -left) - 1;
+            to[__builtin_popcountll(some[i] & below)] += scale * value[__builtin_popcountll(all[i] & below)];
+        }
+}
+
 #if CONV_VECTOR == 32
-/* v += the code before, over a tile; z: its entries, one after the other */
-static void NAME(add_code)(const uint64_t *set, int64_t words, int64_t count, const REAL *z, int64_t ld, REAL *v)
+/* v += scale * a code before, over a tile; z: its entries, one after the other */
+static void NAME(add_code)(const uint64_t *set, int64_t words, int64_t count, REAL scale, const REAL *z, int64_t ld, REAL *v)
 {
     for (int64_t i = 0; i < count; i++, v += ld)
         for (int64_t b = 0; b < words; b++)
             for (uint64_t left = *set++; left; left &= left - 1)
-                v[64 * b + __builtin_ctzll(left)] += *z++;
+                v[64 * b + __builtin_ctzll(left)] += scale * *z++;
 }
 
 /* The entries of v, among the first `count`, that the prox does not surely map to 0: not |v| <= dead, so a NaN is among them. They are
@@ -462,10 +491,10 @@ CONV_CLONES static int64_t NAME(collect)(const REAL *v, int64_t count, const REA
     return found;
 }
 #else
-/* collect() by instructions that bring the entries of a mask to the front, for all `some` positions of v (some, ld), after the code before,
- * of which `before` marks the atoms and z has the entries, was added by those that put them back. start, where it is not NULL: where the next position's begin. */
-CONV_INLINE int64_t NAME(collect_tile)(const bool first, const bool along, const REAL *v, int64_t ld, int64_t some, int64_t count, const REAL *dead,
-                                       const uint64_t *before, const REAL *z, uint64_t *set, int64_t *start, int32_t *index, REAL *value)
+/* collect() by instructions that bring the entries of a mask to the front, for all `some` positions of v (some, ld), after as many
+ * codes before, `last` or (1 + b) last - b old, were added by those that put them back. start, where it is not NULL: where the next position's begin. */
+CONV_INLINE int64_t NAME(collect_tile)(const int codes, const bool along, const REAL *v, int64_t ld, int64_t some, int64_t count, const REAL *dead,
+                                       NAME(code) last, NAME(code) old, REAL b, uint64_t *set, int64_t *start, int32_t *index, REAL *value)
 {
     const uint32_t all = (1U << NAME(LANES)) - 1;
     const NAME(vector) same = dead[0] - (NAME(vector)){ 0 };
@@ -473,15 +502,17 @@ CONV_INLINE int64_t NAME(collect_tile)(const bool first, const bool along, const
     for (int64_t q = 0; q < some; q++, v += ld) {
         for (int64_t from = 0; from < count; from += 64, set++) {
             const int64_t end = count - from < 64 ? count : from + 64;
-            uint64_t old = first ? 0 : *before++, now = 0;
-            for (int64_t i = from; i < end; i += NAME(LANES), old >>= NAME(LANES)) {
+            uint64_t is = codes > 0 ? *last.set++ : 0, was = codes > 1 ? *old.set++ : 0, now = 0;
+            for (int64_t i = from; i < end; i += NAME(LANES), is >>= NAME(LANES), was >>= NAME(LANES)) {
                 const uint32_t there = count - i < NAME(LANES) ? (1U << (count - i)) - 1 : all;
                 NAME(vector) x = AT(v + i), half = same;
                 if (along)
                     half = AT(dead + i);
-                if (!first) {
-                    x += NAME(SPREAD)(old & all, AT(z));
-                    z += __builtin_popcountll(old & all);
+                if (codes > 0) {
+                    const NAME(vector) z = NAME(SPREAD)(is & all, AT(last.z));
+                    x += codes > 1 ? (1 + b) * z - b * NAME(SPREAD)(was & all, AT(old.z)) : z;
+                    last.z += __builtin_popcountll(is & all);
+                    old.z += codes > 1 ? __builtin_popcountll(was & all) : 0;
                 }
                 const uint32_t over = there & NAME(OVER)(x, half);
                 if (index)

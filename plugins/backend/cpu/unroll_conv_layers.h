@@ -24,23 +24,13 @@ static NAME(conv_room) NAME(room_of)(const pudle_unroll *u, const conv_part *p)
                               .there = p->there.at };
 }
 
-/* y <- x + so_far, which may be y, or NULL for zeros */
-CONV_CLONES static void NAME(add_row)(const REAL *x, const REAL *so_far, int64_t count, REAL *y)
-{
-    if (!so_far)
-        memcpy(y, x, (size_t)count * sizeof *y);
-    else
-        for (int64_t i = 0; i < count; i++)
-            y[i] = so_far[i] + x[i];
-}
-
-/* `rows` rows from `top` on of the image that all bands' strips make together, on `base`, which may be NULL. plane: from channel to
- * channel of `image`. */
-static void NAME(assemble_rows)(const pudle_unroll *u, const parts_buffer *strips, int64_t sample, int64_t top, int64_t rows, const REAL *base,
-                                int64_t plane, REAL *image)
+/* `rows` rows from `top` on of `scale` times the image that all bands' strips make together, on the rows `base`, which may be those of `image`, or NULL.
+ * under, plane: from channel to channel of `base` and of `image`. */
+static void NAME(assemble_rows)(const pudle_unroll *u, const parts_buffer *strips, REAL scale, int64_t sample, int64_t top, int64_t rows, const REAL *base,
+                                int64_t under, int64_t plane, REAL *image)
 {
     const pudle_conv *c = &u->conv;
-    const int64_t height = c->data[0], width = c->data[1], apart = u->band_rows * c->stride[0];
+    const int64_t width = c->data[1], apart = u->band_rows * c->stride[0];
     for (int64_t y = 0; y < rows; y++) {
         int64_t high = (top + y) / apart, low;
         if (high >= u->bands)
@@ -49,9 +39,9 @@ static void NAME(assemble_rows)(const pudle_unroll *u, const parts_buffer *strip
             low--;
         for (int64_t k = 0; k < c->channels; k++) {
             REAL *to = image + k * plane + y * width;
-            const REAL *so_far = base ? base + (k * height + top + y) * width : NULL;
+            const REAL *so_far = base ? base + k * under + y * width : NULL;
             for (int64_t b = low; strips && b <= high; b++, so_far = to)
-                NAME(add_row)(NAME(strip_of)(u, strips, sample * u->bands + b) + k * u->plane + (top + y - b * apart) * width, so_far, width, to);
+                NAME(add_row)(scale, NAME(strip_of)(u, strips, sample * u->bands + b) + k * u->plane + (top + y - b * apart) * width, so_far, width, to);
             if (!so_far)
                 memset(to, 0, (size_t)width * sizeof *to);
             else if (so_far != to)
@@ -60,10 +50,14 @@ static void NAME(assemble_rows)(const pudle_unroll *u, const parts_buffer *strip
     }
 }
 
-/* The part that a band reads. */
-static void NAME(assemble)(const pudle_unroll *u, const parts_buffer *strips, int64_t sample, int64_t band, const REAL *base, REAL *image)
+/* The part that a band reads: `one` times the image of some strips and `two` times that of others, which both may be NULL, on the sample of `base`. */
+static void NAME(assemble)(const pudle_unroll *u, const parts_buffer *strips, REAL one, const parts_buffer *others, REAL two, int64_t sample, int64_t band,
+                           const REAL *base, REAL *image)
 {
-    NAME(assemble_rows)(u, strips, sample, band * u->band_rows * u->conv.stride[0], image_rows(u, band), base, u->plane, image);
+    const int64_t top = band * u->band_rows * u->conv.stride[0], rows = image_rows(u, band), width = u->conv.data[1], whole = u->conv.data[0] * width;
+    NAME(assemble_rows)(u, strips, one, sample, top, rows, base ? base + top * width : NULL, whole, u->plane, image);
+    if (others)
+        NAME(assemble_rows)(u, others, two, sample, top, rows, image, u->plane, u->plane, image);
 }
 
 /* The levels of the entries at `positions` positions of a layer, `count` of them: the scalars themselves, or gathered into `levels`. */
@@ -89,12 +83,6 @@ static pudle_status NAME(levels_of)(pudle_unroll *u, conv_part *p, int64_t t, co
 }
 
 /* ---------------------------------------------------------------- forward */
-
-/* A code at some positions: which atoms, and the entries, one after the other. */
-typedef struct NAME(code) {
-    uint64_t *set;
-    REAL *z;
-} NAME(code);
 
 /* The part of an image that a band reads is in place: may its correlations be made by pairs? */
 static void NAME(look_at)(const pudle_unroll *u, conv_part *p, int64_t band, const REAL *image, REAL scale)
@@ -148,26 +136,31 @@ static int64_t NAME(collect_row)(const pudle_unroll *u, const REAL *v, const REA
 #endif
 
 /* The inputs of layer t at `some` positions from q on that are not surely mapped to 0, one after the other into `value`; `set` marks them.
- * start and index, where they are not NULL: where a position's begin, from start[0] on, and their numbers. from: the code before, whose set
- * may be `set`. Returns how many there are. */
-static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const conv_order *o, const REAL *image, int64_t q, int64_t some, NAME(code) from, uint64_t *set, int64_t *start,
-                            int32_t *index, REAL *value)
+ * start and index, where they are not NULL: where a position's begin, from start[0] on, and their numbers. from: the code before; old: with
+ * momentum the one before that; their sets may be `set`. Returns how many there are. */
+static int64_t NAME(inputs)(const conv_call *c, conv_part *p, const conv_order *o, const REAL *image, int64_t q, int64_t some, NAME(code) from,
+                            NAME(code) old, uint64_t *set, int64_t *start, int32_t *index, REAL *value)
 {
     const pudle_unroll *u = c->u;
     const int64_t ld = u->ld;
-    const REAL step = (REAL)u->spec.step[c->t - 1], *dead = (const REAL *)u->dead.at + (u->dead_along ? (c->t - 1) * ld : c->t - 1);
+    const REAL step = (REAL)u->spec.step[c->t - 1], b = (REAL)ahead(u, c->t - 1);
+    const REAL *dead = (const REAL *)u->dead.at + (u->dead_along ? (c->t - 1) * ld : c->t - 1);
     REAL *v = p->tile.at;
     NAME(correlate_all)(u, p, o, image, q, some, -step, v);
 #if CONV_VECTOR == 64
     if (c->t == 1)
-        return NAME(collect_tile)(true, u->dead_along, v, ld, some, u->conv.atoms, dead, NULL, NULL, set, start, index, value);
+        return NAME(collect_tile)(0, u->dead_along, v, ld, some, u->conv.atoms, dead, from, old, b, set, start, index, value);
+    if (u->spec.momentum)
+        return NAME(collect_tile)(2, u->dead_along, v, ld, some, u->conv.atoms, dead, from, old, b, set, start, index, value);
     if (u->dead_along)
-        return NAME(collect_tile)(false, true, v, ld, some, u->conv.atoms, dead, from.set, from.z, set, start, index, value);
-    return NAME(collect_tile)(false, false, v, ld, some, u->conv.atoms, dead, from.set, from.z, set, start, index, value);
+        return NAME(collect_tile)(1, true, v, ld, some, u->conv.atoms, dead, from, old, b, set, start, index, value);
+    return NAME(collect_tile)(1, false, v, ld, some, u->conv.atoms, dead, from, old, b, set, start, index, value);
 #else
     int64_t found = 0;
     if (c->t > 1)
-        NAME(add_code)(from.set, u->words, some, from.z, ld, v);
+        NAME(add_code)(from.set, u->words, some, 1 + b, from.z, ld, v);
+    if (c->t > 2 && u->spec.momentum)
+        NAME(add_code)(old.set, u->words, some, -b, old.z, ld, v);
     for (int64_t i = 0; i < some; i++) {
         found += NAME(collect_row)(u, v + i * ld, dead, (int32_t)i, set + i * u->words, index ? index + found : NULL, value + found);
         if (start)
@@ -240,6 +233,16 @@ static pudle_status NAME(into_strip)(pudle_unroll *u, conv_part *p, parts_buffer
     return NAME(synthesis)(u, p, order_of(u, cell % u->bands), 0, count, (NAME(code)){ code->set, coef }, code->start[count], strip);
 }
 
+/* D y_{t-1} - x, which the filters are correlated with; D z_{t-1} and, with momentum, D z_{t-2} are in the strips. */
+static void NAME(residual)(const conv_call *c, conv_part *p, int64_t sample, int64_t band, REAL *image)
+{
+    const pudle_unroll *u = c->u;
+    const double b = ahead(u, c->t - 1);
+    NAME(assemble)(u, c->t > 1 ? strips_of(u, c->w, c->t - 1) : NULL, (REAL)(1 + b), u->spec.momentum && c->t > 2 ? strips_of(u, c->w, c->t - 2) : NULL, (REAL)-b,
+                   sample, band, (const REAL *)c->w->target.at + sample * u->spec.features, image);
+    NAME(look_at)(u, p, band, image, (REAL)u->spec.step[c->t - 1]);
+}
+
 /* Layer t of a cell, for a pass with a tape: all codes of a band lie one behind the other. */
 static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
 {
@@ -247,13 +250,12 @@ static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t samp
     conv_work *w = c->w;
     const int64_t cell = sample * u->bands + band, kept = c->t - (u->spec.layers - u->spec.depth) - 1, count = positions_in(u, band);
     REAL *image = kept >= 0 ? NAME(strip_of)(u, &w->tape, kept * cells(u) + cell) : p->image.at;
-    const conv_codes *from = codes_of(u, w, c->t - 1, cell);
+    const conv_codes *from = codes_of(u, w, c->t - 1, cell), *before = codes_of(u, w, c->t > 1 ? c->t - 2 : 0, cell);
     conv_codes *to = codes_of(u, w, c->t, cell);
     const bool keep = kept >= 0 && u->keeps_input;
     pudle_status s = PUDLE_OK;
     int64_t found = 0;
-    NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, image);
-    NAME(look_at)(u, p, band, image, (REAL)u->spec.step[c->t - 1]);
+    NAME(residual)(c, p, sample, band, image);
     to->start[0] = 0;
     for (int64_t q = 0; q < count && !s; q += CONV_TILE) {
         const int64_t some = least(CONV_TILE, count - q), most = found + some * u->conv.atoms + CONV_PAD;
@@ -262,47 +264,49 @@ static pudle_status NAME(layer_on_tape)(conv_call *c, conv_part *p, int64_t samp
             s = keep ? input_room(u, &to->v, &to->input_room, to->room) : input_room(u, &p->input, &p->input_room, most);
         if (s)
             break;
-        const NAME(code) old = { from->set + q * u->words, c->t > 1 ? (REAL *)from->z.at + from->start[q] : NULL };
+        const NAME(code) last = { from->set + q * u->words, c->t > 1 ? (REAL *)from->z.at + from->start[q] : NULL };
+        const NAME(code) old = c->t > 2 ? (NAME(code)){ before->set + q * u->words, (REAL *)before->z.at + before->start[q] } : (NAME(code)){ u->none.at, last.z };
         REAL *v = keep ? to->v.at : p->input.at;
-        found += NAME(inputs)(c, p, order_of(u, band), image, q, some, old, to->set + q * u->words, to->start + q, (int32_t *)to->index.at + found, v + found);
+        found += NAME(inputs)(c, p, order_of(u, band), image, q, some, last, old, to->set + q * u->words, to->start + q, (int32_t *)to->index.at + found, v + found);
     }
     if (!s)
         s = NAME(apply_prox)(c, p, to->set, count, keep ? to->v.at : p->input.at, found, to->z.at);
     if (s)
         return s;
     if (c->t < u->spec.layers)
-        return NAME(into_strip)(u, p, &w->strips[c->t % 2], cell, to, to->z.at);
+        return NAME(into_strip)(u, p, strips_of(u, w, c->t), cell, to, to->z.at);
     NAME(clear_code)(c, sample, band);
     NAME(write_code)(c, sample, band, 0, count, (NAME(code)){ to->set, to->z.at });
     return PUDLE_OK;
 }
 
-/* The code of a run of a pass without a tape, from position q of a cell on. */
-static NAME(code) NAME(run_code)(const pudle_unroll *u, const conv_work *w, int64_t cell, int64_t q)
+/* The code of layer t in a run of a pass without a tape, from position q of a cell on. */
+static NAME(code) NAME(run_code)(const pudle_unroll *u, const conv_work *w, int64_t t, int64_t cell, int64_t q)
 {
+    const parts_buffer *sets = &w->run_sets[t % reach(u)], *z = &w->run_z[t % reach(u)];
     const int64_t run = cell * u->runs + q / u->run, position = cell * u->band_rows * u->conv.code[1] + q;
-    return (NAME(code)){ (uint64_t *)w->run_sets.at + position * u->words, (REAL *)w->run_z.at + run * (u->run * u->conv.atoms + CONV_PAD) };
+    return (NAME(code)){ (uint64_t *)sets->at + position * u->words, (REAL *)z->at + run * (u->run * u->conv.atoms + CONV_PAD) };
 }
 
-/* The same where nobody comes back: every run's code has a place of its own, where the next layer's takes it over. */
+/* The same where nobody comes back: every run's code has a place of its own, where the next layer's takes it over, or, with momentum, the one after that. */
 static pudle_status NAME(layer_alone)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
 {
     pudle_unroll *u = c->u;
     conv_work *w = c->w;
     const int64_t cell = sample * u->bands + band, count = positions_in(u, band);
     const bool last = c->t == u->spec.layers;
-    REAL *strip = NAME(strip_of)(u, &w->strips[c->t % 2], cell);
+    REAL *strip = NAME(strip_of)(u, strips_of(u, w, c->t), cell);
     pudle_status s = PUDLE_OK;
-    NAME(assemble)(u, c->t > 1 ? &w->strips[(c->t - 1) % 2] : NULL, sample, band, (const REAL *)w->target.at + sample * u->spec.features, p->image.at);
-    NAME(look_at)(u, p, band, p->image.at, (REAL)u->spec.step[c->t - 1]);
+    NAME(residual)(c, p, sample, band, p->image.at);
     if (last)
         NAME(clear_code)(c, sample, band);
     else
         memset(strip, 0, (size_t)u->strip * sizeof *strip);
     for (int64_t q = 0; q < count && !s; q += u->run) {
         const int64_t some = least(u->run, count - q);
-        const NAME(code) code = NAME(run_code)(u, w, cell, q);
-        const int64_t found = NAME(inputs)(c, p, order_of(u, band), p->image.at, q, some, code, code.set, NULL, NULL, p->input.at);
+        const NAME(code) code = NAME(run_code)(u, w, c->t, cell, q), from = NAME(run_code)(u, w, c->t - 1, cell, q);
+        const NAME(code) old = c->t > 2 ? code : (NAME(code)){ u->none.at, from.z };
+        const int64_t found = NAME(inputs)(c, p, order_of(u, band), p->image.at, q, some, from, old, code.set, NULL, NULL, p->input.at);
         s = NAME(apply_prox)(c, p, code.set, some, p->input.at, found, code.z);
         if (!s && last)
             NAME(write_code)(c, sample, band, q, some, code);
@@ -328,7 +332,7 @@ static pudle_status NAME(decode)(conv_call *c, int64_t part)
     conv_work *w = c->w;
     const NAME(span) span = NAME(span_of)(c, part);
     const int64_t count = positions_in(u, span.band);
-    parts_buffer *strips = &w->strips[c->t % 2];
+    parts_buffer *strips = strips_of(u, w, c->t);
     pudle_status s = PUDLE_OK;
     for (int64_t i = span.first; i < span.last && !s; i++) {
         const int64_t cell = i * u->bands + span.band;
@@ -341,7 +345,7 @@ static pudle_status NAME(decode)(conv_call *c, int64_t part)
         memset(strip, 0, (size_t)u->strip * sizeof *strip);
         for (int64_t q = 0; q < count && !s; q += u->run) {
             const int64_t some = least(u->run, count - q);
-            const NAME(code) code = NAME(run_code)(u, w, cell, q);
+            const NAME(code) code = NAME(run_code)(u, w, c->t, cell, q);
             s = NAME(synthesis)(u, &w->part[part], order_of(u, span.band), q, some, code, set_size(code.set, some * u->words), strip);
         }
     }
@@ -356,7 +360,7 @@ static void NAME(decode_rows)(const conv_call *c, int64_t part)
     const int64_t apart = u->band_rows * u->conv.stride[0], top = span.band * apart, height = u->conv.data[0], width = u->conv.data[1];
     const int64_t rows = span.band + 1 < u->bands ? apart : height - top;
     for (int64_t i = span.first; i < span.last; i++)
-        NAME(assemble_rows)(u, &c->w->strips[c->t % 2], i, top, rows, NULL, height * width,
+        NAME(assemble_rows)(u, strips_of(u, c->w, c->t), 1, i, top, rows, NULL, 0, height * width,
                             (REAL *)c->out->data + i * c->out->stride[0] + top * width);
 }
 
@@ -397,7 +401,7 @@ static pudle_status NAME(through_prox)(conv_call *c, conv_part *p, int64_t t, in
     pudle_unroll *u = c->u;
     const conv_codes *code = codes_of(u, c->w, t, cell);
     const int64_t count = code->start[positions_in(u, cell % u->bands)];
-    parts_buffer *masked = &c->w->masked[cell];
+    parts_buffer *masked = masked_of(u, c->w, t, cell);
     pudle_cview theta[PARTS_LEVELS];
     pudle_view sums[PARTS_LEVELS];
     pudle_status s = parts_want(&u->memory, masked, count + count / 4 + 1, sizeof(REAL));
@@ -414,7 +418,7 @@ static pudle_status NAME(through_prox)(conv_call *c, conv_part *p, int64_t t, in
     if (!s && c->gtheta)
         NAME(add_level_sums)(c, p, t, code->index.at, count);
     if (!s && t > 1)
-        s = NAME(into_strip)(u, p, &c->w->strips[t % 2], cell, code, masked->at);
+        s = NAME(into_strip)(u, p, strips_of(u, c->w, t), cell, code, masked->at);
     return s;
 }
 
@@ -494,7 +498,7 @@ static pudle_status NAME(begin_cell)(conv_call *c, conv_part *p, int64_t sample,
     const REAL *direct = (const REAL *)c->direct->data + sample * c->direct->stride[0] + first;
     const int32_t *index = code->index.at;
     const int64_t *place = order_of(u, band)->place;
-    NAME(assemble)(u, NULL, sample, band, (const REAL *)c->residual->data + sample * c->residual->stride[0], p->image.at);
+    NAME(assemble)(u, NULL, 1, NULL, 1, sample, band, (const REAL *)c->residual->data + sample * c->residual->stride[0], p->image.at);
     pudle_status s = NAME(room_for_up)(c, p, code, band);
     REAL *up = p->up.at;
     const NAME(conv_side) none = { u->none.at, u->none.at, index, up, p->image.at }, z = { code->start, code->set, index, code->z.at, p->image.at };
@@ -516,24 +520,32 @@ static pudle_status NAME(begin_back)(conv_call *c, int64_t part)
 }
 
 /* Layer t of a cell: gv is there, and D gv in the strips of all cells. Adds to the gradient; where another layer follows, leaves
- * that one's gv. */
+ * that one's gv. With momentum also below the last layer, where there is no gv. */
 static pudle_status NAME(back_cell)(conv_call *c, conv_part *p, int64_t sample, int64_t band)
 {
     pudle_unroll *u = c->u;
-    const int64_t t = c->t, cell = sample * u->bands + band, count = positions_in(u, band), kept = t - (u->spec.layers - u->spec.depth) - 1;
+    const int64_t T = u->spec.layers, t = c->t, cell = sample * u->bands + band, count = positions_in(u, band), kept = t - (T - u->spec.depth) - 1;
     const conv_codes *now = codes_of(u, c->w, t, cell), *before = codes_of(u, c->w, t - 1, cell);
     const REAL step = (REAL)u->spec.step[t - 1];
-    const bool onward = kept > 0;
+    const double b = ahead(u, t - 1), after = t < T ? ahead(u, t) : 0; /* b_{t-1} and b_t */
+    const bool onward = kept > 0, more = u->spec.momentum && t < T;
     pudle_status s = PUDLE_OK;
     if (t > 1)
-        NAME(assemble)(u, &c->w->strips[t % 2], sample, band, NULL, p->image.at);
+        NAME(assemble)(u, kept < 0 ? NULL : strips_of(u, c->w, t), (REAL)(1 + b), more ? strips_of(u, c->w, t + 1) : NULL,
+                       more ? (REAL)(-after * u->spec.step[t] / u->spec.step[t - 1]) : 0, sample, band, NULL, p->image.at);
     if (onward)
         s = NAME(room_for_up)(c, p, before, band);
     if (s)
         return s;
-    const NAME(conv_side) one = { now->start, now->set, now->index.at, c->w->masked[cell].at, NAME(strip_of)(u, &c->w->tape, kept * cells(u) + cell) };
     const NAME(conv_side) two = { before->start, before->set, before->index.at, before->z.at, p->image.at };
+    NAME(conv_side) one = { u->none.at, u->none.at, two.index, two.value, two.image };
+    if (kept >= 0)
+        one = (NAME(conv_side)){ now->start, now->set, now->index.at, masked_of(u, c->w, t, cell)->at, NAME(strip_of)(u, &c->w->tape, kept * cells(u) + cell) };
     s = NAME(both_ways)(u, p, band, count, &one, &two, -step, onward ? p->up.at : NULL);
+    if (onward && u->spec.momentum && !s)
+        NAME(add_common)(now->set, one.value, (REAL)b, before->set, count * u->words, p->up.at);
+    if (onward && more && !s)
+        NAME(add_common)(codes_of(u, c->w, t + 1, cell)->set, masked_of(u, c->w, t + 1, cell)->at, (REAL)-after, before->set, count * u->words, p->up.at);
     return onward && !s ? NAME(through_prox)(c, p, t - 1, cell) : s;
 }
 

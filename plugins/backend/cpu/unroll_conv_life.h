@@ -6,12 +6,12 @@ static void work_free(pudle_unroll *u, conv_work *w)
     conv_codes *codes = w->list.at;
     conv_part *part = w->parts.at;
     parts_buffer *masked = w->masked_list.at;
-    for (int64_t i = 0; codes && i < (u->spec.depth + 3) * cells(u); i++) {
+    for (int64_t i = 0; codes && i < slots_of(u) * cells(u); i++) {
         parts_release(m, &codes[i].index);
         parts_release(m, &codes[i].z);
         parts_release(m, &codes[i].v);
     }
-    for (int64_t i = 0; masked && i < cells(u); i++)
+    for (int64_t i = 0; masked && i < reach(u) * cells(u); i++)
         parts_release(m, &masked[i]);
     for (int64_t i = 0; part && i < u->bands * u->groups; i++) {
         conv_part *p = &part[i];
@@ -24,8 +24,8 @@ static void work_free(pudle_unroll *u, conv_work *w)
             parts_release(m, &p->level_gradient[k]);
         }
     }
-    parts_buffer *const buffers[] = { &w->starts, &w->list, &w->parts, &w->target, &w->strips[0], &w->strips[1], &w->tape, &w->masked_list, &w->sets,
-                                      &w->run_sets, &w->run_z };
+    parts_buffer *const buffers[] = { &w->starts, &w->list, &w->parts, &w->target, &w->strips[0], &w->strips[1], &w->strips[2], &w->tape,
+                                      &w->masked_list, &w->sets, &w->run_sets[0], &w->run_sets[1], &w->run_z[0], &w->run_z[1] };
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
         parts_release(m, buffers[k]);
 }
@@ -75,7 +75,7 @@ static pudle_status work_of(pudle_unroll *u, const pudle_exec *exec, conv_work *
     pudle_status s = parts_want(m, &w->parts, parts, sizeof *w->part);
     if (!s)
         s = parts_want(m, &w->target, u->spec.rows * u->spec.features, width_of(u));
-    for (int i = 0; i < 2 && !s; i++)
+    for (int64_t i = 0; i <= reach(u) && !s; i++)
         s = parts_want(m, &w->strips[i], cells(u) * u->strip, width_of(u));
     if (s)
         return s;
@@ -90,7 +90,7 @@ static pudle_status work_of(pudle_unroll *u, const pudle_exec *exec, conv_work *
 /* What a pass with a tape wants besides. */
 static pudle_status tape_make(pudle_unroll *u, conv_work *w)
 {
-    const int64_t slots = (u->spec.depth + 3) * cells(u), length = u->band_rows * u->conv.code[1] + 1;
+    const int64_t slots = slots_of(u) * cells(u), length = u->band_rows * u->conv.code[1] + 1;
     parts_memory *m = &u->memory;
     if (w->codes)
         return PUDLE_OK;
@@ -102,7 +102,7 @@ static pudle_status tape_make(pudle_unroll *u, conv_work *w)
     if (!s)
         s = parts_want(m, &w->sets, slots * length * u->words, sizeof(uint64_t));
     if (!s)
-        s = parts_want(m, &w->masked_list, cells(u), sizeof *w->masked);
+        s = parts_want(m, &w->masked_list, reach(u) * cells(u), sizeof *w->masked);
     if (s)
         return s;
     w->codes = w->list.at;
@@ -118,9 +118,12 @@ static pudle_status tape_make(pudle_unroll *u, conv_work *w)
 static pudle_status runs_make(pudle_unroll *u, conv_work *w)
 {
     const int64_t runs = cells(u) * u->runs, entries = u->run * u->conv.atoms + CONV_PAD;
-    pudle_status s = parts_want(&u->memory, &w->run_sets, cells(u) * u->band_rows * u->conv.code[1] * u->words, sizeof(uint64_t));
-    if (!s)
-        s = parts_reserve(&u->memory, &w->run_z, runs * entries, width_of(u));
+    pudle_status s = PUDLE_OK;
+    for (int64_t i = 0; i < reach(u) && !s; i++) {
+        s = parts_want(&u->memory, &w->run_sets[i], cells(u) * u->band_rows * u->conv.code[1] * u->words, sizeof(uint64_t));
+        if (!s)
+            s = parts_reserve(&u->memory, &w->run_z[i], runs * entries, width_of(u));
+    }
     for (int64_t i = 0; i < u->bands * u->groups && !s; i++)
         s = input_room(u, &w->part[i].input, &w->part[i].input_room, entries);
     return s;
@@ -229,7 +232,7 @@ static pudle_status conv_create(pudle_exec *exec, const pudle_unroll_spec *spec,
     bool along = false;
     for (int i = 0; i < spec->levels; i++)
         along = along || spec->theta[i].shape[1] > 1;
-    if (spec->momentum || spec->conv->channels * spec->conv->kernel[0] * spec->conv->kernel[1] < CONV_TAPS || !parts_sparse_prox(spec) ||
+    if (spec->conv->channels * spec->conv->kernel[0] * spec->conv->kernel[1] < CONV_TAPS || !parts_sparse_prox(spec) ||
         spec->conv->atoms > INT32_MAX / 64 || !host_identity_hessian(exec, &spec->inner, spec->dtype))
         return PUDLE_ERR_UNSUPPORTED;
     void *memory = NULL;

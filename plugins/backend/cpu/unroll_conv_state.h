@@ -79,10 +79,10 @@ typedef struct conv_part {
 
 /* What belongs to an exec: the tape of the block it is at. A cell is one band of one sample. */
 typedef struct conv_work {
-    conv_codes *codes;       /* (depth + 3, cells): z_{T-K} .. z_T, and two for the layers before */
-    parts_buffer starts, sets, list, parts, target, strips[2], tape, masked_list;
-    parts_buffer run_sets, run_z; /* codes of a pass without a tape: entries have one place for each run */
-    parts_buffer *masked;    /* a cell each: gv */
+    conv_codes *codes;       /* (slots, cells): z_{T-K} .. z_T, and two for the layers before, with momentum three */
+    parts_buffer starts, sets, list, parts, target, strips[3], tape, masked_list; /* strips: of layers by turns, three only with momentum */
+    parts_buffer run_sets[2], run_z[2]; /* codes of a pass without a tape, with momentum two by turns: entries have one place for each run */
+    parts_buffer *masked;    /* a cell each, with momentum twice, by turns: gv */
     conv_part *part;
     int64_t rows;            /* of the block that forward did last */
     bool taped;              /* and whether it has a tape */
@@ -149,11 +149,41 @@ static int64_t image_rows(const pudle_unroll *u, int64_t band)
     return (rows_in(u, band) - 1) * u->conv.stride[0] + u->conv.kernel[0];
 }
 
+/* How many layers a layer reaches, back or, in the adjoint, onward: one, or with momentum two. */
+static int64_t reach(const pudle_unroll *u)
+{
+    return u->spec.momentum ? 2 : 1;
+}
+
+/* Codes of a cell there. */
+static int64_t slots_of(const pudle_unroll *u)
+{
+    return u->spec.depth + 2 + reach(u);
+}
+
 /* The code of layer t in a pass with a tape. */
 static conv_codes *codes_of(const pudle_unroll *u, const conv_work *w, int64_t t, int64_t cell)
 {
     const int64_t K = u->spec.depth, kept = t - (u->spec.layers - K);
-    return &w->codes[(kept >= 0 ? kept : K + 1 + t % 2) * cells(u) + cell];
+    return &w->codes[(kept >= 0 ? kept : K + 1 + t % (reach(u) + 1)) * cells(u) + cell];
+}
+
+/* gv of layer t. */
+static parts_buffer *masked_of(const pudle_unroll *u, const conv_work *w, int64_t t, int64_t cell)
+{
+    return &w->masked[t % reach(u) * cells(u) + cell];
+}
+
+/* D z_t, or in the adjoint D gv, of all cells: those of the layers in reach, and the layer's own. */
+static parts_buffer *strips_of(const pudle_unroll *u, conv_work *w, int64_t t)
+{
+    return &w->strips[t % (reach(u) + 1)];
+}
+
+/* b_t; y_0 is z_0. */
+static double ahead(const pudle_unroll *u, int64_t t)
+{
+    return u->spec.momentum && t > 0 ? u->spec.momentum[t - 1] : 0;
 }
 
 /* Room for `count` entries; those there are stay. */
