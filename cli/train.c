@@ -28,11 +28,9 @@ static void print_report(const pd_train_report *r, const char *directory)
     if (r->dead >= 0)
         printf("atoms that were dead at the last look: %" PRId64 " of %" PRId64 "\n", r->dead, r->atoms);
     for (int i = 0; i < r->levels; i++) {
-        const pd_learned_level *l = &r->level[i];
-        printf("learned %s: %.6g", l->name, l->mean);
-        if (l->count > 1)
-            printf(" in the mean of %" PRId64 ", %" PRId64 " of them 0", l->count, l->zeros);
-        printf("\n");
+        char text[256];
+        pd_learned_text(&r->level[i], text, sizeof text);
+        printf("%s\n", text);
     }
     if (!r->nothing_to_do) {
         printf("memory: the network %.1f MiB, the process at most %.1f MiB", r->network_bytes / 1048576, r->peak_bytes / 1048576);

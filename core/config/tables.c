@@ -98,10 +98,11 @@ static const pudle_option prox_table[] = {
     { .name = "learn", .type = PUDLE_ENUM, AT(pd_prox_params, learn), .dflt = "none",
       .choices = "none|global|atom|layer|layer_atom",
       .doc = "Learn the levels: one for all, one per atom, one per layer, one per layer and atom. A loss that puts no price on the code "
-             "learns thresholds away: give it one (loss.code_l1, or a loss with a penalty)." },
+             "learns thresholds away: give it one (loss.code_l1, or a loss with a penalty). What is learned, and what metrics.csv and thresholds.npz hold, is the "
+             "level as the prox takes it: step * lambda where the option scales with the step, and it does not follow a step that changes later (\"c/L\")." },
     { .name = "path", .type = PUDLE_PATH, AT(pd_prox_params, path),
-      .doc = "A .npy file with initial levels, in the shape that learn asks for; without it every level starts at its "
-             "option's value." },
+      .doc = "A .npy file with initial levels, in the shape that learn asks for, as the prox takes them: where the option scales with the step, numbers of "
+             "the size of step * lambda, not of lambda. Without it every level starts at its option's value (times the step)." },
     { .name = "multiple", .type = PUDLE_STRING, AT(pd_prox_params, multiple),
       .doc = "Written by a run for a level that its config gave as a multiple of the critical value, such as lambda = \"0.1*max\", which becomes a number when "
              "training begins: what it was. Not to be given." },

@@ -41,12 +41,35 @@ void pd_run_log_end(const pd_run *r, pudle_status s, const pd_train_report *repo
         pd_log_note(r->ctx, "memory of the device: at most %.1f MiB", report->device_bytes / 1048576);
     if (report->dead >= 0)
         pd_log_note(r->ctx, "atoms that were dead at the last look: %" PRId64 " of %" PRId64, report->dead, report->atoms);
-    for (int i = 0; i < report->levels; i++)
-        pd_log_note(r->ctx, "learned %s: %.6g in the mean of %" PRId64 ", %" PRId64 " of them 0", report->level[i].name, report->level[i].mean, report->level[i].count,
-                    report->level[i].zeros);
+    for (int i = 0; i < report->levels; i++) {
+        char text[256];
+        pd_learned_text(&report->level[i], text, sizeof text);
+        pd_log_note(r->ctx, "%s", text);
+    }
     if (!s && !isnan(report->last_error))
         pd_log_note(r->ctx, "dictionary error: %.4f -> %.4f (%.4f after the best order and signs)", report->first_error, report->last_error,
                     report->assigned_error);
+}
+
+void pd_learned_text(const pd_learned_level *l, char *text, size_t size)
+{
+    char of[96] = "", option[96] = "";
+    if (l->count > 1)
+        snprintf(of, sizeof of, " in the mean of %" PRId64 ", %" PRId64 " of them 0", l->count, l->zeros);
+    if (l->step > 0)
+        snprintf(option, sizeof option, " (%s %.6g at the step %.6g)", l->name, l->mean / l->step, l->step);
+    snprintf(text, size, "learned %s%s: %.6g%s%s", l->step == 0 ? "" : "step*", l->name, l->mean, of, option);
+}
+
+/* What the option of a learned level is multiplied by, as the last refresh found it. */
+static double step_of(const pd_network *net, const pd_level *level)
+{
+    if (!level->per_step)
+        return 0;
+    for (int64_t t = 1; t < net->layers; t++)
+        if (net->alpha[t] != net->alpha[0])
+            return NAN;
+    return net->alpha[0];
 }
 
 void pd_run_report_levels(pd_run *r, pd_train_report *report)
@@ -56,6 +79,7 @@ void pd_run_report_levels(pd_run *r, pd_train_report *report)
         pd_learned_level *to = &report->level[report->levels++];
         snprintf(to->name, sizeof to->name, "%s", level->name);
         to->count = level->rows * level->cols;
+        to->step = step_of(&r->problem.net, level);
         to->mean = pd_level_mean(&r->problem.net, level, &to->zeros);
         /* a threshold that is learned down to nothing is a run that has gone wrong, and its loss looks better than ever */
         if (2 * to->zeros >= to->count && !r->began_at_0[i] && !(level->bounded && level->min < 0))

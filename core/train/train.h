@@ -17,8 +17,12 @@ typedef struct pd_train_options {
 typedef struct pd_learned_level {
     char name[48];
     double mean;
+    double step; /* the mean is this times the option; 0: the mean is that of the option; NaN: layers have steps of their own */
     int64_t count, zeros;
 } pd_learned_level;
+
+/** A learned level in words: in the units of the code, and in those of its option where the step is one number. */
+void pd_learned_text(const pd_learned_level *level, char *text, size_t size);
 
 typedef struct pd_train_report {
     int64_t updates;

@@ -241,11 +241,20 @@ refuses 2 "train.test_every = 1 wants test samples" "by check, too"
 
 # ---- learned levels
 run "$PUDLE" train "$cfg" --out "$work/levels" --quiet --set prox.learn=atom --set loss.code_l1=0.2
-grep -q '^learned lambda: [0-9.e-]* in the mean of 15, [0-9]* of them 0$' "$work/out" && head -n 1 "$work/levels/metrics.csv" | grep -q ',prox.lambda,seconds$' &&
+grep -q '^learned step\*lambda: [0-9.e-]* in the mean of 15, [0-9]* of them 0 (lambda [0-9.e-]* at the step [0-9.e-]*)$' "$work/out" && head -n 1 "$work/levels/metrics.csv" | grep -q ',prox.lambda,seconds$' &&
     awk -F, 'NF != 13 || (NR > 1 && $12 == "") { bad = 1 } END { exit bad }' "$work/levels/metrics.csv"
 ok $? "learned levels have a column of their own, and are reported"
-[ "$(sed -n 's/^learned lambda: \([^ ]*\) .*/\1/p' "$work/out")" = "$(awk -F, 'END { printf "%.6g", $12 }' "$work/levels/metrics.csv")" ]
+[ "$(sed -n 's/^learned step.lambda: \([^ ]*\) .*/\1/p' "$work/out")" = "$(awk -F, 'END { printf "%.6g", $12 }' "$work/levels/metrics.csv")" ]
 ok $? "as they are at the end"
+[ "$(sed -n 's/^learned .*(lambda \(.*\) at the step.*/\1/p' "$work/out")" = "$(awk -F, 'END { printf "%.6g", $12 / $9 }' "$work/levels/metrics.csv")" ] &&
+    grep -q '(lambda [0-9.e-]* at the step' "$work/levels/run.log"
+ok $? "and as lambda, over the step"
+run "$PUDLE" train "$cfg" --out "$work/steps" --quiet --set prox.learn=global --set loss.code_l1=0.2 --set model.learn_step=layer --set model.step=0.1 --set model.encoder=analysis
+[ "$status" -eq 0 ] && grep -q '^learned step\*lambda: [0-9.e-]*$' "$work/out"
+ok $? "which layers with steps of their own have no one of"
+run "$PUDLE" train "$cfg" --out "$work/plain" --quiet --unset prox.lambda --set prox.name=jumprelu --set prox.threshold=0.1 --set prox.learn=global --set loss.code_l1=0.2
+[ "$status" -eq 0 ] && grep -q '^learned threshold: [0-9.e-]*$' "$work/out"
+ok $? "a level that does not scale with the step is the option itself"
 sed -i 's/,[^,]*\(,[^,]*\)$/\1/' "$work/levels/metrics.csv" # as a version without them has left it
 seconds=$(sed -n 2p "$work/levels/metrics.csv" | sed 's/.*,//')
 run "$PUDLE" train "$work/levels" --quiet --resume --set train.epochs=5
