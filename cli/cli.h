@@ -106,9 +106,9 @@ int64_t cli_block(const pd_problem *problem, int64_t samples);
 /** Say it where a config, and not a run, is asked for results: its dictionary is the one that training begins with. */
 void cli_note_untrained(pd_context *ctx, const pd_settings *settings, const char *run_directory, const char *path);
 
-/** Are all numbers of samples finite, or do the config's losses look at their targets themselves, as those do that pass over gaps? samples: as
- *  rows, or one; what: the option and the path, for the message. @errors CONFIG */
-pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const pudle_cview *samples);
+/** Are all numbers of samples finite, or do the config's losses look at their targets themselves, as those do that pass over gaps? what: where they come
+ *  from, for the message; part: what the first axis of `samples` counts, as "sample". @errors CONFIG */
+pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const char *part, const pudle_cview *samples);
 
 /** Samples (n, ...) of --input, in the config's precision: an array, and what pd_problem_open wants to know of it. The caller frees `input`. @errors IO, CONFIG */
 pudle_status cli_samples(pd_context *ctx, const char *path, const pd_settings *settings, const char *run_directory, pd_array *input, pudle_data_info *given);

@@ -101,7 +101,7 @@ static bool looks_at_targets(const pd_plugin *loss)
     return !loss || pd_looks_at_targets(loss->desc);
 }
 
-pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const pudle_cview *samples)
+pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, const char *what, const char *part, const pudle_cview *samples)
 {
     const int64_t count = pudle_count(samples), size = samples->shape[0] > 0 ? count / samples->shape[0] : 1;
     if (looks_at_targets(settings->section[PD_SECTION_LOSS].plugin) && looks_at_targets(settings->section[PD_SECTION_INNER_LOSS].plugin))
@@ -109,9 +109,9 @@ pudle_status cli_check_numbers(pd_context *ctx, const pd_settings *settings, con
     for (int64_t i = 0; i < count; i++) {
         const double x = pudle_entry(samples, i);
         if (!isfinite(x) && !(isnan(x) && settings->loss.missing == PD_MISSING_SKIP))
-            return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: part %lld of its first axis holds a number that is not finite%s (%g, its entry %lld): repair it, or use a "
-                           "model whose loss passes over what is missing", what, (long long)(i / size),
-                           samples->dtype == PUDLE_F64 ? "" : " in single precision", x, (long long)(i % size));
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: %s %lld holds a number that is not finite%s (%g, its entry %lld): repair it%s", what, part, (long long)(i / size),
+                           samples->dtype == PUDLE_F64 ? "" : " in single precision", x, (long long)(i % size),
+                           isnan(x) ? ", or, where NaN stands for what is missing, let the loss go around it, with --set loss.missing=skip" : "");
     }
     return PUDLE_OK;
 }

@@ -13,6 +13,7 @@ const char cli_denoise_help[] =
     "\n"
     "INPUT is a PNG or JPEG file, a folder of them, or an array .npy (n, channels, height, width), (channels, height, width)\n"
     "or (height, width); OUTPUT is of the same kind: .png, a folder of .png, .npy. Pictures may have any size.\n"
+    "With --set loss.missing=skip, NaN in an array are pixels that are missing: codes go around them, and the result fills them.\n"
     "\n"
     "  --model RUN        a run directory that 'pudle train' made\n"
     "  --config CONFIG    a config with model.dictionary.init = \"file\"; its data are not opened\n"
@@ -249,7 +250,7 @@ static void log_facts(work *w, const cli_picture *shown)
     pd_restore_facts f;
     pd_restorer_facts(w->restorer, &f);
     pd_log(w->ctx, PUDLE_LOG_DEBUG, "%s: %" PRId64 " shifts, %" PRId64 " x %" PRId64 " tiles of %" PRId64 " x %" PRId64 " pixels (down x across), %" PRId64
-           " at once, about %.0f MiB", shown->name, f.phases, f.tiles[0], f.tiles[1], f.tile[0], f.tile[1], f.at_once, (double)f.bytes / 1048576.0);
+           " at once, about %.0f MiB", shown->what, f.phases, f.tiles[0], f.tiles[1], f.tile[0], f.tile[1], f.at_once, (double)f.bytes / 1048576.0);
 }
 
 /* *input: what failed was reading or fitting this picture. */
@@ -264,11 +265,11 @@ static pudle_status one_picture(work *w, int64_t i, bool *input)
     pd_array noise = a->has_sigma ? like(&shown.values) : (pd_array){ 0 }, result = like(&shown.values);
     const pd_array *noisy = a->has_sigma ? &noise : &shown.values;
     if (!result.view.data || !noisy->view.data) {
-        s = pd_fail(w->ctx, PUDLE_ERR_NOMEM, "out of memory for %s", shown.name);
+        s = pd_fail(w->ctx, PUDLE_ERR_NOMEM, "out of memory for %s", shown.what);
         goto cleanup;
     }
     const pudle_cview given = pd_array_const(&shown.values);
-    s = cli_check_numbers(w->ctx, w->settings, shown.name, &given);
+    s = cli_check_numbers(w->ctx, w->settings, shown.what, "channel", &given);
     if (s)
         goto cleanup;
     if (a->has_sigma)
@@ -276,7 +277,7 @@ static pudle_status one_picture(work *w, int64_t i, bool *input)
     const double start = seconds();
     s = restore(w, noisy, &result);
     if (s) {
-        pd_fail(w->ctx, s, "%s: not denoised", shown.name);
+        pd_fail(w->ctx, s, "%s: not denoised", shown.what);
         goto cleanup;
     }
     *input = false;

@@ -99,7 +99,7 @@ static pudle_status read_file(pd_context *ctx, const char *path, int64_t channel
     s = to_values(ctx, &p, channels == 1 && p.channels == 3 && is_grey(&p) ? 1 : p.channels, dtype, &out->values);
     out->bits = p.bits;
     picture_free(host, &p);
-    if (!s && !(out->name = pd_strdup(slash ? slash + 1 : path)))
+    if (!s && (!(out->name = pd_strdup(slash ? slash + 1 : path)) || !(out->what = pd_strdup(path))))
         s = pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     return s;
 }
@@ -116,7 +116,9 @@ static pudle_status read_row(pd_context *ctx, const cli_pictures *p, int64_t i, 
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: pictures of %" PRId64 " channels, but the model's filters have %" PRId64, p->path, shape[0], channels);
     const size_t bytes = (size_t)count * pudle_dtype_size(v->dtype);
     void *values = pd_alloc(bytes, 1);
-    if (!values || !(out->name = pd_format("%" PRId64, i))) {
+    out->name = pd_format("%" PRId64, i);
+    out->what = p->count > 1 ? pd_format("%s, picture %" PRId64, p->path, i) : pd_strdup(p->path);
+    if (!values || !out->name || !out->what) {
         free(values);
         return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for picture %" PRId64 " of %s", i, p->path);
     }
@@ -141,7 +143,8 @@ void cli_picture_free(cli_picture *p)
 {
     pd_array_free(&p->values);
     free(p->name);
-    p->name = NULL;
+    free(p->what);
+    p->name = p->what = NULL;
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -21,6 +21,7 @@ typedef struct cli_picture {
     pd_array values; /* (channels, height, width) */
     int bits;        /* to write it with */
     char *name;      /* of the file without its folder, or the number in the array */
+    char *what;      /* for messages: the path, and the number in an array of several */
 } cli_picture;
 
 /** Find the pictures at a path; an array is read, with elements of dtype. @errors NOTFOUND, IO, CONFIG, NOMEM */

@@ -66,7 +66,7 @@ pudle_status cli_samples(pd_context *ctx, const char *path, const pd_settings *s
     shape_samples(settings, given);
     const pudle_cview c = pudle_const(v);
     char *what = pd_format("--input %s", path);
-    s = what ? cli_check_numbers(ctx, settings, what, &c) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    s = what ? cli_check_numbers(ctx, settings, what, "sample", &c) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     free(what);
     return s ? s : check_length(ctx, path, directory, settings, given);
 }

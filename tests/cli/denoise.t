@@ -122,6 +122,23 @@ mv "$work/many.npy" "$work/moved.npy"
 run "$PUDLE" denoise "$work/moved.npy" "$work/run-y.npy" --model "$work/run" --quiet
 is_success '... and denoises when its data are gone'
 
+# ---- missing pixels: flat pictures, a flat filter, and NaN at pixels 7 and 112 of the second
+flat() {
+    LC_ALL=C awk -v n="$1" -v gaps="$2" 'BEGIN { for (i = 0; i < n; i++) printf index(gaps, " " i " ") ? "..nN" : "..aA" }' | tr '.nNaA' '\000\300\177\200\077'
+}
+flat 25 '' | npy "$work/flat.npy" '<f4' '1, 1, 5, 5'
+flat 450 ' 232 337 ' | npy "$work/gaps.npy" '<f4' '2, 1, 15, 15'
+flat 450 '' | npy "$work/whole.npy" '<f4' '2, 1, 15, 15'
+sed 's/atoms = 8/atoms = 1/; s/stride = 2/stride = 5/; s/lambda = 0.5/lambda = 1e-3/; s/layers = 4/layers = 200/; s/grey.npy/flat.npy/' "$work/grey.cfg" >"$work/flat.cfg"
+run "$PUDLE" denoise "$work/gaps.npy" "$work/filled.npy" --config "$work/flat.cfg"
+refuses 2 "$work/gaps.npy, picture 1: channel 0 holds a number that is not finite" 'a missing pixel is refused, by file and picture'
+grep -q -- '--set loss.missing=skip' "$work/err" && [ ! -e "$work/filled.npy" ]
+ok $? '... with the remedy'
+run "$PUDLE" denoise "$work/gaps.npy" "$work/filled.npy" --config "$work/flat.cfg" --set loss.missing=skip --quiet
+is_success '... which is one'
+run "$PUDLE" compare "$work/filled.npy" "$work/whole.npy" --atol 0.01
+is_success '... and fills the gaps'
+
 # ---- mistakes
 run "$PUDLE" denoise "$work/none.png" "$work/o.png" $grey
 refuses 2 'none.png' 'a missing picture'

@@ -179,7 +179,7 @@ ok $? 'nothing was touched'
 run "$PUDLE" encode "$work/good" --input "$work/x3.npy" --output "$work/z.npy"
 refuses 2 "samples of 3 entries; those of the model in $work/good have 2" 'samples of another length are named'
 run "$PUDLE" encode "$work/good" --input "$work/xnan.npy" --output "$work/z.npy"
-refuses 2 'part 1 of its first axis holds a number that is not finite' 'so is what is no number'
+refuses 2 'sample 1 holds a number that is not finite' 'so is what is no number'
 run "$PUDLE" train "$cfg" --out "$work/gaps" --quiet --set loss.name=masked_least_squares --set data.path="$work/xnan.npy" --set data.missing=true
 run "$PUDLE" encode "$work/gaps" --input "$work/xnan.npy" --output "$work/z.npy" --quiet
 is_success '... but a loss that passes over gaps has them'
@@ -194,7 +194,7 @@ prox:  { name = "soft_threshold"; lambda = 0.1; };
 loss:  { name = "least_squares"; };
 END
 run "$PUDLE" denoise "$work/picture.npy" "$work/out.npy" --config "$work/pictures.cfg"
-refuses 2 'holds a number that is not finite' 'a picture with what is no number is refused'
+refuses 2 'picture.npy: channel 0 holds a number that is not finite' 'a picture with what is no number is refused, by its file'
 [ ! -e "$work/out.npy" ]
 ok $? '... and nothing written'
 cp "$work/filters.npy" "$work/keep.npy"
