@@ -4,6 +4,10 @@
 
 enum { SHAPES_TRIED = 400 };
 
+/* Steps that occur: 1/L of dictionaries with many atoms or large filters, and of losses that hardly curve. */
+#define SMALLEST_STEP 1e-3
+#define LARGEST_STEP 10.0
+
 int64_t pd_prox_level_count(const pd_prox_case *c)
 {
     return c->per_atom ? c->atoms : 1;
@@ -89,7 +93,7 @@ static bool draw_case(pd_trial *t, pd_prox_case *c, int draw, bool per_atom, int
 {
     char shape[64];
     c->per_atom = per_atom;
-    c->tau = draw == 0 ? 0.25 : pd_single(0.05 * exp(3 * pd_uniform(t)));
+    c->tau = draw == 0 ? 0.25 : pd_single(SMALLEST_STEP * pow(LARGEST_STEP / SMALLEST_STEP, pd_uniform(t)));
     set_shape(t, c, limit);
     if (!pd_params_draw(t, draw) || !draw_levels(t, c))
         return false;
