@@ -343,7 +343,7 @@ static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_
 {
     static const char *const names[] = { "atoms.csv", "contributions.csv", "estimate.npy", "atoms.png", "atoms_used.png", "samples.csv", "sample_contributions.csv",
                                          "code_similarity.csv", "samples.png", NULL };
-    const cli_file in[] = { { "--input", args->input }, { "the config", args->positional[0] } };
+    const cli_file in[] = { { "--input", args->input, NULL }, { "the config", args->positional[0], NULL } };
     return cli_check_folder(ctx, settings, args->out, names, in, 2);
 }
 

@@ -142,10 +142,10 @@ static pudle_status check_options(pd_context *ctx, const cli_args *args)
 {
     if (args->runs && args->seconds > 0)
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "--runs and --seconds both say how long to measure: give one of them");
-    const cli_file out = { "--csv", args->csv };
+    const cli_file out = { "--csv", args->csv, ".csv" };
     cli_file in[sizeof args->positional / sizeof *args->positional];
     for (int i = 0; i < args->positionals; i++)
-        in[i] = (cli_file){ "a config", args->positional[i] };
+        in[i] = (cli_file){ "a config", args->positional[i], NULL };
     return cli_check_outputs(ctx, NULL, &out, 1, in, args->positionals);
 }
 

@@ -70,10 +70,11 @@ pudle_status cli_model(pd_context *ctx, const pd_settings *settings, const char 
 /** Do two paths mean one file, or, where there is none yet, one name in one folder? */
 bool cli_same_file(const char *a, const char *b);
 
-/** A file of the command line: the option that names it, and its path; NULL: it was not given. */
-typedef struct cli_file { const char *what, *path; } cli_file;
-/** Each output can be written where it goes, and is neither what is read (`in`, and what the settings name; they may be NULL), nor another
- *  output, nor a file of a run. @errors CONFIG */
+/** A file of the command line: the option that names it, its path, NULL: it was not given; and the format that it is written in, as ".npy", NULL: the caller
+ *  has looked at its name. */
+typedef struct cli_file { const char *what, *path, *format; } cli_file;
+/** Each output can be written where it goes, has no name that promises another format, and is neither what is read (`in`, and what the settings name; they may
+ *  be NULL), nor another output, nor a file of a run. @errors CONFIG */
 pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, const cli_file out[], int outs, const cli_file in[], int ins);
 
 /** The same for a folder of --out, which is made where it is not there, and the files that go into it; names end with NULL. @errors CONFIG */

@@ -302,11 +302,11 @@ static pudle_status check_files(work *w)
 {
     const cli_args *a = w->args;
     const bool single = w->pictures.kind != CLI_FOLDER;
-    const cli_file out[] = { { "the output", single ? w->output : NULL }, { "--compare", a->compare }, { "--csv", a->csv } };
-    const cli_file in[] = { { "the input", w->pictures.path }, { "--config", a->config } };
+    const cli_file out[] = { { "the output", single ? w->output : NULL, NULL }, { "--compare", a->compare, ".png" }, { "--csv", a->csv, ".csv" } };
+    const cli_file in[] = { { "the input", w->pictures.path, NULL }, { "--config", a->config, NULL } };
     pudle_status s = cli_check_outputs(w->ctx, w->settings, out, 3, in, 2);
     for (int64_t i = 0; i < w->pictures.list.count && !s; i++) {
-        const cli_file one = { "a picture", w->pictures.list.path[i] };
+        const cli_file one = { "a picture", w->pictures.list.path[i], NULL };
         s = cli_check_outputs(w->ctx, NULL, out, 3, &one, 1);
     }
     return s;

@@ -108,8 +108,8 @@ static pudle_status write_outputs(pd_context *ctx, const cli_args *args, const o
 
 static pudle_status check_files(pd_context *ctx, const cli_args *args, const pd_settings *settings)
 {
-    const cli_file out[] = { { "--output", args->output }, { "--reconstruction", args->reconstruction }, { "--signals", args->signals } };
-    const cli_file in[] = { { "--input", args->input }, { "the config", args->positional[0] } };
+    const cli_file out[] = { { "--output", args->output, ".npy" }, { "--reconstruction", args->reconstruction, ".npy" }, { "--signals", args->signals, ".npy" } };
+    const cli_file in[] = { { "--input", args->input, NULL }, { "the config", args->positional[0], NULL } };
     if (args->signals && !settings->model.measurement)
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "--signals %s: the model has no model.measurement, so that samples are signals themselves: --reconstruction writes what their codes "
                        "stand for", args->signals);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +45,21 @@ static pudle_status check_folder(pd_context *ctx, const cli_file *out)
     return s;
 }
 
+/* A name that promises another format would be believed. CSV is text, and any other ending is the user's own. */
+static pudle_status check_format(pd_context *ctx, const cli_file *out)
+{
+    static const char *const formats[] = { ".npy", ".npz", ".csv", ".tsv", ".txt", ".json", ".xlsx", ".mat", ".h5", ".hdf5", ".parquet", ".safetensors", ".pt", ".pkl",
+                                           ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf", ".svg", ".zip", ".gz" };
+    const char *slash = strrchr(out->path, '/'), *name = slash ? slash + 1 : out->path, *dot = strrchr(name, '.');
+    if (!dot || !out->format || !strcasecmp(dot, out->format) || (!strcmp(out->format, ".csv") && !strcasecmp(dot, ".txt")))
+        return PUDLE_OK;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (!strcasecmp(dot, formats[i]))
+            return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: what is written is %s, and this name says %s: write  %s %.*s%s", out->what, out->path, out->format + 1, dot + 1,
+                           out->what, (int)(dot - out->path), out->path, out->format);
+    return PUDLE_OK;
+}
+
 typedef struct comparison { pd_context *ctx; const cli_file *out; int outs; pudle_status s; } comparison;
 
 /* A file that the config names; "a.npz:name" is in a.npz. */
@@ -80,6 +96,8 @@ pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, con
         for (int k = 0; k < i && !s; k++)
             if (out[k].path && cli_same_file(out[i].path, out[k].path))
                 s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s %s: is what %s writes", out[i].what, out[i].path, out[k].what);
+        if (!s)
+            s = check_format(ctx, &out[i]);
     }
     return s;
 }
@@ -95,7 +113,7 @@ pudle_status cli_check_folder(pd_context *ctx, const pd_settings *settings, cons
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "--out %s: cannot make the folder: %s", folder, strerror(errno));
     for (; names[count] && count < MOST && !s; count++) {
         path[count] = pd_format("%s/%s", folder, names[count]);
-        out[count] = (cli_file){ "--out", path[count] };
+        out[count] = (cli_file){ "--out", path[count], NULL };
         s = path[count] ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     }
     if (!s)

@@ -168,6 +168,19 @@ run "$PUDLE" encode "$work/good" --output "$work/link.npy"
 refuses 2 'is a file of a run, which would be lost' '... behind a link as well'
 run "$PUDLE" encode "$work/good" --output "$work/x.npy"
 refuses 2 'would overwrite what is read (data.path)' 'nor what the config names'
+for name in z.npz z.CSV z.txt z.mat z.h5 z.json; do
+    run "$PUDLE" encode "$cfg" --input "$work/x.npy" --output "$work/$name"
+    refuses 2 "write  --output $work/z.npy" "codes are .npy, and no $name"
+done
+run "$PUDLE" encode "$cfg" --input "$work/x.npy" --output "$work/z.npy" --reconstruction "$work/y.npz"
+refuses 2 "write  --reconstruction $work/y.npy" 'nor are reconstructions'
+run "$PUDLE" bench "$cfg" --csv "$work/b.npy" --runs 1
+refuses 2 "write  --csv $work/b.csv" 'figures are .csv'
+! ls "$work"/z.* "$work"/y.np* "$work"/b.* >/dev/null 2>&1
+ok $? 'nothing was written under a false name'
+run "$PUDLE" encode "$cfg" --input "$work/x.npy" --output "$work/z.codes" --quiet
+is_success 'an ending that is no known format is the own choice'
+rm -f "$work/z.codes"
 mkdir "$work/arrays"
 cp "$work/x.npy" "$work/arrays/code.npy"
 run "$PUDLE" gradient "$cfg" --set data.path="$work/arrays/code.npy" --out "$work/arrays"
