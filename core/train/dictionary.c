@@ -225,7 +225,7 @@ static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
     if (!memory)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the dictionary");
     d->view = pd_matrix(memory, PUDLE_F64, entries, map->atoms);
-    const pd_sample_source samples = { pb->train.samples, map->features, read_samples, pb };
+    const pd_sample_source samples = { pb->train.samples, map->features, read_samples, pb, !pb->epoch_free };
     const pd_pairwise pairwise = { how->sparsity, how->pairs, how->samples };
     pudle_status s;
     switch (how->init) {

@@ -73,8 +73,8 @@ static pudle_status fill_from_samples(pd_context *ctx, const pd_sample_source *s
     if (have < p)
         return pd_fail(ctx, PUDLE_ERR_CONFIG,
                        "model.dictionary.init = \"samples\" needs %lld samples that are not zero, there are %lld among "
-                       "%lld: lower model.dictionary.atoms or take init = \"random\"", (long long)p, (long long)have,
-                       (long long)n);
+                       "%lld%s: lower model.dictionary.atoms or take init = \"random\"", (long long)p, (long long)have, (long long)n,
+                       source->anew ? " (samples are drawn anew every epoch, as windows of pictures are, but a dictionary begins with those of one epoch alone)" : "");
     return PUDLE_OK;
 }
 

@@ -10,6 +10,7 @@ typedef struct pd_sample_source {
     int64_t samples, features;
     pudle_status (*read)(void *ctx, const int64_t *index, int64_t count, double *rows);
     void *ctx;
+    bool anew; /* training sees another of each every epoch, and here there is one */
 } pd_sample_source;
 
 /** Entries N(0, 1), then unit columns. @errors NOMEM */

@@ -8,6 +8,7 @@
 #include "picture_list.h"
 #include "poisson.h"
 #include "samples.h"
+#include <stdio.h>
 #include <string.h>
 
 /* Uses of random numbers. */
@@ -25,7 +26,7 @@ typedef struct params {
 #define MEMBER(member, kind, dflt_) .name = #member, .type = kind, .offset = offsetof(params, member), .dflt = dflt_
 static const pudle_option options[] = {
     { MEMBER(path, PUDLE_PATH, NULL), .flags = PUDLE_REQUIRED,
-      .doc = "Training pictures: a folder with PNG and JPEG files, or one file." },
+      .doc = "Training pictures: a folder with PNG and JPEG files (folders in it are not looked into), or one file." },
     { MEMBER(test_path, PUDLE_PATH, NULL), .doc = "Test pictures: a folder or one file." },
     { MEMBER(colour, PUDLE_BOOL, "false"),
       .doc = "Three channels, red, green and blue; otherwise one, grey = (19595 R + 38470 G + 7471 B + 32768) >> 16." },
@@ -73,26 +74,47 @@ static bool is_cropped(const params *o, int32_t which)
     return o->crop > 0 && (which == PUDLE_SPLIT_TRAIN || o->test_crop == TEST_CROP_CENTRE);
 }
 
-static pudle_status check_side(const pudle_host *host, const params *o, const char *path, const picture *p)
+/* Pictures that no window fits into: the first few by name. */
+enum { NAMED = 5 };
+typedef struct small_pictures { int64_t count, side; char names[1024]; } small_pictures;
+
+static void note_if_small(const params *o, const char *path, const picture *p, small_pictures *small)
 {
-    if (p->width >= o->crop && p->height >= o->crop)
+    const int64_t side = p->width < p->height ? p->width : p->height;
+    const size_t used = strlen(small->names);
+    if (side >= o->crop)
+        return;
+    if (small->count == 0 || side < small->side)
+        small->side = side;
+    if (small->count++ < NAMED)
+        snprintf(small->names + used, sizeof small->names - used, "%s%.150s (%lld x %lld)", used ? ", " : "", path, (long long)p->width, (long long)p->height);
+}
+
+static pudle_status check_sides(const pudle_host *host, const params *o, int64_t count, const small_pictures *small)
+{
+    char more[48] = "";
+    const int64_t named = small->count < NAMED ? small->count : NAMED;
+    if (small->count == 0)
         return PUDLE_OK;
-    return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s: its %lld x %lld pixels are too few for crop = %lld: set crop lower, "
-                      "or take the file away", path, (long long)p->width, (long long)p->height, (long long)o->crop);
+    if (small->count > named)
+        snprintf(more, sizeof more, " and %lld more", (long long)(small->count - named));
+    return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%lld of %lld pictures have too few pixels for crop = %lld: %s%s; set crop to %lld, or take %s away", (long long)small->count,
+                      (long long)count, (long long)o->crop, small->names, more, (long long)small->side, small->count == 1 ? "the file" : "these files");
 }
 
 /* Decodes every file, so that a damaged one is found now; keeps the pixels while *room bytes last. */
 static pudle_status load_pictures(const pudle_host *host, const params *o, int32_t which, split *to, int64_t *room)
 {
     int64_t left_out = 0;
+    small_pictures small = { 0 };
     pudle_status s = PUDLE_OK;
     for (int64_t i = 0; i < to->list.count && !s; i++) {
         picture *p = &to->picture[i];
         s = picture_read(host, to->list.path[i], o->colour, p);
-        if (!s && is_cropped(o, which))
-            s = check_side(host, o, to->list.path[i], p);
         if (s)
             break;
+        if (is_cropped(o, which))
+            note_if_small(o, to->list.path[i], p, &small);
         const int64_t bytes = picture_values(p) * (p->bits / 8);
         if (bytes <= *room) {
             *room -= bytes;
@@ -103,6 +125,8 @@ static pudle_status load_pictures(const pudle_host *host, const params *o, int32
         if (!to->odd && (p->width != to->picture[0].width || p->height != to->picture[0].height))
             to->odd = p;
     }
+    if (!s)
+        s = check_sides(host, o, to->list.count, &small);
     if (!s && left_out)
         host->log(host->ctx, PUDLE_LOG_INFO, "%lld of %lld %s pictures do not fit into memory = %lld MiB and are decoded "
                   "anew for every sample", (long long)left_out, (long long)to->list.count,

@@ -63,37 +63,57 @@ static pudle_status list_entries(const pudle_host *host, const char *folder, pic
     return s;
 }
 
-/* Folders, "." and ".." among them, are passed over; so is what vanished since the folder was read. */
-static bool is_folder(const char *path)
+/* One kind of entry that is passed over: how many, and the first. */
+typedef struct passed { int64_t count; char example[200]; } passed;
+
+static void pass_over(passed *kind, const char *name)
 {
-    struct stat st;
-    return stat(path, &st) || S_ISDIR(st.st_mode);
+    if (kind->count++ == 0)
+        snprintf(kind->example, sizeof kind->example, "%s", name);
 }
 
-static pudle_status is_picture(const pudle_host *host, const char *path, bool *is)
+/* Folders are told of, unless they are hidden; what vanished since the folder was read is not. */
+static pudle_status look_at(const pudle_host *host, const char *path, const char *name, passed *files, passed *folders, bool *keep)
 {
     struct stat st;
     picture_kind kind = PICTURE_NEITHER;
-    const bool regular = !stat(path, &st) && S_ISREG(st.st_mode);
-    const pudle_status s = regular ? picture_probe(host, path, &kind) : PUDLE_OK;
-    *is = kind != PICTURE_NEITHER;
+    if (stat(path, &st))
+        return PUDLE_OK;
+    if (S_ISDIR(st.st_mode)) {
+        if (name[0] != '.')
+            pass_over(folders, name);
+        return PUDLE_OK;
+    }
+    const pudle_status s = S_ISREG(st.st_mode) ? picture_probe(host, path, &kind) : PUDLE_OK;
+    *keep = !s && kind != PICTURE_NEITHER;
+    if (!s && !*keep)
+        pass_over(files, name);
     return s;
+}
+
+static void tell(const pudle_host *host, const char *folder, int64_t pictures, const passed *files, const passed *folders)
+{
+    char what[2][320] = { "", "" };
+    if (files->count)
+        snprintf(what[0], sizeof what[0], "%lld files that are neither PNG nor JPEG, for instance %s", (long long)files->count, files->example);
+    if (folders->count)
+        snprintf(what[1], sizeof what[1], "%lld folder%s with what is in %s, for instance %s", (long long)folders->count, folders->count == 1 ? "" : "s",
+                 folders->count == 1 ? "it" : "them", folders->example);
+    if (files->count || folders->count)
+        host->log(host->ctx, PUDLE_LOG_INFO, "%s: %lld pictures; skipped %s%s%s", folder, (long long)pictures, what[0], *what[0] && *what[1] ? "; and " : "", what[1]);
 }
 
 /* Moves the pictures to the front and frees the rest. */
 static pudle_status keep_pictures(const pudle_host *host, const char *folder, picture_list *list)
 {
-    int64_t kept = 0, skipped = 0;
-    char example[256] = "";
+    int64_t kept = 0;
+    passed files = { 0 }, folders = { 0 };
     pudle_status s = PUDLE_OK;
     for (int64_t i = 0; i < list->count; i++) {
         char *path = list->path[i];
         bool keep = false;
-        if (!s && !is_folder(path)) {
-            s = is_picture(host, path, &keep);
-            if (!s && !keep && skipped++ == 0)
-                snprintf(example, sizeof example, "%s", path + strlen(folder) + 1);
-        }
+        if (!s)
+            s = look_at(host, path, path + strlen(folder) + 1, &files, &folders, &keep);
         if (keep)
             list->path[kept++] = path;
         else
@@ -103,11 +123,9 @@ static pudle_status keep_pictures(const pudle_host *host, const char *folder, pi
     if (s)
         return s;
     if (kept == 0)
-        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "%s: no PNG or JPEG picture in this folder (%lld other files)",
-                          folder, (long long)skipped);
-    if (skipped)
-        host->log(host->ctx, PUDLE_LOG_INFO, "%s: %lld pictures; skipped %lld files that are neither PNG nor JPEG, for "
-                  "instance %s", folder, (long long)kept, (long long)skipped, example);
+        return host->fail(host->ctx, PUDLE_ERR_NOTFOUND, "%s: no PNG or JPEG picture in this folder (%lld other files%s)", folder, (long long)files.count,
+                          folders.count ? "; folders in it are not looked into" : "");
+    tell(host, folder, kept, &files, &folders);
     return PUDLE_OK;
 }
 

@@ -9,8 +9,8 @@ typedef struct picture_list {
     int64_t count, room;
 } picture_list;
 
-/** A folder: its files that begin as PNG or JPEG do, whatever their names; other files are skipped with one note to the log,
- *  subfolders without. A file: itself. Free with picture_list_free, also after a failure.
+/** A folder: its files that begin as PNG or JPEG do, whatever their names; other files, and folders that are not hidden, are
+ *  skipped with one note to the log. A file: itself. Free with picture_list_free, also after a failure.
  *  @errors NOTFOUND: no such path, or a folder without pictures; IO; NOMEM */
 pudle_status picture_list_make(const pudle_host *host, const char *path, picture_list *list);
 void picture_list_free(const pudle_host *host, picture_list *list);

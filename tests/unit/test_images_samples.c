@@ -38,7 +38,7 @@ static void test_folder(void **state)
     spill(".DS_Store", "\0\0\0\1Bud1", 8);
     assert_int_equal(mkdir(in_folder("a-folder.png"), 0777), 0);
     assert_int_equal(mkfifo(in_folder("pipe.png"), 0600), 0);
-    expect_error(SETTINGS("path", folder), PUDLE_ERR_NOTFOUND, "(4 other files)");
+    expect_error(SETTINGS("path", folder), PUDLE_ERR_NOTFOUND, "(4 other files; folders in it are not looked into)");
     write_flat("c", 3, 2, 30); /* the bytes count, not the name */
     write_flat("Z.png", 3, 2, 10);
     write_flat("a.jpg", 3, 2, 20);
@@ -46,7 +46,8 @@ static void test_folder(void **state)
     write_flat("20.png", 3, 2, 2);
     open_good(SETTINGS("path", folder), &s);
     assert_int_equal(log_lines, 1);
-    assert_non_null(strstr(logged, "5 pictures; skipped 4 files that are neither PNG nor JPEG, for instance .DS_Store"));
+    assert_non_null(strstr(logged, "5 pictures; skipped 4 files that are neither PNG nor JPEG, for instance .DS_Store; and "
+                            "1 folder with what is in it, for instance a-folder.png"));
     samples v = read_all(&s, PUDLE_SPLIT_TRAIN, (when){ 1, 1 });
     static const double expected[] = { 1, 2, 10, 20, 30 };
     assert_int_equal(v.x.shape[0], 5);
@@ -71,7 +72,18 @@ static void test_settings(void **state)
     expect_error(SETTINGS("path", folder, "noise", "25", "poisson", "10"), PUDLE_ERR_CONFIG, "contradict each other");
     expect_error(SETTINGS("path", folder, "test_crop", "centre"), PUDLE_ERR_CONFIG, "set crop");
     expect_error(SETTINGS("path", folder, "crop", "10"), PUDLE_ERR_CONFIG,
-                 "a.png: its 12 x 9 pixels are too few for crop = 10");
+                 "1 of 1 pictures have too few pixels for crop = 10: ");
+    expect_part("a.png (12 x 9); set crop to 9, or take the file away");
+    for (int i = 0; i < 7; i++) {
+        char name[] = "b0.png";
+        name[1] += (char)i;
+        write_map(name, 5 + i, 20);
+    }
+    expect_error(SETTINGS("path", folder, "crop", "10"), PUDLE_ERR_CONFIG, "6 of 8 pictures have too few pixels for crop = 10: ");
+    expect_part("b0.png (5 x 20), ");
+    expect_part("b3.png (8 x 20) and 1 more; set crop to 5, or take these files away");
+    empty_folder();
+    write_map("a.png", 12, 9);
     open_good(SETTINGS("path", folder), &s);
     assert_int_equal(s.desc->caps, 0);
     pudle_data_info info = { .size = sizeof info };
@@ -424,7 +436,7 @@ static void test_bsd(void **state)
     info = describe(&s, PUDLE_SPLIT_TRAIN);
     assert_true(info.samples == 68 && info.shape[1] == 321);
     close_source(&s);
-    expect_error(SETTINGS("path", test, "crop", "322"), PUDLE_ERR_CONFIG, "pixels are too few for crop = 322");
+    expect_error(SETTINGS("path", test, "crop", "322"), PUDLE_ERR_CONFIG, "68 of 68 pictures have too few pixels for crop = 322: ");
 }
 
 int main(void)

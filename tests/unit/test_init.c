@@ -77,7 +77,7 @@ static void atoms_from_samples(void **state)
         if (k % 3)
             x[k * M + name++] = k + 1;
     memory from = { x, M, -1 };
-    const pd_sample_source source = { N, M, read_memory, &from };
+    const pd_sample_source source = { N, M, read_memory, &from, false };
     assert_int_equal(pd_init_samples(ctx, &source, seed, P, d), PUDLE_OK);
     for (int j = 0; j < P; j++)
         for (int i = 0; i < M; i++)
@@ -97,9 +97,12 @@ static void samples_that_will_not_do(void **state)
     (void)state;
     double x[6] = { 1, 0, 0, 0, 0, 2 }, d[6] = { 7 };
     memory from = { x, 2, -1 };
-    const pd_sample_source source = { 3, 2, read_memory, &from };
+    const pd_sample_source source = { 3, 2, read_memory, &from, false };
     assert_int_equal(pd_init_samples(ctx, &source, seed, 3, d), PUDLE_ERR_CONFIG);
-    assert_non_null(strstr(pd_error(ctx), "needs 3 samples that are not zero, there are 2 among 3"));
+    assert_non_null(strstr(pd_error(ctx), "needs 3 samples that are not zero, there are 2 among 3: lower"));
+    const pd_sample_source windows = { 3, 2, read_memory, &from, true };
+    assert_int_equal(pd_init_samples(ctx, &windows, seed, 3, d), PUDLE_ERR_CONFIG);
+    assert_non_null(strstr(pd_error(ctx), "drawn anew every epoch"));
     pd_error_clear(ctx);
     x[4] = NAN;
     assert_int_equal(pd_init_samples(ctx, &source, seed, 3, d), PUDLE_ERR_NUMERIC);
@@ -189,7 +192,7 @@ static void pairwise_finds_the_atoms(void **state)
     double *smaller = doubles((int64_t)N * M);
     planted(M, S, N, truth, x);
     memory from = { x, M, -1 };
-    pd_sample_source source = { N, M, read_memory, &from };
+    pd_sample_source source = { N, M, read_memory, &from, false };
     const pd_pairwise how = { .sparsity = S, .pairs = 1500 };
     int64_t found = 0, match[M];
     assert_int_equal(pd_init_pairwise(ctx, &source, &how, seed, M, d, &found), PUDLE_OK);
@@ -221,7 +224,7 @@ static void pairwise_refusals(void **state)
     double *x = doubles(N * M), d[M * P] = { 7 };
     int64_t found = 5;
     memory from = { x, M, -1 };
-    pd_sample_source source = { N, M, read_memory, &from };
+    pd_sample_source source = { N, M, read_memory, &from, false };
     pd_pairwise how = { .sparsity = 0, .pairs = 10 };
     assert_int_equal(pd_init_pairwise(ctx, &source, &how, seed, P, d, &found), PUDLE_ERR_CONFIG);
     assert_non_null(strstr(pd_error(ctx), "model.dictionary.sparsity = 0"));
@@ -255,7 +258,7 @@ static void pairwise_with_one_feature(void **state)
     double d[2];
     int64_t found = 0;
     memory from = { x, 1, -1 };
-    pd_sample_source source = { 4, 1, read_memory, &from };
+    pd_sample_source source = { 4, 1, read_memory, &from, false };
     const pd_pairwise how = { .sparsity = 1, .pairs = 20 };
     assert_int_equal(pd_init_pairwise(ctx, &source, &how, seed, 1, d, &found), PUDLE_OK);
     assert_true(found == 1 && fabs(d[0]) == 1);
