@@ -35,7 +35,9 @@ pudle_status pd_problem_check_finite(pd_problem *pb, const pd_batch *batch, cons
         return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "sample %lld holds a number that is not finite%s, and the loss '%s' does not pass over it: repair the data, or, "
                        "where NaN stands for what is missing, write  loss.missing = \"skip\";", (long long)bad, pb->dtype == PUDLE_F64 ? "" : " in single precision",
                        pb->loss.desc->name);
-    s = pd_network_diagnose(&pb->net, batch, &layer, &in_adjoint, &prox);
+    s = pd_stability_check_scale(pb, batch, update);
+    if (!s)
+        s = pd_network_diagnose(&pb->net, batch, &layer, &in_adjoint, &prox);
     if (s)
         return s;
     if (prox)

@@ -74,15 +74,33 @@ static pudle_status warn_growth(pd_problem *pb, const pd_batch *batch, const pd_
     return s;
 }
 
+/* A loss from which on squares of gradients leave the precision. */
+static double most_loss(const pd_problem *pb)
+{
+    return pb->dtype == PUDLE_F64 ? sqrt(DBL_MAX) : sqrt((double)FLT_MAX);
+}
+
+pudle_status pd_stability_check_scale(pd_problem *pb, const pd_batch *batch, int64_t update)
+{
+    double loss = 0;
+    const pudle_status s = zero_loss(pb, batch, &loss);
+    if (s || !(loss >= most_loss(pb)))
+        return s;
+    return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "update %lld: the data are too large for %s precision: codes of zeros have a loss of %.3g, and squares of its gradients are beyond it. "
+                   "Scale the data%s", (long long)update, pb->dtype == PUDLE_F64 ? "double" : "single", loss,
+                   pb->dtype == PUDLE_F64 ? "" : ", or write  precision = \"f64\";");
+}
+
 pudle_status pd_stability_check(pd_problem *pb, const pd_batch *batch, const pd_pass *pass, int64_t update)
 {
-    const double most = pb->dtype == PUDLE_F64 ? sqrt(DBL_MAX) : sqrt((double)FLT_MAX);
     double sigma2 = 0;
-    if (fabs(pass->data_loss) < most)
+    if (fabs(pass->data_loss) < most_loss(pb))
         return warn_growth(pb, batch, pass, update);
-    const pudle_status s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
+    pudle_status s = pd_stability_check_scale(pb, batch, update);
+    if (!s)
+        s = pd_network_sigma2(&pb->net, PD_SIGMA_TOLD, &sigma2);
     return s ? s : pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld: the loss is %.3g, and squares of its gradients are beyond %s precision. step * sigma_max(%s)^2 = %.3g "
-                           "(a stable encoder needs less than %.3g): lower model.step or train.learning_rate, or scale the data", (long long)update, pass->data_loss,
+                           "(a stable encoder needs less than %.3g): lower model.step or train.learning_rate", (long long)update, pass->data_loss,
                            pb->dtype == PUDLE_F64 ? "double" : "single", pd_measured_name(pb), pb->net.alpha[0] * sigma2, pd_stability_limit(&pb->net));
 }
 

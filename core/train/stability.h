@@ -18,4 +18,7 @@ pudle_status pd_stability_report(pd_problem *problem);
  *  infinite, and the dictionary stand still. That is a function of the batch alone, so that a resumed run ends where another does */
 pudle_status pd_stability_check(pd_problem *problem, const pd_batch *batch, const pd_pass *pass, int64_t update);
 
+/** Is the loss of codes of zeros as large in this batch? Then the data are to blame, and no step. @errors NUMERIC where it is */
+pudle_status pd_stability_check_scale(pd_problem *problem, const pd_batch *batch, int64_t update);
+
 #endif

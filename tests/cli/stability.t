@@ -22,6 +22,19 @@ ok $? "with a warning before, and nothing written"
 run "$PUDLE" check "$work/run.cfg" --set model.step=1.5
 [ "$status" -ne 0 ] && grep -q "diverged at update 0" "$work/err"
 ok $? "check finds it, too"
+# data whose squares leave single precision, at 1e15 as squares of the gradients, at 1e30 themselves: the step is not to blame
+for size in '1e15 \251\137\143\130' '1e30 \312\362\111\161'; do
+    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (8, 3), }"
+        for i in 1 2 3 4 5 6; do printf "${size#* }\0\0\0\0${size#* }\0\0\200\077"; done; } >"$work/large.npy"
+    large="--set train.batch=8 --set model.dictionary.atoms=4 --set data.name=npy --unset data.samples --unset data.features --unset data.atoms --unset data.sparsity --unset data.seed --set data.path=$work/large.npy"
+    run "$PUDLE" train "$work/run.cfg" --out "$work/large" $large --set model.step=1/L
+    refuses 1 "the data are too large for single precision" "data of ${size%% *} are said to be too large, not the step"
+    ! grep -q 'model.step' "$work/err" && grep -q 'Scale the data, or write  precision = "f64"' "$work/err"
+    ok $? "with what to do"
+    run "$PUDLE" train "$work/run.cfg" --out "$work/large" $large --set model.step=1/L --set precision=f64 --quiet
+    is_success "which helps"
+    rm -r "$work/large"
+done
 run "$PUDLE" train "$work/run.cfg" --out "$work/short" --set model.step=0.7 --set model.layers=10
 is_success "few layers get by with a step that is too long"
 grep -q 'From 2 on' "$work/err"
