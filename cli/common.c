@@ -5,6 +5,7 @@
 #include "train/critical.h"
 #include "train/order.h"
 #include "train/rundir.h"
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,8 @@ pudle_status cli_settings_at(pd_context *ctx, const char *path, const cli_args *
 {
     struct stat info;
     *run_directory = NULL;
+    if (stat(path, &info) && (errno == ENOENT || errno == ENOTDIR))
+        return pd_fail(ctx, PUDLE_ERR_NOTFOUND, "%s: %s; give the path of a config file, or of the folder of a run", path, strerror(errno));
     if (stat(path, &info) || !S_ISDIR(info.st_mode))
         return pd_settings_load(ctx, path, args->set, args->sets, settings);
     char *config = pd_format("%s/config.cfg", path);

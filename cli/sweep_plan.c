@@ -244,7 +244,7 @@ static pudle_status load_values(sweep *sw, const axis *axes, const int *value, i
     pudle_status s = PUDLE_OK;
     for (int a = 0; a < sw->args->varies; a++)
         for (int k = 0; k < axes[a].keys && !s; k++)
-            s = ask(sw->ctx, &r, pd_format("%s=%s", axes[a].key[k], axes[a].value[value[a]]));
+            s = ask(sw->ctx, &r, pd_format("%c%s=%s", PD_VARIED, axes[a].key[k], axes[a].value[value[a]]));
     if (!s)
         s = load(sw, &r, settings, warnings);
     const int sets = r.args.sets;

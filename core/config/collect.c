@@ -187,7 +187,9 @@ static void override(pd_loader *loader, const char *text, const char *dir)
         unset(loader, text + 1);
         return;
     }
-    const char *where = pd_arena_format(arena, "--set %.200s", text);
+    const bool varied = *text == PD_VARIED;
+    text += varied;
+    const char *where = pd_arena_format(arena, "%s %.200s", varied ? "--vary" : "--set", text);
     const char *equals = strchr(text, '=');
     const size_t length = equals ? (size_t)(equals - text) : 0;
     char *full = pd_arena_copy(arena, text, length);

@@ -207,11 +207,21 @@ static bool outside(const pudle_option *row, const char *value, pd_why *why)
     return refuse(why, "%s is outside %s; give a value inside", value, range);
 }
 
+/* A whole number v, as `shown`, that is not in the range. */
+static bool whole_outside(const pudle_option *row, double v, const char *shown, pd_why *why)
+{
+    const double crossed = v > row->max ? row->max : row->min;
+    return pd_option_endless(row, crossed) ? refuse(why, "%s is too large; whole numbers end at %g", shown, crossed) /* where the range says inf */
+                                           : outside(row, shown, why);
+}
+
 static bool to_int(pd_arena *arena, const pudle_option *row, const pd_literal *value, int64_t *out, pd_why *why)
 {
     char text[96];
     if (value->type == PD_LITERAL_REAL) {
         const double v = value->real;
+        if (v == floor(v) && !in_range(row, v))
+            return whole_outside(row, v, value->text ? value->text : given(value, text), why);
         if (v == floor(v) && fabs(v) < 9e18)
             return refuse(why, "wants a whole number, but the real %s is given; write %" PRId64 "%s",
                           value->text ? value->text : given(value, text), (int64_t)v, fabs(v) > INT32_MAX ? "L" : "");
@@ -219,11 +229,8 @@ static bool to_int(pd_arena *arena, const pudle_option *row, const pd_literal *v
     }
     if (value->type != PD_LITERAL_INT)
         return wrong_type(arena, row, value, why);
-    const double v = (double)value->integer, crossed = v > row->max ? row->max : row->min;
-    if (!in_range(row, v) && pd_option_endless(row, crossed)) /* where the range says inf */
-        return refuse(why, "%s is too large; whole numbers end at %g", given(value, text), crossed);
-    if (!in_range(row, v))
-        return outside(row, given(value, text), why);
+    if (!in_range(row, (double)value->integer))
+        return whole_outside(row, (double)value->integer, given(value, text), why);
     *out = value->integer;
     return true;
 }

@@ -139,8 +139,10 @@ typedef struct pd_settings {
     struct pd_arena *arena; /* strings and lists */
 } pd_settings;
 
-/** Overrides, in their order: "train.epochs=20" (from --set), or PD_UNSET and a key, which is then as if it were not there (--unset). */
+/** Overrides, in their order: "train.epochs=20" (from --set), the same behind PD_VARIED (a value of --vary), or PD_UNSET and a key, which is then as if it were
+ *  not there (--unset). */
 #define PD_UNSET '\1'
+#define PD_VARIED '\2'
 
 /** Read, merge (@include), override and validate. All errors are recorded, each as file:line: key: what and the remedy,
  *  then a last line "N errors, nothing was run". @errors CONFIG, IO, NOTFOUND */

@@ -171,15 +171,30 @@ static pudle_status set_levels(pd_problem *pb)
     return PUDLE_OK;
 }
 
+/* Can the source give its samples another shape? */
+static bool source_has_shape(const pd_problem *pb)
+{
+    const pd_plugin *source = pb->settings->section[PD_SECTION_DATA].plugin;
+    pudle_option option;
+    for (int i = 0; source && pd_option_at(source->desc, i, &option); i++)
+        if (option.type == PUDLE_INT_LIST && !strcmp(option.name, "shape"))
+            return true;
+    return false;
+}
+
 /* Filters must fit into the data, and into each other's number of axes. */
 static pudle_status make_conv(pd_problem *pb)
 {
     const pd_dictionary_params *how = &pb->settings->dictionary;
     const int32_t axes = pb->train.rank - 1;
     int64_t stride[2];
-    if (axes < 1 || axes > 2)
+    if (axes < 1 || axes > 2) {
+        char remedy[96] = "";
+        if (axes == 0 && source_has_shape(pb))
+            snprintf(remedy, sizeof remedy, ". Signals of one channel are given it by  data.shape = [1, %lld];", (long long)pb->train.shape[0]);
         return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.kind = \"conv\" wants samples of shape (channels, length) or (channels, height, width); "
-                       "these have %d axes", (int)pb->train.rank);
+                       "these have %d ax%s%s", (int)pb->train.rank, pb->train.rank == 1 ? "is" : "es", remedy);
+    }
     if (how->size.count != axes)
         return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.size has %lld number%s, and the data %d ax%s beside the first of a sample, which is its channels; "
                        "samples of one channel are given it by data.shape, [1, length] or [1, height, width]", (long long)how->size.count,

@@ -262,8 +262,8 @@ static void report_difference(void *user, const char *key, const char *then, con
     if (pd_rundir_may_change(c->now, key))
         return;
     c->differences++;
-    pd_fail(c->dir->ctx, PUDLE_ERR_CONFIG, "%s holds a run with %s = %s, and now it is %s", c->dir->path, key, then ? then : "(unset)",
-            now ? now : "(unset)");
+    pd_fail(c->dir->ctx, PUDLE_ERR_CONFIG, "%s holds a run with %s = %s, and now it is %s%s", c->dir->path, key, then ? then : "(unset)", now ? now : "(unset)",
+            strcmp(key, "train.epochs") ? "" : ": schedule = \"cosine\" spreads the rates over all epochs, so those of the updates that were made would have been others");
 }
 
 static pudle_status same_config(const pd_rundir *dir, const char *path, const pd_settings *settings)

@@ -168,6 +168,10 @@ run "$PUDLE" encode "$work/good" --output "$work/link.npy"
 refuses 2 'is a file of a run, which would be lost' '... behind a link as well'
 run "$PUDLE" encode "$work/good" --output "$work/x.npy"
 refuses 2 'would overwrite what is read (data.path)' 'nor what the config names'
+run "$PUDLE" encode "$work/nowhere" --output "$work/z.npy"
+refuses 2 'give the path of a config file, or of the folder of a run' 'a model that is not there may be a run'
+run "$PUDLE" check "$cfg" --set model.dictionary.kind=conv --set 'model.dictionary.size=[1]' --set model.dictionary.init=random --unset model.dictionary.path
+refuses 2 'these have 1 axis. Signals of one channel are given it by  data.shape = [1, 2];' 'signals without an axis for channels are told of it'
 for name in z.npz z.CSV z.txt z.mat z.h5 z.json; do
     run "$PUDLE" encode "$cfg" --input "$work/x.npy" --output "$work/$name"
     refuses 2 "write  --output $work/z.npy" "codes are .npy, and no $name"

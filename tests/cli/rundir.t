@@ -147,7 +147,7 @@ cmp -s "$work/older/dictionary.npy" "$work/longer/dictionary.npy" && cmp -s "$wo
 ok $? "a run that was made longer has the bits of one that was long from the start"
 run "$PUDLE" train "$cfg" --out "$work/cosine" --quiet --set train.schedule=cosine
 run "$PUDLE" train "$cfg" --out "$work/cosine" --quiet --set train.schedule=cosine --resume --set train.epochs=6
-refuses 2 "train.epochs = 4, and now it is 6" "but not the epochs that a cosine spans"
+refuses 2 'train.epochs = 4, and now it is 6: schedule = "cosine" spreads the rates over all epochs' "but not the epochs that a cosine spans, and that is why"
 
 # ---- finished or not
 end="--set train.normalize_at=end"

@@ -147,6 +147,8 @@ bad "would be the same run" "a value that is given twice" --vary prox.lambda=0.1
 bad "both choose the seeds" "two ways to choose seeds" --vary train.seed=1,2 --seeds 2
 bad "both choose its value" "a --set of what is varied" --vary prox.lambda=0.1,0.2 --set prox.lambda=0.3
 bad "did you mean" "a key that there is not" --vary prox.lamda=0.1,0.2
+grep -q -e '--vary prox.lamda=0.1:' "$work/err" && ! grep -q -e '--set' "$work/err"
+ok $? "which is said to be varied, not set"
 bad "prox.lambda=-1:" "a value out of range, with the combination" --vary prox.lambda=0.1,-1
 bad "only 200 samples" "what only the data tell" --vary train.batch=10,1000
 bad "nothing says how long to train" "no end" --vary prox.lambda=0.1 --unset train.epochs

@@ -138,6 +138,8 @@ static void test_overrides(void **state)
         { ".lambda=1", "there is no group" },
         { "epochs=3", "--set epochs=3: unknown option; did you mean \"train.epochs\"?" },
         { "train.epochs=1e3", "wants a whole number, but the real 1e3 is given; write 1000" },
+        { "train.batch=1e13", "--set train.batch=1e13: 1e13 is outside [0, 1e+12]" },
+        { "train.log_every=-1e3", "-1e3 is outside [1, inf)" },
         { "train.epochs=inf", "wants a whole number, but the text \"inf\"" },
         { "prox.lambda=nan", "wants a number, but the text \"nan\"" },
         { "prox.lambda=1e999", "--set prox.lambda=1e999: 1e999 is beyond the range of a double" },
