@@ -126,6 +126,16 @@ pudle_status pd_metrics_open(pd_rundir *dir, int64_t update, int64_t tested, dou
     return s;
 }
 
+/* errno says why. */
+static pudle_status not_written(const pd_rundir *dir, const char *name)
+{
+    const int why = errno;
+    return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/%s: cannot be written: %s%s", dir->path, name, strerror(why),
+                   why == EFBIG                     ? "; raise the limit of file sizes (ulimit -f), or train.log_every"
+                   : why == ENOSPC || why == EDQUOT ? "; free some space"
+                                                    : "");
+}
+
 static void cell(FILE *to, double value)
 {
     if (isnan(value))
@@ -151,7 +161,7 @@ pudle_status pd_metrics_row(pd_rundir *dir, const pd_metrics *row)
     if (dir->revives)
         cell(to, dir->dead < 0 ? NAN : (double)dir->dead);
     fprintf(to, ",%.3f\n", row->seconds);
-    return ferror(to) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/metrics.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
+    return ferror(to) ? not_written(dir, "metrics.csv") : PUDLE_OK;
 }
 
 pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, const pd_means *means)
@@ -159,13 +169,13 @@ pudle_status pd_metrics_test(pd_rundir *dir, int64_t update, int64_t epoch, cons
     fprintf(dir->test, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.9g,%.9g\n", update, epoch, means->data_loss + means->code_loss, means->data_loss, means->code_loss,
             means->nonzeros);
     dir->tested = update;
-    return ferror(dir->test) ? pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/test.csv: %s", dir->path, strerror(errno)) : PUDLE_OK;
+    return ferror(dir->test) ? not_written(dir, "test.csv") : PUDLE_OK;
 }
 
 static pudle_status sync_file(const pd_rundir *dir, const char *name, FILE *file)
 {
     if (file && (fflush(file) || fsync(fileno(file))))
-        return pd_fail(dir->ctx, PUDLE_ERR_IO, "%s/%s: %s", dir->path, name, strerror(errno));
+        return not_written(dir, name);
     return PUDLE_OK;
 }
 

@@ -30,6 +30,7 @@ typedef struct pd_run {
     bool warned;                            /* that codes are far from fixed points */
     bool beyond;                            /* warned that the network holds more than its budget */
     int left_out;                           /* updates so far that had badly conditioned supports */
+    bool revived;                           /* atoms have become others, and no update was made since: a checkpoint would let them do it again */
     bool began_at_0[PD_MAX_LEVELS];         /* half of a learned level (dir.level) or more, so that nothing has been learned away */
 } pd_run;
 
@@ -49,6 +50,8 @@ pudle_status pd_run_loop(pd_run *r, bool *interrupted);
 /** All that is queued has come, and the last step was good. */
 pudle_status pd_run_settle(pd_run *r);
 pudle_status pd_run_checkpoint(pd_run *r);
+/** After an error of a file the state itself is as good as ever: a checkpoint of it, whatever became of the tables, and how to go on. */
+void pd_run_rescue(pd_run *r, pudle_status failed);
 /** A row of metrics.csv. */
 pudle_status pd_run_record(pd_run *r, const pd_pass *pass, int64_t epoch, double rate);
 /** A row of test.csv: the loss of the test samples, as D is now. A signal ends the look; then there is no row, and a resume looks again. */

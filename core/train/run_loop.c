@@ -87,9 +87,11 @@ static pudle_status revive(pd_run *r, bool *stopped)
 {
     pd_revival found;
     pudle_status s = pd_run_settle(r);
+    r->revived = true;
     if (!s)
         s = pd_revive(&r->problem, r->at.epoch, r->at.update, r->options->stop, &found);
     *stopped = !s && found.stopped;
+    r->revived = !*stopped;
     if (s || *stopped)
         return s;
     r->dir.dead = found.dead;
@@ -141,6 +143,7 @@ static pudle_status update(pd_run *r)
         s = pd_optimizer_step(&r->problem, rate, threshold_rate, r->at.update + 1);
     if (s)
         return s;
+    r->revived = false;
     const double loss = pass.data_loss + pass.code_loss;
     count_loss(r, loss, count);
     r->at.update++;

@@ -29,18 +29,33 @@ pudle_status pd_run_settle(pd_run *r)
     return s ? s : pd_optimizer_check(&r->problem, r->at.update);
 }
 
-pudle_status pd_run_checkpoint(pd_run *r)
+static pudle_status write_checkpoint(pd_run *r)
 {
     char *path = pd_run_path(r, "checkpoint.safetensors");
-    pudle_status s = pd_run_settle(r);
-    if (!s)
-        s = path ? pd_metrics_sync(&r->dir) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     r->at.seconds = pd_run_elapsed(r);
-    if (!s)
-        s = pd_checkpoint_write(&r->problem, path, &r->at);
+    const pudle_status s = path ? pd_checkpoint_write(&r->problem, path, &r->at) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     free(path);
     r->last_checkpoint = pd_run_now();
     return s;
+}
+
+pudle_status pd_run_checkpoint(pd_run *r)
+{
+    pudle_status s = pd_run_settle(r);
+    if (!s)
+        s = pd_metrics_sync(&r->dir);
+    return s ? s : write_checkpoint(r);
+}
+
+void pd_run_rescue(pd_run *r, pudle_status failed)
+{
+    r->at.finished = false;
+    if (!r->revived && !pd_run_settle(r) && !write_checkpoint(r))
+        pd_fail(r->ctx, failed, "the %" PRId64 " updates that were made are in %s/checkpoint.safetensors; when this is mended, go on with: pudle train %s --resume",
+                r->at.update, r->dir.path, r->dir.path);
+    else
+        pd_fail(r->ctx, failed, "what came after the last checkpoint, if there is one, is lost; when this is mended, go on from there with `pudle train %s --resume`, or begin "
+                "anew with --force", r->dir.path);
 }
 
 pudle_status pd_run_record(pd_run *r, const pd_pass *pass, int64_t epoch, double rate)

@@ -97,8 +97,15 @@ static pudle_status work(pd_run *r, pd_train_report *report)
 {
     if (r->at.finished)
         return already_done(r, report);
-    const pudle_status s = pd_run_loop(r, &report->interrupted);
-    return s || report->interrupted ? s : finish(r, report);
+    pudle_status s = pd_run_loop(r, &report->interrupted);
+    bool whole = true; /* the state is one between two updates, and nothing else was made of it */
+    if (!s && !report->interrupted) {
+        whole = r->settings->train.normalize_at != PD_NORMALIZE_END;
+        s = finish(r, report);
+    }
+    if (s == PUDLE_ERR_IO && whole)
+        pd_run_rescue(r, s);
+    return s;
 }
 
 pudle_status pd_train_limits(pd_context *ctx, const pd_settings *settings)

@@ -328,4 +328,16 @@ sh -c 'ulimit -f 8; exec "$0" train "$1" --out "$2"' "$PUDLE" "$work/large.cfg" 
 status=$?
 [ "$status" -ne 0 ] && [ "$status" -lt 128 ] && grep -q "checkpoint.safetensors" "$work/err"
 ok $? 'a limit of file sizes is an error, not a signal'
+# a table that may not grow: the state is kept, and a resume ends with the bits of a run that had no limit
+sed -e 's/features = 100; atoms = 100/features = 4; atoms = 4/' -e 's/atoms = 100/atoms = 4/' -e 's/epochs = 1/epochs = 90/' "$work/large.cfg" >"$work/long.cfg"
+sh -c 'ulimit -f 8; exec "$0" train "$1" --out "$2" --quiet' "$PUDLE" "$work/long.cfg" "$work/stopped" >"$work/out" 2>"$work/err" </dev/null
+status=$?
+refuses 1 "stopped/metrics.csv: cannot be written: File too large; raise the limit of file sizes" 'a table that may not grow ends a run'
+grep -q "updates that were made are in $work/stopped/checkpoint.safetensors" "$work/err" && grep -q 'stopped by an error after [1-9]' "$work/stopped/run.log"
+ok $? '... whose updates are kept'
+run "$PUDLE" train "$work/stopped" --resume --quiet
+is_success '... and which goes on'
+run "$PUDLE" train "$work/long.cfg" --out "$work/unstopped" --quiet
+cmp -s "$work/stopped/dictionary.npy" "$work/unstopped/dictionary.npy" && grep -q 'resumes' "$work/stopped/run.log"
+ok $? '... to the same bits'
 done_testing
