@@ -242,7 +242,7 @@ static pudle_status dictionaries(pd_context *ctx, const cli_args *args, const pu
 /* Before anything is read. */
 static pudle_status check_options(pd_context *ctx, const cli_args *args)
 {
-    const cli_file out = { "--csv", args->csv }, in[2] = { { "the first array", args->positional[0] }, { "the second array", args->positional[1] } };
+    const cli_file out = { "--csv", args->csv, ".csv" }, in[2] = { { "the first array", args->positional[0], NULL }, { "the second array", args->positional[1], NULL } };
     if (args->csv && !args->dictionary)
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "--csv: it takes the matches of atoms, which are found with --dictionary");
     return cli_check_outputs(ctx, NULL, &out, 1, in, 2);
