@@ -201,6 +201,7 @@ int cli_sweep(pd_context *ctx, const cli_args *args)
         return code;
     }
     s = train_all(&sw);
+    sweep_tell_others(&sw);
     if (!s && !cli_stop)
         s = sweep_report(&sw);
     code = verdict(&sw);

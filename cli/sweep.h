@@ -4,9 +4,9 @@
 
 #include "cli.h"
 
-/** What is known of a run that has ended, in the order of the tables; NaN: unknown. */
+/** What is known of a run that has ended, in the order of the tables; NaN: unknown. SWEEP_LEVEL: the number that a level which is a multiple has become. */
 enum {
-    SWEEP_UPDATES, SWEEP_SECONDS, SWEEP_LOSS, SWEEP_DATA_LOSS, SWEEP_CODE_LOSS, SWEEP_NONZEROS, SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR,
+    SWEEP_UPDATES, SWEEP_SECONDS, SWEEP_LEVEL, SWEEP_LOSS, SWEEP_DATA_LOSS, SWEEP_CODE_LOSS, SWEEP_NONZEROS, SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR,
     SWEEP_TEST_LOSS, SWEEP_TEST_DATA_LOSS, SWEEP_TEST_CODE_LOSS, SWEEP_TEST_NONZEROS, SWEEP_TEST_RELATIVE_ERROR, SWEEP_FIGURES
 };
 extern const char *const sweep_figure_names[SWEEP_FIGURES];
@@ -27,7 +27,7 @@ typedef struct sweep_run {
 } sweep_run;
 
 /** What was said about runs, each text once, with the first that it was said of. */
-typedef struct sweep_note { char *text, *about; int others; bool told; } sweep_note;
+typedef struct sweep_note { char *text, *about; int others, told; } sweep_note; /* runs that it was said of beside the first; and how many of all when it was printed */
 
 typedef struct sweep {
     pd_context *ctx;
@@ -53,6 +53,8 @@ void sweep_say(sweep *sw, const char *about, const char *text);
 void sweep_say_lines(sweep *sw, const char *about, const char *text);
 /** Print what was kept since the last time. */
 void sweep_tell(sweep *sw);
+/** At the end: how many more runs there were, of which what has been printed was said. */
+void sweep_tell_others(const sweep *sw);
 
 /** What a child does about a run, and what the parent does when it has ended: with which exit code, and what it said. */
 typedef int (*sweep_work)(const sweep *sw, const sweep_run *run);

@@ -38,12 +38,23 @@ void sweep_tell(sweep *sw)
         sweep_note *n = &sw->note[i];
         if (n->told)
             continue;
-        n->told = true;
+        n->told = 1 + n->others;
         fprintf(stderr, "%s", n->about);
         if (n->others)
             fprintf(stderr, " (and %d other%s)", n->others, n->others == 1 ? "" : "s");
         fputs(":\n", stderr);
         for (const char *line = n->text; *line; line += strcspn(line, "\n"), line += *line == '\n')
             fprintf(stderr, "  %.*s\n", (int)strcspn(line, "\n"), line);
+    }
+}
+
+void sweep_tell_others(const sweep *sw)
+{
+    fflush(stdout);
+    for (int i = 0; i < sw->notes; i++) {
+        const sweep_note *n = &sw->note[i];
+        const int more = 1 + n->others - n->told;
+        if (n->told && more > 0)
+            fprintf(stderr, "%d more run%s said what %s did: %.*s\n", more, more == 1 ? "" : "s", n->about, (int)strcspn(n->text, "\n"), n->text);
     }
 }

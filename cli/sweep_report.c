@@ -277,6 +277,18 @@ static void print_agreement(const sweep *sw, const sweep_combination *list)
     printf("\n");
 }
 
+/* A multiple of the critical value is a number of each seed's own, where the start or the data go by the seed. */
+static void print_levels(const sweep *sw, const sweep_combination *list)
+{
+    const sweep_combination *widest = NULL;
+    for (int c = 0; c < sw->combinations; c++)
+        if (list[c].deviation[SWEEP_LEVEL] > 0 && (!widest || list[c].deviation[SWEEP_LEVEL] / list[c].mean[SWEEP_LEVEL] > widest->deviation[SWEEP_LEVEL] / widest->mean[SWEEP_LEVEL]))
+            widest = &list[c];
+    if (widest)
+        printf("a level that is a multiple is another number for each seed (column level of %s), up to %.4g +- %.2g: what seeds differ by has this in it\n", SWEEP_RUNS,
+               widest->mean[SWEEP_LEVEL], widest->deviation[SWEEP_LEVEL]);
+}
+
 pudle_status sweep_report(sweep *sw)
 {
     const order o = choose_order(sw);
@@ -303,6 +315,8 @@ pudle_status sweep_report(sweep *sw)
         printf("means and standard deviations over seeds. Agreement: |cosine| of the atoms of two seeds in the best order%s, mean and median over the atoms; by chance: that of "
                "random atoms.\nNear 1 the atoms are the data's; near chance, the seed's%s\n",
                has_filters(sw) ? " (of filters: |correlation| at the best lags)" : "", begin_alike(sw) ? "; but these began near the same dictionary (model.dictionary.init), and agree for that, too" : "");
+    if (!s && several)
+        print_levels(sw, list);
     if (!s && several)
         print_agreement(sw, list);
     if (!s)

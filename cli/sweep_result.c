@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const sweep_figure_names[SWEEP_FIGURES] = { "updates", "seconds", "loss", "data_loss", "code_loss", "nonzeros", "relative_error", "dictionary_error", "test_loss",
+const char *const sweep_figure_names[SWEEP_FIGURES] = { "updates", "seconds", "level", "loss", "data_loss", "code_loss", "nonzeros", "relative_error", "dictionary_error", "test_loss",
                                                         "test_data_loss", "test_code_loss", "test_nonzeros", "test_relative_error" };
 
 static const char FILE_NAME[] = "evaluation.txt", MARK[] = "checkpoint=", FAILURE[] = "failure.txt";
@@ -106,6 +106,7 @@ pudle_status sweep_evaluate(pd_context *ctx, const sweep_run *run, double second
         const char *digest = pd_safetensors_meta(checkpoint, "sha256");
         figure[SWEEP_UPDATES] = (double)number(checkpoint, "update");
         figure[SWEEP_SECONDS] = seconds;
+        (void)pd_settings_level(run->settings, &figure[SWEEP_LEVEL]);
         s = write_figures(ctx, run, digest ? digest : "", figure);
     }
     pd_safetensors_free(checkpoint);
@@ -189,7 +190,10 @@ void sweep_look(sweep *sw, sweep_run *run)
         const int64_t samples = number(checkpoint, "samples"), batch = number(checkpoint, "batch"), update = number(checkpoint, "update");
         const int64_t batches = batch > 0 ? (samples + batch - 1) / batch : 0;
         const char *finished = pd_safetensors_meta(checkpoint, "finished");
-        if (finished && !strcmp(finished, "true") && update >= pd_total_updates(&run->settings->train, batches) &&
+        char *dictionary = file_in(run, "dictionary.npy"); /* where it is missing, the run makes it again */
+        const bool there = dictionary && !access(dictionary, R_OK);
+        free(dictionary);
+        if (there && finished && !strcmp(finished, "true") && update >= pd_total_updates(&run->settings->train, batches) &&
             read_figures(run, pd_safetensors_meta(checkpoint, "sha256"), run->figure)) {
             run->state = SWEEP_DONE;
             free(run->reason); /* of a time before somebody trained it otherwise */

@@ -128,6 +128,19 @@ char *pd_plugin_value_text(pd_arena *arena, const pd_settings *settings, int sec
     return pd_option_value_text(arena, row, settings->section[section].plugin_params);
 }
 
+bool pd_settings_level(const pd_settings *settings, double *value)
+{
+    const pd_section *prox = &settings->section[PD_SECTION_PROX];
+    const pd_multiple *m = settings->multiple;
+    pudle_option row;
+    if (!m || !m->found)
+        return false;
+    for (int i = 0; pd_option_at(prox->plugin->desc, i, &row); i++)
+        if (!strcmp(row.name, m->level))
+            return memcpy(value, (const char *)prox->plugin_params + row.offset, sizeof *value), true;
+    return false;
+}
+
 pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings, double value)
 {
     const pd_section *prox = &settings->section[PD_SECTION_PROX];

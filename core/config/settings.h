@@ -163,6 +163,8 @@ pudle_status pd_settings_each(pd_context *ctx, const pd_settings *settings, pd_o
 
 /** "0.1*max" where a key ("prox.lambda") is such a level, its number found or not; else NULL. */
 const char *pd_settings_multiple(const pd_settings *settings, const char *key);
+/** The number that it has become; false: not yet, or no level is a multiple. */
+bool pd_settings_level(const pd_settings *settings, double *value);
 /** The number of that level, into the options. @errors CONFIG: it is outside the option's range, or the prox refuses it */
 pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings, double value);
 

@@ -12,6 +12,8 @@ typedef struct pd_progress {
     int64_t epoch;    /* epoch of the next update */
     int64_t position; /* its batch in that epoch */
     double first_loss, last_loss; /* mean over the samples of the first and of the last whole epoch; NaN: none yet */
+    double least_loss;            /* least mean of an epoch; NaN: none yet, or unknown */
+    int64_t least_epoch;          /* its number, counted from 1 */
     double epoch_loss;            /* sum over the samples of this epoch so far */
     double first_error;           /* of the dictionary at the start; NaN: unknown */
     double seconds;               /* spent so far, in all processes; NaN: see the metrics */

@@ -64,6 +64,8 @@ void pd_run_log_begin(const pd_run *r);
 void pd_run_log_end(const pd_run *r, pudle_status s, const pd_train_report *report);
 /** What was learned of the levels, with a warning where that is nothing. */
 void pd_run_report_levels(pd_run *r, pd_train_report *report);
+/** Warn where the loss is higher at the end than it has been. */
+void pd_run_warn_of_rise(const pd_run *r);
 /** The losses; of a run without a whole epoch, the mean so far. */
 void pd_run_report_losses(const pd_run *r, pd_train_report *report);
 

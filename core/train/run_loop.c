@@ -36,6 +36,10 @@ static void count_loss(pd_run *r, double loss, int64_t samples)
     r->at.last_loss = r->at.epoch_loss / (double)r->samples;
     if (r->at.epoch == 0)
         r->at.first_loss = r->at.last_loss;
+    if (r->at.epoch == 0 || r->at.last_loss < r->at.least_loss) {
+        r->at.least_loss = r->at.last_loss;
+        r->at.least_epoch = r->at.epoch + 1;
+    }
 }
 
 /* What an implicit gradient leaves out is never left out silently: all of it is in the log and in metrics.csv, and a terminal gets the

@@ -238,14 +238,10 @@ pudle_status pd_rundir_take_level(pd_context *ctx, const char *folder, const pd_
         return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     pudle_status s = PUDLE_OK;
     if (!access(path, R_OK) && !pd_settings_load(ctx, path, NULL, 0, &old)) {
-        const pd_plugin *prox = old->section[PD_SECTION_PROX].plugin;
-        pudle_option row;
         double value;
-        for (int i = 0; prox == settings->section[PD_SECTION_PROX].plugin && old->multiple && old->multiple->found && pd_option_at(prox->desc, i, &row) && !s; i++)
-            if (!strcmp(row.name, wanted->level) && !strcmp(old->multiple->level, wanted->level) && !strcmp(old->multiple->text, wanted->text)) {
-                memcpy(&value, (const char *)old->section[PD_SECTION_PROX].plugin_params + row.offset, sizeof value);
-                s = pd_settings_set_level(ctx, settings, value);
-            }
+        if (old->section[PD_SECTION_PROX].plugin == settings->section[PD_SECTION_PROX].plugin && pd_settings_level(old, &value) &&
+            !strcmp(old->multiple->level, wanted->level) && !strcmp(old->multiple->text, wanted->text))
+            s = pd_settings_set_level(ctx, settings, value);
     } else {
         pd_error_clear(ctx); /* whoever compares the configs tells of it */
     }

@@ -119,7 +119,7 @@ pudle_status pd_train_limits(pd_context *ctx, const pd_settings *settings)
 pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_train_report *report)
 {
     pd_run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1, .dead = -1 }, .last_error = NAN, .test_loss = NAN,
-              .at = { .first_loss = NAN, .last_loss = NAN, .first_error = NAN, .seconds = NAN } };
+              .at = { .first_loss = NAN, .last_loss = NAN, .least_loss = NAN, .first_error = NAN, .seconds = NAN } };
     *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN, .dead = -1 };
     pudle_status s = pd_train_limits(ctx, settings);
     if (!s && options->resume)
@@ -149,6 +149,8 @@ pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_tra
     report->atoms = r.problem.net.map.atoms;
     if (!s && !report->interrupted)
         pd_run_report_levels(&r, report);
+    if (!s && !report->interrupted && !report->nothing_to_do)
+        pd_run_warn_of_rise(&r);
     report->network_bytes = pd_memory_held(&r.problem);
     report->peak_bytes = pd_memory_peak();
     report->device_bytes = r.problem.exec ? pd_memory_device(&r.problem) : 0;

@@ -101,6 +101,28 @@ ok $? "a random start is nearer to the truth after the best order and signs ($as
 cmp -s "$work/assigned/dictionary.npy" "$work/good/dictionary.npy"
 ok $? "and learns the same"
 
+# ---- a loss that rises again, as adam makes it where gradients are not tangent to the sphere of atoms; all of it is known to a run that goes on
+cat >"$work/drift.cfg" <<'END'
+backend: { name = "ref"; };
+data:    { name = "synthetic"; samples = 500; features = 20; atoms = 30; sparsity = 3; seed = 1; };
+model:   { dictionary: { atoms = 30; init = "truth"; noise = 0.1; }; layers = 25; step = 0.2; gradient = "dec"; };
+prox:    { name = "soft_threshold"; lambda = 0.3; };
+loss:    { name = "lasso"; lambda = 0.3; };
+train:   { learning_rate = 5e-3; epochs = 80; batch = 50; tangent = false; seed = 1; };
+END
+run "$PUDLE" train "$work/drift.cfg" --out "$work/drift" --quiet
+grep -q 'the loss has risen: .* in the mean of epoch [0-9]*, .* train.tangent = true' "$work/err"
+ok $? "a loss that has risen is told, and why"
+grep -q 'the loss has risen' "$work/drift/run.log"
+ok $? "in the log, too"
+run "$PUDLE" train "$work/drift.cfg" --out "$work/parts" --quiet --set train.epochs=60
+run "$PUDLE" train "$work/drift.cfg" --out "$work/parts" --quiet --resume
+[ "$(grep -o 'the loss has risen: [^,]*' "$work/err")" = "$(grep -o 'the loss has risen: [^,]*' "$work/drift/run.log")" ]
+ok $? "and the same of a run that went on"
+run "$PUDLE" train "$work/drift.cfg" --out "$work/tangent" --quiet --set train.tangent=true
+! grep -q 'the loss has risen' "$work/err"
+ok $? "with tangent gradients it does not rise"
+
 # ---- codes against the true ones
 run "$PUDLE" evaluate "$work/good"
 grep -q '^support_precision=[01]' "$work/out" && grep -q '^support_exact=' "$work/out"

@@ -179,6 +179,19 @@ run "$PUDLE" sweep "$cfg" --out "$dir" --vary 'prox.lambda=0.1*max'
 [ "$status" -eq 0 ] && [ "$(wc -l <"$dir/sweep.csv")" -eq 5 ] && [ ! -e "$dir/prox.lambda=0.1_max_seed=1" ]
 ok $? "nor one that was renamed"
 
+run "$PUDLE" sweep "$cfg" --out "$work/each" --vary 'prox.lambda=0.1*max,0.2*max' --seeds 2 --set model.dictionary.init=samples --set train.epochs=1
+number=$(sed -n 's/^ *lambda = \([0-9.e-]*\);.*/\1/p' "$work/each/prox.lambda=0.1_max_seed=2/config.cfg" | head -n 1)
+dir=$work/each
+near "$number" "$(value prox.lambda=0.1_max_seed=2 level)" && grep -q 'another number for each seed' "$work/out"
+ok $? "the number that it became for each seed is in the table ($number), and that they differ is said"
+rm "$dir/prox.lambda=0.1_max_seed=2/dictionary.npy"
+run "$PUDLE" sweep "$cfg" --out "$dir" --vary 'prox.lambda=0.1*max,0.2*max' --seeds 2 --set model.dictionary.init=samples --set train.epochs=1
+[ "$status" -eq 0 ] && [ -e "$dir/prox.lambda=0.1_max_seed=2/dictionary.npy" ] && grep -q '4 runs, 1 to do' "$work/out"
+ok $? "a dictionary that was taken away is made again"
+run "$PUDLE" sweep "$cfg" --out "$work/said" --seeds 3 --vary model.layers=5 --set prox.learn=global --set train.threshold_rate=0.1
+[ "$(grep -c 'has been learned down to 0' "$work/err")" -eq 2 ] && grep -q '^2 more runs said what .*_seed=1 did: .*learned down to 0' "$work/err"
+ok $? "what several runs warn of is printed once, and counted"
+
 # ---- runs of different length
 dir=$work/lengths
 run "$PUDLE" sweep "$cfg" --out "$dir" --vary prox.lambda=0.1 --set train.epochs=9
