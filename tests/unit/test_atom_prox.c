@@ -22,6 +22,7 @@ static step step_of(setup *s, const char *prox, bool normalize)
     open_problem(s, &o);
     o.settings->train.optimizer = PD_OPTIMIZER_SGD;
     o.settings->train.normalize = normalize;
+    o.settings->train.tangent = false; /* tests/unit/test_tangent.c */
     assert_int_equal(pd_optimizer_init(&o.pb), PUDLE_OK);
     pd_pass pass = { .gradient = true };
     run(&o.pb, &pass);

@@ -328,6 +328,7 @@ static void follow(const char *name, const char *backend, const char *gradient, 
     if (pd_settings_load(ctx, config_path, NULL, 0, &settings) ||
         pd_problem_open(ctx, settings, NULL, &pb) || pd_optimizer_init(&pb) || pd_problem_initialise(&pb))
         fail_msg("%s: %s", name, pd_error(ctx));
+    settings->train.tangent = false; /* as the program that the fixtures are of */
     pd_array start = { .view = pd_matrix(trajectory.view.data, PUDLE_F64, m, p) };
     const pudle_cview d0 = pudle_const(&start.view);
     assert_int_equal(pd_problem_set_dictionary(&pb, &d0), PUDLE_OK);
