@@ -40,7 +40,7 @@ static int64_t below(int64_t n)
 
 /* ------------------------------------------------------------- by brute force */
 
-enum { SIDE = 40, ATOMS = 5 };
+enum { SIDE = 64, ATOMS = 5 }; /* a filter and its moves fit on either side of the middle */
 typedef struct shape { int64_t p, channels, height, width; } shape;
 
 /* A filter of unit norm on a canvas of zeros, moved from its middle. */

@@ -8,6 +8,7 @@
 
 #include "backend/cpu/wide_bytes.h"
 #include "network_setup.h"
+#include "sanitized.h"
 
 /* alone: of a pass without a gradient, which keeps no tape */
 typedef struct outcome { double *code, *alone, *gradient, *level, loss, alone_loss; int64_t codes, weights, levels; bool unrolled; } outcome;
@@ -155,7 +156,7 @@ static void unrolled_matches_primitives(void **state)
     if (!backend_found(other))
         skip();
     int compared = 0, single = 0, sparse = 0, dense = 0;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < rounds_of(60); round++) {
         setup s = large_setup(round);
         const bool wide = round % 3 != 0;
         if (!strcmp(other, "cpu")) {
@@ -208,7 +209,7 @@ static void long_unrolls_match_primitives(void **state)
     (void)state;
     if (about_another() || !backend_found("cpu"))
         skip();
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < rounds_of(40); round++) {
         static const int64_t samples[] = { 1, 3, 9, 40, 150 };
         setup s = near_setup(round % 10 < 5 ? "rows" : "tiles");
         s.p = between(20, round % 4 ? 90 : 400);
@@ -308,7 +309,7 @@ static void few_atoms_match_primitives(void **state)
     assert_non_null(log);
     pd_log_file(ctx, log);
     pd_log_level(ctx, PUDLE_LOG_DEBUG);
-    for (int round = 0; round < 24 || (single < 3 && round < 96); round++) {
+    for (int round = 0; round < rounds_of(24) || (single < 3 && round < 96); round++) {
         static const int64_t features[] = { 127, 128, 129, 200, 256, 257 }; /* about the bands that sums are cut into */
         setup s = near_setup("rows");
         s.m = features[round / 2 % 6];
@@ -365,7 +366,7 @@ static void many_samples_match_primitives(void **state)
     if (about_another() || !backend_found("cpu"))
         skip();
     int single = 0;
-    for (int round = 0; round < 24 || (single < 3 && round < 96); round++) {
+    for (int round = 0; round < rounds_of(24) || (single < 3 && round < 96); round++) {
         setup s = near_setup("tiles");
         s.p = round % 3 ? between(1, 20) : between(40, 110);
         s.m = between(s.p / 2 + 5, s.p + 20);
@@ -526,7 +527,7 @@ static void every_prox_unrolls_the_same(void **state)
     if (!backend_found(other))
         skip();
     const bool all = !strcmp(other, "cpu");
-    const int rounds = all ? 8 : 4;
+    const int rounds = all && !SANITIZED ? 8 : 4;
     pd_plugin_row *rows = NULL;
     int count = 0, unrolled = 0, single = 0;
     assert_int_equal(pd_plugin_scan(ctx, &rows, &count), PUDLE_OK);

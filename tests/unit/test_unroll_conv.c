@@ -16,6 +16,7 @@
 
 #include "graph/lane.h"
 #include "opened.h"
+#include "sanitized.h"
 
 static char config_path[] = "/tmp/pudle-unroll-conv-XXXXXX";
 static const char *subject = "cpu"; /* PUDLE_TEST_BACKEND names another, and PUDLE_TEST_WAY what its `unroll` is set to */
@@ -275,7 +276,7 @@ static void compare(const setup *s, double bound, int density[3])
 /* Fewer on another backend, where a device is opened for every outcome. */
 static int rounds(int wanted)
 {
-    return on_cpu() ? wanted : wanted / 5;
+    return on_cpu() ? rounds_of(wanted) : wanted / 5;
 }
 
 /* Bits for any threads, and operators that a sparse tape does not fit, are promises of the cpu backend's encoder. */
@@ -353,7 +354,7 @@ static void same_bits_for_any_threads(void **state)
     (void)state;
     if (about_another() || !backend_found("cpu"))
         skip();
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < rounds(40); round++) {
         setup s = random_setup();
         s.precision = round % 2 ? "f32" : "f64";
         s.threads = 1;
