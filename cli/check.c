@@ -1,5 +1,6 @@
 /* What a config means, tried without a run: said in a few lines, so that what was not meant is seen. */
 #include "cli.h"
+#include "train/optimizer.h"
 #include "train/critical.h"
 #include "train/memory.h"
 #include "train/order.h"
@@ -84,7 +85,9 @@ static pudle_status print_critical(pd_problem *pb)
 pudle_status cli_rehearse(pd_problem *pb, char *memory, size_t size)
 {
     pd_means tests;
-    pudle_status s = pd_memory_plan(pb);
+    pudle_status s = pd_optimizer_possible(pb);
+    if (!s)
+        s = pd_memory_plan(pb);
     if (!s)
         pd_memory_describe(pb, memory, size);
     if (!s)

@@ -130,19 +130,33 @@ static double entry(const atom *a, int64_t c, int64_t y, int64_t x)
     return inside ? a->x[((c * a->size[1] + y) * a->size[2] + x) * a->step] : 0;
 }
 
+/* The largest entry, which is taken out of sums of squares so that none overflows or vanishes. */
+static double largest(const atom *a)
+{
+    double most = 0;
+    for (int64_t c = 0; c < a->size[0]; c++)
+        for (int64_t y = 0; y < a->size[1]; y++)
+            for (int64_t x = 0; x < a->size[2]; x++)
+                most = fmax(most, fabs(entry(a, c, y, x)));
+    return most;
+}
+
 /* |cosine| of two atoms, one of them moved; 0 where one is zero. */
 static double cosine(const atom *d, const atom *truth, const int64_t lag[2])
 {
+    const double most = largest(d), of_other = largest(truth);
     double product = 0, size = 0, other = 0;
+    if (most == 0 || of_other == 0)
+        return 0;
     for (int64_t c = 0; c < d->size[0]; c++)
         for (int64_t y = 0; y < d->size[1]; y++)
             for (int64_t x = 0; x < d->size[2]; x++) {
-                const double still = entry(truth, c, y, x), own = entry(d, c, y, x);
-                product += still * entry(d, c, y - lag[0], x - lag[1]);
+                const double still = entry(truth, c, y, x) / of_other, own = entry(d, c, y, x) / most;
+                product += still * (entry(d, c, y - lag[0], x - lag[1]) / most);
                 size += own * own;
                 other += still * still;
             }
-    return product == 0 ? 0 : fabs(product) / (sqrt(size) * sqrt(other));
+    return fabs(product) / (sqrt(size) * sqrt(other));
 }
 
 /* A row for each atom of the second dictionary. */

@@ -154,20 +154,20 @@ static int verdict(const sweep *sw)
     int failed = 0, left = 0;
     for (int i = 0; i < sw->wanted; i++) {
         const sweep_run *run = &sw->run[i];
-        failed += run->state == SWEEP_FAILED;
+        failed += run->state == SWEEP_FAILED && run->ended;
         left += run->state != SWEEP_DONE && !run->ended;
     }
     fflush(stdout);
     if (failed)
         fprintf(stderr, "%d of %d runs failed:\n", failed, sw->wanted);
     for (int i = 0; i < sw->wanted; i++)
-        if (sw->run[i].state == SWEEP_FAILED)
+        if (sw->run[i].state == SWEEP_FAILED && sw->run[i].ended)
             fprintf(stderr, "%s: %s\n", sw->run[i].name, sw->run[i].reason ? sw->run[i].reason : "out of memory for the reason");
     if (left)
         fprintf(stderr, "interrupted: %d of %d runs are not done; the same command goes on with them\n", left, sw->wanted);
-    else if (cli_stop)
+    else if (cli_stop && !sw->combined)
         fprintf(stderr, "interrupted: all runs have ended, but the table of combinations is not written; the same command writes it\n");
-    return failed || left || cli_stop ? CLI_FAILED : CLI_DONE;
+    return failed || left || (cli_stop && !sw->combined) ? CLI_FAILED : CLI_DONE;
 }
 
 /* A folder that was made for nothing goes again. */

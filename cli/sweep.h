@@ -26,8 +26,8 @@ typedef struct sweep_run {
     double figure[SWEEP_FIGURES];
 } sweep_run;
 
-/** What was said about runs, each text once, with the first that it was said of. */
-typedef struct sweep_note { char *text, *about; int others, told; } sweep_note; /* runs that it was said of beside the first; and how many of all when it was printed */
+/** What was said about runs, each text once. */
+typedef struct sweep_note { char *text, **about; int runs, told; } sweep_note; /* names of the runs that it was said of; of how many when it was printed */
 
 typedef struct sweep {
     pd_context *ctx;
@@ -40,6 +40,7 @@ typedef struct sweep {
     int64_t jobs, threads; /* threads: of each job; 0: the config says, or the backend has none */
     sweep_note *note;
     int notes;
+    bool combined; /* combinations.csv is written */
     int lock; /* descriptor that holds the lock on the folder; -1 */
 } sweep;
 

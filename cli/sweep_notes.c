@@ -3,23 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sweep_say(sweep *sw, const char *about, const char *text)
+/* The note of a text, new where there is none yet; NULL without memory. */
+static sweep_note *note_of(sweep *sw, const char *text)
 {
     for (int i = 0; i < sw->notes; i++)
-        if (!strcmp(sw->note[i].text, text)) {
-            sw->note[i].others++;
-            return;
-        }
+        if (!strcmp(sw->note[i].text, text))
+            return &sw->note[i];
     sweep_note *more = realloc(sw->note, ((size_t)sw->notes + 1) * sizeof *more);
     sw->note = more ? more : sw->note;
-    sweep_note note = { .text = pd_strdup(text), .about = pd_strdup(about) };
-    if (more && note.text && note.about) {
-        sw->note[sw->notes++] = note;
-        return;
-    }
-    free(note.text);
-    free(note.about);
-    fprintf(stderr, "%s: %s\n", about, text); /* no room to keep it */
+    char *copy = more ? pd_strdup(text) : NULL;
+    if (!copy)
+        return NULL;
+    sw->note[sw->notes] = (sweep_note){ .text = copy };
+    return &sw->note[sw->notes++];
+}
+
+void sweep_say(sweep *sw, const char *about, const char *text)
+{
+    sweep_note *n = note_of(sw, text);
+    for (int i = 0; n && i < n->runs; i++)
+        if (!strcmp(n->about[i], about)) /* when it was checked, and again when it was trained */
+            return;
+    char **more = n ? realloc(n->about, ((size_t)n->runs + 1) * sizeof *more) : NULL, *name = more ? pd_strdup(about) : NULL;
+    if (more)
+        n->about = more;
+    if (name)
+        n->about[n->runs++] = name;
+    else
+        fprintf(stderr, "%s: %s\n", about, text); /* no room to keep it */
 }
 
 void sweep_say_lines(sweep *sw, const char *about, const char *text)
@@ -36,12 +47,12 @@ void sweep_tell(sweep *sw)
     fflush(stdout);
     for (int i = 0; i < sw->notes; i++) {
         sweep_note *n = &sw->note[i];
-        if (n->told)
+        if (n->told || !n->runs)
             continue;
-        n->told = 1 + n->others;
-        fprintf(stderr, "%s", n->about);
-        if (n->others)
-            fprintf(stderr, " (and %d other%s)", n->others, n->others == 1 ? "" : "s");
+        n->told = n->runs;
+        fprintf(stderr, "%s", n->about[0]);
+        if (n->runs > 1)
+            fprintf(stderr, " (and %d other%s)", n->runs - 1, n->runs == 2 ? "" : "s");
         fputs(":\n", stderr);
         for (const char *line = n->text; *line; line += strcspn(line, "\n"), line += *line == '\n')
             fprintf(stderr, "  %.*s\n", (int)strcspn(line, "\n"), line);
@@ -53,8 +64,8 @@ void sweep_tell_others(const sweep *sw)
     fflush(stdout);
     for (int i = 0; i < sw->notes; i++) {
         const sweep_note *n = &sw->note[i];
-        const int more = 1 + n->others - n->told;
+        const int more = n->runs - n->told;
         if (n->told && more > 0)
-            fprintf(stderr, "%d more run%s said what %s did: %.*s\n", more, more == 1 ? "" : "s", n->about, (int)strcspn(n->text, "\n"), n->text);
+            fprintf(stderr, "%d more run%s said what %s did: %.*s\n", more, more == 1 ? "" : "s", n->about[0], (int)strcspn(n->text, "\n"), n->text);
     }
 }

@@ -431,7 +431,7 @@ void sweep_close(sweep *sw)
     free(sw->varies);
     for (int i = 0; i < sw->notes; i++) {
         free(sw->note[i].text);
-        free(sw->note[i].about);
+        sweep_free_texts(sw->note[i].about, sw->note[i].runs);
     }
     free(sw->note);
     if (sw->lock >= 0)

@@ -303,6 +303,7 @@ pudle_status sweep_report(sweep *sw)
     }
     if (!s)
         s = sweep_write_combinations(sw, list);
+    sw->combined = !s;
     if (!s) {
         printf("\n");
         s = several ? print_combinations(sw, &o, list) : print_runs(sw, &o);

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *const sweep_figure_names[SWEEP_FIGURES] = { "updates", "seconds", "level", "loss", "data_loss", "code_loss", "nonzeros", "relative_error", "dictionary_error", "test_loss",
@@ -159,11 +160,22 @@ pudle_status sweep_keep_reason(pd_context *ctx, const sweep_run *run, const char
     return s;
 }
 
+/* Has the run been trained since, by `pudle train`? */
+static bool overtaken(const sweep_run *run, const char *failure)
+{
+    char *path = file_in(run, "checkpoint.safetensors");
+    struct stat then, now;
+    const bool later = path && !stat(failure, &then) && !stat(path, &now) &&
+                       (now.st_mtim.tv_sec > then.st_mtim.tv_sec || (now.st_mtim.tv_sec == then.st_mtim.tv_sec && now.st_mtim.tv_nsec > then.st_mtim.tv_nsec));
+    free(path);
+    return later;
+}
+
 /* NULL: there is none. */
 static char *read_reason(const sweep_run *run)
 {
     char *path = file_in(run, FAILURE), *text = NULL;
-    FILE *file = path ? fopen(path, "re") : NULL;
+    FILE *file = path && !overtaken(run, path) ? fopen(path, "re") : NULL;
     size_t room = 0;
     ssize_t length = file ? getdelim(&text, &room, '\0', file) : -1;
     while (length > 0 && text[length - 1] == '\n')
@@ -196,6 +208,8 @@ void sweep_look(sweep *sw, sweep_run *run)
         if (there && finished && !strcmp(finished, "true") && update >= pd_total_updates(&run->settings->train, batches) &&
             read_figures(run, pd_safetensors_meta(checkpoint, "sha256"), run->figure)) {
             run->state = SWEEP_DONE;
+            if (isnan(run->figure[SWEEP_LEVEL])) /* figures of an older pudle */
+                (void)pd_settings_level(run->settings, &run->figure[SWEEP_LEVEL]);
             free(run->reason); /* of a time before somebody trained it otherwise */
             run->reason = NULL;
         } else {

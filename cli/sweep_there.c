@@ -168,8 +168,8 @@ static void compare_file(void *user, const char *key, const char *path, const ch
     look *l = user;
     const known *now = know(l, path);
     l->failed |= !now;
-    char *text = now && strcmp(now->hex, was) != 0 ? pd_format("%s is not what it was when the run was begun: %s has been %s. The run is done and stays as it is; to learn from "
-                                                               "what is there now, choose another folder with --out", key, path, *now->hex ? "changed" : "taken away") : NULL;
+    char *text = now && strcmp(now->hex, was) != 0 ? pd_format("%s is not what it was when the run was begun: %s has been %s. The run is done and stays as it is, beside others "
+                                                               "that read what is there now; to learn all from that, choose another folder with --out", key, path, *now->hex ? "changed" : "taken away") : NULL;
     if (text)
         sweep_say(l->sw, l->run->name, text);
     free(text);

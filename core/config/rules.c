@@ -98,10 +98,10 @@ static const char *condition(pd_loader *loader, const pd_rule *rule, const pudle
 static void apply_rule(pd_loader *loader, const pd_rule *rule)
 {
     const pd_entry *given = pd_entry_find(&loader->group[rule->section], rule->key);
-    const pd_entry *by = pd_entry_find(&loader->group[rule->by], rule->by_key);
-    const pd_rule *no = against(loader->settings, rule);
+    const pd_rule *no = against(loader->settings, rule), *above = pd_rule_of(rule->by, rule->by_key);
+    const pd_entry *by = pd_entry_find(&loader->group[rule->by], rule->by_key), *over = above ? pd_entry_find(&loader->group[above->by], above->by_key) : NULL;
     pudle_option row;
-    if (by && by->bad)
+    if ((by && by->bad) || (over && over->bad))
         return;
     const int choice = deciding(loader->settings, no ? no : rule, &row);
     if (given && no) {
@@ -325,16 +325,14 @@ static void check_missing(pd_loader *loader)
                       desc[i]->caps & PUDLE_LOSS_SEPARABLE ? " (should it have weights, 0 passes over an entry)" : "");
 }
 
-/* On by default, so it may not have been given. */
-static void check_tangent(pd_loader *loader)
+/* Decay pulls along atoms, which are scaled back at once. */
+static void check_decay(pd_loader *loader)
 {
     const pd_train_params *train = &loader->settings->train;
-    const said at = where_said(loader, PD_SECTION_TRAIN, "tangent");
-    const pudle_desc *backend = desc_of(loader, PD_SECTION_BACKEND);
-    const pudle_backend_ops *ops = backend ? backend->ops : NULL;
-    if (!at.bad && train->tangent && pd_keeps_unit_norm(train) && ops && (!PUDLE_HAS(ops, pudle_backend_ops, tangent) || !ops->tangent))
-        pd_report(loader, at.where, "the backend \"%s\" cannot take the part along atoms out of a gradient, as tangent = true%s asks for; write  train.tangent = false;  or choose "
-                  "another backend", backend->name, at.given ? "" : " (the default)");
+    const said at = where_said(loader, PD_SECTION_TRAIN, "weight_decay");
+    if (at.given && !at.bad && train->weight_decay > 0 && pd_keeps_unit_norm(train))
+        pd_log(loader->ctx, PUDLE_LOG_WARNING, "%s: atoms are scaled to unit norm after every update, so that a decay of their length %s; write  normalize = false;  or  weight_decay = 0;",
+               at.where, train->tangent || train->optimizer != PD_OPTIMIZER_ADAM ? "comes to nothing" : "is nothing but a drift, as adam makes of it");
 }
 
 static bool has_thresholds(const pudle_desc *desc)
@@ -483,7 +481,7 @@ void pd_rules(pd_loader *loader)
     check_dictionary(loader);
     check_offset(loader);
     check_missing(loader);
-    check_tangent(loader);
+    check_decay(loader);
     check_measurement(loader);
     check_levels(loader);
     note_namesakes(loader);

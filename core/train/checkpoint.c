@@ -86,14 +86,15 @@ pudle_status pd_checkpoint_write(pd_problem *pb, const char *path, const pd_prog
                    first_loss = decimal(progress->first_loss), last_loss = decimal(progress->last_loss),
                    epoch_loss = decimal(progress->epoch_loss), first_error = decimal(progress->first_error),
                    seconds = decimal(progress->finished ? NAN : progress->seconds),
-                   least_loss = decimal(progress->least_loss), least_epoch = whole(progress->least_epoch),
+                   smooth_loss = decimal(progress->smooth_loss), spread = decimal(progress->spread), least_loss = decimal(progress->least_loss),
+                   least_epoch = whole(progress->least_epoch), dead = whole(progress->dead),
                      lipschitz = decimal(pb->lipschitz > 0 ? pb->lipschitz : NAN);
         const pd_meta meta[] = {
             { "format", FORMAT }, { "run", progress->identity }, { "finished", progress->finished ? "true" : "false" },
             { "update", update.s }, { "epoch", epoch.s }, { "position", position.s }, { "samples", samples.s }, { "batch", batch.s },
             { "seed", seed.s }, { "random", "philox4x32-10, counted by seed, epoch and position" }, { "first_loss", first_loss.s },
             { "last_loss", last_loss.s }, { "epoch_loss", epoch_loss.s }, { "first_error", first_error.s }, { "seconds", seconds.s },
-            { "least_loss", least_loss.s }, { "least_epoch", least_epoch.s }, { "lipschitz", lipschitz.s },
+            { "smooth_loss", smooth_loss.s }, { "spread", spread.s }, { "least_loss", least_loss.s }, { "least_epoch", least_epoch.s }, { "dead", dead.s }, { "lipschitz", lipschitz.s },
         };
         s = pd_safetensors_write(pb->ctx, path, n, tensor, (int)(sizeof meta / sizeof *meta), meta);
     }
@@ -161,7 +162,8 @@ pudle_status pd_checkpoint_read(pd_problem *pb, const char *path, bool parameter
         return s;
     pd_progress read = { .update = number(file, "update"), .epoch = number(file, "epoch"), .position = number(file, "position"),
                          .first_loss = real(file, "first_loss"), .last_loss = real(file, "last_loss"),
-                         .least_loss = real(file, "least_loss"), .least_epoch = number(file, "least_epoch"), .epoch_loss = real(file, "epoch_loss"), .first_error = real(file, "first_error"),
+                         .smooth_loss = real(file, "smooth_loss"), .spread = real(file, "spread"),
+                         .least_loss = real(file, "least_loss"), .dead = number(file, "dead"), .least_epoch = number(file, "least_epoch"), .epoch_loss = real(file, "epoch_loss"), .first_error = real(file, "first_error"),
                          .seconds = real(file, "seconds"), .samples = number(file, "samples"), .batch = number(file, "batch") };
     const char *finished = pd_safetensors_meta(file, "finished");
     read.finished = finished && !strcmp(finished, "true");

@@ -12,8 +12,10 @@ typedef struct pd_progress {
     int64_t epoch;    /* epoch of the next update */
     int64_t position; /* its batch in that epoch */
     double first_loss, last_loss; /* mean over the samples of the first and of the last whole epoch; NaN: none yet */
-    double least_loss;            /* least mean of an epoch; NaN: none yet, or unknown */
-    int64_t least_epoch;          /* its number, counted from 1 */
+    double smooth_loss, spread;   /* of the epochs' means: a running mean over some four, and the mean square of what they differ by from it; NaN: none yet, or unknown */
+    double least_loss;            /* least smooth_loss */
+    int64_t least_epoch;          /* and the number of its epoch, counted from 1 */
+    int64_t dead;                 /* atoms at the last look; -1: none, or unknown */
     double epoch_loss;            /* sum over the samples of this epoch so far */
     double first_error;           /* of the dictionary at the start; NaN: unknown */
     double seconds;               /* spent so far, in all processes; NaN: see the metrics */

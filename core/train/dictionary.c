@@ -145,7 +145,7 @@ static pudle_status start_filters(pd_problem *pb, pd_array *d)
     const pd_map *map = &pb->net.map;
     const pudle_view as_matrix = pd_map_weight_matrix(map, &pb->net.dictionary.value);
     const int64_t taps = as_matrix.shape[1];
-    const pd_sample_source samples = { .samples = pb->train.samples, .features = map->features, .read = read_samples, .ctx = pb };
+    const pd_sample_source samples = { .samples = pb->train.samples, .features = map->features, .read = read_samples, .ctx = pb, .anew = !pb->epoch_free };
     double *rows = pd_alloc((size_t)(taps * map->atoms), sizeof *rows);
     if (!rows)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the filters");

@@ -24,11 +24,20 @@ static pudle_status states_init(pd_problem *pb, pd_parameter *p)
     return PUDLE_OK;
 }
 
+pudle_status pd_optimizer_possible(pd_problem *pb)
+{
+    const pd_train_params *how = &pb->settings->train;
+    if (!how->tangent || !pd_keeps_unit_norm(how) || (PUDLE_HAS(pb->be, pudle_backend_ops, tangent) && pb->be->tangent))
+        return PUDLE_OK;
+    return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "train.tangent = true: the backend \"%s\" cannot take the part along atoms out of a gradient; write  tangent = false;  (on the command line "
+                   "--set train.tangent=false) or choose another backend", pb->backend.desc->name);
+}
+
 pudle_status pd_optimizer_init(pd_problem *pb)
 {
     pd_parameter *list[PD_MAX_PARAMETERS];
     const int n = pd_network_parameters(&pb->net, list);
-    pudle_status s = PUDLE_OK;
+    pudle_status s = pd_optimizer_possible(pb);
     for (int i = 0; i < n && !s; i++)
         s = states_init(pb, list[i]);
     return s;
@@ -136,9 +145,9 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
     const pd_train_params *how = &pb->settings->train;
     pd_parameter *d = &pb->net.dictionary;
     const pudle_cview value = pudle_const(&d->value);
-    pudle_status s = how->tangent && pd_keeps_unit_norm(how) ? for_atoms(pb, take_out_radial) : PUDLE_OK;
-    if (!s && how->weight_decay > 0)
-        s = pb->be->axpby(pb->exec, how->weight_decay, &value, 1.0, &d->grad);
+    pudle_status s = how->weight_decay > 0 ? pb->be->axpby(pb->exec, how->weight_decay, &value, 1.0, &d->grad) : PUDLE_OK;
+    if (!s && how->tangent && pd_keeps_unit_norm(how))
+        s = for_atoms(pb, take_out_radial);
     if (!s)
         s = descend(pb, d, rate, update);
     if (!s)

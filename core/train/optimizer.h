@@ -4,11 +4,14 @@
 
 #include "train/problem.h"
 
+/** Can the backend do what the config asks of an update? @errors CONFIG */
+pudle_status pd_optimizer_possible(pd_problem *problem);
+
 /** Allocate and clear the moments that the chosen optimiser needs, for D and for every learned threshold. */
 pudle_status pd_optimizer_init(pd_problem *problem);
 
 /** One step, number `update` counted from 1, at learning rate `rate`:
- *  g_j <- g_j - <d_j, g_j>/<d_j, d_j> d_j, if train.tangent;  g <- g + omega D (weight decay, Theorem 5.1);  D <- optimiser(D, g);  unit-norm atoms, if asked after each update.
+ *  g <- g + omega D (weight decay, Theorem 5.1);  g_j <- g_j - <d_j, g_j>/<d_j, d_j> d_j, if train.tangent;  D <- optimiser(D, g);  unit-norm atoms, if asked after each update.
  *  Thresholds: their own rate, then clamped into the option's range. Moments are not touched by the constraints. */
 pudle_status pd_optimizer_step(pd_problem *problem, double rate, double threshold_rate, int64_t update);
 

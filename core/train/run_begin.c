@@ -137,6 +137,7 @@ pudle_status pd_run_begin(pd_run *r)
     s = pd_metrics_open(&r->dir, r->at.update, r->dir.found ? r->at.update - anew : -1, &recorded);
     if (s)
         return s;
+    r->dir.dead = r->at.dead >= 0 ? r->at.dead : r->dir.dead;
     r->before = isfinite(r->at.seconds) && r->at.seconds > 0 ? r->at.seconds : recorded;
     r->started = r->last_checkpoint = pd_run_now();
     r->at.samples = r->samples;
@@ -146,5 +147,7 @@ pudle_status pd_run_begin(pd_run *r)
         s = pd_run_checkpoint(r); /* from here on there is always something to go on from */
     if (!s && r->at.update == 0)
         pd_rundir_clear(&r->dir);
+    if (!s && r->at.update > 0 && !r->at.finished)
+        s = pd_run_snapshot(r); /* one of this very state may be missing, where writing it has ended the run; else it is the same again */
     return s;
 }

@@ -36,8 +36,11 @@ static void count_loss(pd_run *r, double loss, int64_t samples)
     r->at.last_loss = r->at.epoch_loss / (double)r->samples;
     if (r->at.epoch == 0)
         r->at.first_loss = r->at.last_loss;
-    if (r->at.epoch == 0 || r->at.last_loss < r->at.least_loss) {
-        r->at.least_loss = r->at.last_loss;
+    const double off = r->at.epoch == 0 ? 0 : r->at.last_loss - r->at.smooth_loss;
+    r->at.smooth_loss = r->at.last_loss - 0.75 * off;
+    r->at.spread = r->at.epoch == 0 ? 0 : r->at.spread + 0.25 * (off * off - r->at.spread);
+    if (r->at.epoch == 0 || r->at.smooth_loss < r->at.least_loss) {
+        r->at.least_loss = r->at.smooth_loss;
         r->at.least_epoch = r->at.epoch + 1;
     }
 }
@@ -91,7 +94,8 @@ static pudle_status revive(pd_run *r, bool *stopped)
 {
     pd_revival found;
     pudle_status s = pd_run_settle(r);
-    r->revived = true;
+    if (!s)
+        r->revived = true;
     if (!s)
         s = pd_revive(&r->problem, r->at.epoch, r->at.update, r->options->stop, &found);
     *stopped = !s && found.stopped;

@@ -33,6 +33,7 @@ static pudle_status write_checkpoint(pd_run *r)
 {
     char *path = pd_run_path(r, "checkpoint.safetensors");
     r->at.seconds = pd_run_elapsed(r);
+    r->at.dead = r->dir.dead;
     const pudle_status s = path ? pd_checkpoint_write(&r->problem, path, &r->at) : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory");
     free(path);
     r->last_checkpoint = pd_run_now();
@@ -51,7 +52,7 @@ void pd_run_rescue(pd_run *r, pudle_status failed)
 {
     r->at.finished = false;
     if (!r->revived && !pd_run_settle(r) && !write_checkpoint(r))
-        pd_fail(r->ctx, failed, "the %" PRId64 " updates that were made are in %s/checkpoint.safetensors; when this is mended, go on with: pudle train %s --resume",
+        pd_fail(r->ctx, failed, "the %" PRId64 " updates that were made are in %s/checkpoint.safetensors (rows of its tables, and snapshots, that could not be written will be missing); when this is mended, go on with: pudle train %s --resume",
                 r->at.update, r->dir.path, r->dir.path);
     else
         pd_fail(r->ctx, failed, "what came after the last checkpoint, if there is one, is lost; when this is mended, go on from there with `pudle train %s --resume`, or begin "

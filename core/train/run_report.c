@@ -98,16 +98,17 @@ void pd_run_report_losses(const pd_run *r, pd_train_report *report)
         report->first_loss = report->last_loss = r->at.epoch_loss / (double)seen;
 }
 
-/* A part of all that was gained is lost again, and not of late: means of epochs waver, by less. Where levels change in the run the loss is another all the time. */
+/* A part of all that was gained is lost again, more than means of epochs waver, and not of late. Where levels change in the run, or samples with the epoch, the loss is
+ * another all the time. */
 void pd_run_warn_of_rise(const pd_run *r)
 {
     const pd_progress *at = &r->at;
     const pd_train_params *t = &r->settings->train;
-    const double gained = at->first_loss - at->least_loss, lost = at->last_loss - at->least_loss;
-    if (!(lost > 0.02 * gained) || 2 * at->least_epoch > at->epoch || r->settings->prox.decay_every > 0 || r->dir.levels > 0)
+    const double gained = at->first_loss - at->least_loss, lost = at->smooth_loss - at->least_loss;
+    if (!(lost > 0.02 * gained && lost > 0.01 * fabs(at->least_loss) && lost > 4 * sqrt(at->spread)) || 2 * at->least_epoch > at->epoch || !r->problem.epoch_free || r->settings->prox.decay_every > 0 || r->dir.levels > 0)
         return;
     const bool drifts = t->optimizer == PD_OPTIMIZER_ADAM && pd_keeps_unit_norm(t) && !t->tangent;
-    pd_log(r->ctx, PUDLE_LOG_WARNING, "the loss has risen: %.6g in the mean of epoch %" PRId64 ", %.6g in the last one (metrics.csv). Updates do not lower it any more: a lower "
-           "train.learning_rate or a schedule may%s", at->least_loss, at->least_epoch, at->last_loss,
+    pd_log(r->ctx, PUDLE_LOG_WARNING, "the loss has risen: %.6g around epoch %" PRId64 ", %.6g at the end (metrics.csv). Updates do not lower it any more: a lower "
+           "train.learning_rate or a schedule may%s", at->least_loss, at->least_epoch, at->smooth_loss,
            drifts ? ", and train.tangent = true, without which adam drifts away from a minimum" : "");
 }

@@ -62,8 +62,9 @@ static pudle_status last_test(pd_run *r)
 
 static pudle_status finish(pd_run *r, pd_train_report *report)
 {
-    pudle_status s = PUDLE_OK;
-    if (r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END)
+    const bool normalize = r->settings->train.normalize && r->settings->train.normalize_at == PD_NORMALIZE_END;
+    pudle_status s = normalize ? pd_run_checkpoint(r) : PUDLE_OK; /* to go on from, should the rest fail: atoms are scaled once */
+    if (!s && normalize)
         s = pd_normalize_atoms(&r->problem);
     if (!s)
         s = last_test(r);
@@ -105,6 +106,8 @@ static pudle_status work(pd_run *r, pd_train_report *report)
     }
     if (s == PUDLE_ERR_IO && whole)
         pd_run_rescue(r, s);
+    else if (s == PUDLE_ERR_IO) /* a checkpoint was written before atoms were scaled, or that is what failed */
+        pd_fail(r->ctx, s, "when this is mended, go on with: pudle train %s --resume", r->dir.path);
     return s;
 }
 
@@ -119,7 +122,7 @@ pudle_status pd_train_limits(pd_context *ctx, const pd_settings *settings)
 pudle_status pd_train(pd_context *ctx, const pd_settings *settings, const pd_train_options *options, pd_train_report *report)
 {
     pd_run r = { .ctx = ctx, .settings = settings, .options = options, .dir = { .lock = -1, .dead = -1 }, .last_error = NAN, .test_loss = NAN,
-              .at = { .first_loss = NAN, .last_loss = NAN, .least_loss = NAN, .first_error = NAN, .seconds = NAN } };
+              .at = { .first_loss = NAN, .last_loss = NAN, .smooth_loss = NAN, .spread = NAN, .least_loss = NAN, .dead = -1, .first_error = NAN, .seconds = NAN } };
     *report = (pd_train_report){ .last_error = NAN, .assigned_error = NAN, .dead = -1 };
     pudle_status s = pd_train_limits(ctx, settings);
     if (!s && options->resume)

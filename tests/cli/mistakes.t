@@ -340,4 +340,13 @@ is_success '... and which goes on'
 run "$PUDLE" train "$work/long.cfg" --out "$work/unstopped" --quiet
 cmp -s "$work/stopped/dictionary.npy" "$work/unstopped/dictionary.npy" && grep -q 'resumes' "$work/stopped/run.log"
 ok $? '... to the same bits'
+# a snapshot that could not be written is made when the run goes on
+run "$PUDLE" train "$work/long.cfg" --out "$work/snapshots" --quiet --set train.snapshot_every=1 --set train.epochs=2
+mkdir "$work/snapshots/dictionary_4.npy"
+run "$PUDLE" train "$work/snapshots" --resume --quiet --set train.epochs=6
+refuses 1 "dictionary_4.npy" 'a snapshot that cannot be written'
+rmdir "$work/snapshots/dictionary_4.npy"
+run "$PUDLE" train "$work/snapshots" --resume --quiet --set train.epochs=6
+[ -f "$work/snapshots/dictionary_4.npy" ] && [ -f "$work/snapshots/dictionary_6.npy" ]
+ok $? '... is written when the run goes on'
 done_testing

@@ -192,6 +192,10 @@ run "$PUDLE" sweep "$cfg" --out "$work/said" --seeds 3 --vary model.layers=5 --s
 [ "$(grep -c 'has been learned down to 0' "$work/err")" -eq 2 ] && grep -q '^2 more runs said what .*_seed=1 did: .*learned down to 0' "$work/err"
 ok $? "what several runs warn of is printed once, and counted"
 
+run "$PUDLE" sweep "$cfg" --out "$work/once" --seeds 1 --set model.step=0.6 --set train.updates=2
+[ "$(grep -c 'step' "$work/err")" -gt 0 ] && ! grep -q 'more run' "$work/err"
+ok $? "and a run that warns when it is checked and when it is trained is one"
+
 # ---- runs of different length
 dir=$work/lengths
 run "$PUDLE" sweep "$cfg" --out "$dir" --vary prox.lambda=0.1 --set train.epochs=9
@@ -224,7 +228,8 @@ for signal in INT KILL; do
     "$PUDLE" sweep "$work/slow.cfg" --out "$dir" --vary prox.lambda=0.1,0.4 --jobs 2 >"$work/cut.out" 2>"$work/cut.err" </dev/null &
     pid=$!
     tries=0
-    until [ "$(cat "$dir"/prox.lambda=0.*_seed=1/metrics.csv 2>/dev/null | grep -c .)" -gt 20 ] || [ $tries -gt 200 ]; do
+    until [ "$(cat "$dir/prox.lambda=0.1_seed=1/metrics.csv" 2>/dev/null | grep -c .)" -gt 5 ] && [ "$(cat "$dir/prox.lambda=0.4_seed=1/metrics.csv" 2>/dev/null | grep -c .)" -gt 5 ] ||
+        [ $tries -gt 400 ]; do
         sleep 0.05
         tries=$((tries + 1))
     done

@@ -156,7 +156,7 @@ static void unrolled_matches_primitives(void **state)
     if (!backend_found(other))
         skip();
     int compared = 0, single = 0, sparse = 0, dense = 0;
-    for (int round = 0; round < rounds_of(60); round++) {
+    for (int round = 0; round < 60; round++) {
         setup s = large_setup(round);
         const bool wide = round % 3 != 0;
         if (!strcmp(other, "cpu")) {
@@ -209,7 +209,7 @@ static void long_unrolls_match_primitives(void **state)
     (void)state;
     if (about_another() || !backend_found("cpu"))
         skip();
-    for (int round = 0; round < rounds_of(40); round++) {
+    for (int round = 0; round < 40; round++) {
         static const int64_t samples[] = { 1, 3, 9, 40, 150 };
         setup s = near_setup(round % 10 < 5 ? "rows" : "tiles");
         s.p = between(20, round % 4 ? 90 : 400);
