@@ -234,7 +234,7 @@ static void momentum_unrolls_with_every_estimator(void **state)
     (void)state;
     if (about_another() || !backend_found("cpu"))
         skip();
-    int single = 0;
+    int single = 0, compared[sizeof estimators / sizeof *estimators] = { 0 };
     for (size_t i = 0; i < 8 * sizeof estimators / sizeof *estimators; i++) {
         const bool wide = i % 2 == 0;
         setup s = near_setup("rows");
@@ -260,7 +260,11 @@ static void momentum_unrolls_with_every_estimator(void **state)
         assert_true(fast.unrolled);
         outcome_free(&fast);
         single += !wide;
+        compared[i / 8] += wide;
     }
+    for (size_t i = 0; i < sizeof estimators / sizeof *estimators; i++)
+        if (!compared[i])
+            fail_msg("%s was compared in no problem", estimators[i]);
     print_message("# %d of 28 in single precision\n", single);
     assert_true(single >= 7);
 }

@@ -148,7 +148,9 @@ static pudle_status batch(pudle_unroll *u, problem *p)
     memset(v[DIRECT].data, 0, (size_t)fake_count(&v[DIRECT]) * sizeof(float));
     pudle_status s = unroll->refresh(u, p->spec.rows);
     if (!s)
-        s = unroll->forward(u, exec, 0, &x, true, &v[CODE]);
+        s = unroll->forward(u, exec, 0, &x, false, &v[CODE]); /* without a tape, */
+    if (!s)
+        s = unroll->forward(u, exec, 0, &x, true, &v[CODE]); /* and with one */
     if (!s)
         s = unroll->decode(u, exec, 0, &v[ESTIMATE]);
     for (int64_t i = 0; i < fake_count(&v[DATA]); i++)
@@ -256,7 +258,9 @@ static sizes all[] = {
     { "rows_with_gram", "rows", 40, 60, 90, 20, 0.15, 0.2, false, false, 0 },
     { "rows_with_gram_ahead", "rows", 40, 60, 90, 20, 0.15, 0.2, false, false, 0.5 },
     { "tiles", "tiles", 70, 50, 90, 20, 0.15, 0.2, false, false, 0 },
+    { "tiles_ahead", "tiles", 70, 50, 90, 20, 0.15, 0.2, false, false, 0.5 },
     { "filters", "auto", 3, 31 * 33, 8 * 14 * 15, 12, 0.1, 0.1, false, true, 0 },
+    { "filters_ahead", "auto", 3, 31 * 33, 8 * 14 * 15, 12, 0.1, 0.1, false, true, 0.5 },
 };
 
 int main(void)

@@ -8,10 +8,10 @@
  * With momentum z_{t-1} gives way to y_{t-1} = (1 + b_{t-1}) z_{t-1} - b_{t-1} z_{t-2}, and no such code is ever made: D y is the same sum of images. In the
  * adjoint, what y_{t-1} and y_t want of z_{t-1} is gathered, so that the tape is the same, and so is the work along nonzeros:
  *
- *   f = step_t (1 + b_{t-1}) D gv_t - step_{t+1} b_t D gv_{t+1};  gW_k -= step_t sum over q of gv_t[q, k] patch_q(r) + sum over q of z_{t-1}[q, k] patch_q(f);
+ *   f = step_t (1 + b_{t-1}) D gv_t - step_{t+1} b_t D gv_{t+1};  gW_k -= sum over q of (step_t gv_t[q, k] patch_q(r) + z_{t-1}[q, k] patch_q(f));
  *   u[q, k] = (1 + b_{t-1}) gv_t[q, k] - b_t gv_{t+1}[q, k] - <w_k, patch_q(f)>
  *
- * with nothing from t+1 at t = T; and z_{T-K-1}, which y_{T-K} has a part of, meets what is left of f at t = T-K.
+ * (the code holds images of f / step_t, and multiplies by step_t last) with nothing from t+1 at t = T; and z_{T-K-1}, which y_{T-K} has a part of, meets what is left of f at t = T-K.
  * The decoder's way back is that of one more layer, with the loss's gradient for an image and no gv.
  * Only the correlation of the forward pass is dense, and it never packs a patch; for two by two positions at once it needs fewer products
  * (unroll_conv_pairs_kernels.h), so a band's positions are numbered four by four. Everything else goes along the nonzeros of the codes. These are kept position by position: a set of atoms, a bit each, and their entries z, one after the other; for the way back also v,

@@ -40,7 +40,7 @@ typedef struct piece {
     int64_t gram, work;    /* a stretch: (actives, width) of G */
     int64_t active, rank;  /* a stretch: the atoms that have been other than 0, and each atom's place among them */
     int32_t actives;
-    int64_t residual;      /* D z - x before the layer; -1: it is not kept */
+    int64_t residual;      /* D y - x where the layer begins; -1: it is not kept */
     double extent;         /* its largest entry; infinite or no number where one of them is */
     int64_t slots;         /* a stretch: codes it has room for */
 } piece;
@@ -81,7 +81,7 @@ typedef struct sample {
     void *z, *y, *value;         /* y: where the next layer begins, which is z itself unless there is momentum */
     void *before;                /* (ld) with momentum: the code before, on the same list */
     reference ref[2];            /* the last evaluation, and the one before */
-    void *residual;              /* (ldm): D z - x of the present code, if it is at hand */
+    void *residual;              /* (ldm): D y - x where the next layer begins, if it is at hand */
     bool at_hand;                /* it is */
     bool coarse;                 /* the evaluation that the row waits for, or has just had, is a coarse one: of */
     handed hand;                 /* these, */

@@ -1,7 +1,7 @@
 /* Stretches of unroll.c, layers that a sample does among few atoms alone: which atoms, for how long, and when no more. Included twice, with REAL
  * float and double, after unroll_layer.h. */
 
-/* ||D (z_b - z_a)||^2 for the codes of the two last evaluations. */
+/* ||D (z_b - z_a)||^2 for the codes of the two last evaluations; with momentum z is here, and in all of this file, where a layer begins: y. */
 static double NAME(moved)(const pudle_unroll *u, const sample *r)
 {
     const reference *b = &r->ref[0], *a = &r->ref[1];
