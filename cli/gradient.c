@@ -22,7 +22,7 @@ static pudle_status write_view(pd_problem *pb, const char *folder, const char *n
 static pudle_status write_true_codes(pd_problem *pb, const char *folder)
 {
     const int64_t n = pb->train.samples, p = pb->net.map.code;
-    if (!pd_problem_knows_truth(pb))
+    if (!pd_problem_knows_codes(pb))
         return PUDLE_OK;
     char *path = pd_format("%s/true_code.npy", folder);
     const pudle_view codes = pd_matrix(pd_alloc((size_t)(n * p), pudle_dtype_size(pb->dtype)), pb->dtype, n, p);

@@ -23,8 +23,8 @@ static void print_report(const pd_train_report *r, const char *directory)
     if (!isnan(r->test_loss))
         printf("mean loss of the test samples: %.6g\n", r->test_loss);
     if (!isnan(r->last_error))
-        printf("dictionary error, relative to the truth: %.4f -> %.4f (%.4f after the best order and signs)\n", r->first_error, r->last_error,
-               r->assigned_error);
+        printf("dictionary error, relative to the truth: %.4f -> %.4f (%.4f after the best order%s)\n", r->first_error, r->last_error,
+               r->assigned_error, r->filters ? ", signs and lags" : " and signs");
     if (r->dead >= 0)
         printf("atoms that were dead at the last look: %" PRId64 " of %" PRId64 "\n", r->dead, r->atoms);
     for (int i = 0; i < r->levels; i++) {

@@ -277,8 +277,8 @@ static void check_dictionary(pd_loader *loader)
         pd_report(loader, at.where,
                   "\"truth\" needs data that know their dictionary, and \"%s\" does not; write  init = \"random\";",
                   data->name);
-    if (!at.bad && dictionary->kind == PD_KIND_CONV && (dictionary->init == PD_INIT_TRUTH || dictionary->init == PD_INIT_PAIRWISE))
-        pd_report(loader, at.where, "a convolutional dictionary starts from random filters, windows of samples or a file; write  init = \"samples\";");
+    if (!at.bad && dictionary->kind == PD_KIND_CONV && dictionary->init == PD_INIT_PAIRWISE)
+        pd_report(loader, at.where, "a convolutional dictionary starts from random filters, windows of samples, a file or true filters; write  init = \"samples\";");
     const said stride = where_said(loader, PD_SECTION_DICTIONARY, "stride");
     if (dictionary->kind == PD_KIND_CONV && !stride.bad && dictionary->stride.count != 1 &&
         dictionary->stride.count != dictionary->size.count)

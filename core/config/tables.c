@@ -179,7 +179,8 @@ static const pudle_option train_table[] = {
              "learned does not depend on it." },
     { .name = "dictionary_error", .type = PUDLE_ENUM, AT(pd_train_params, dictionary_error), .dflt = "ordered", .choices = "ordered|assigned",
       .doc = "How metrics.csv compares the dictionary with the one that made the data, where that is known: atom by atom in their order (ordered), or after the best "
-             "order and signs (assigned), for dictionaries that did not start from the truth; that takes a linear assignment of all atoms each row." },
+             "order and signs, and of filters the best lags (assigned), for dictionaries that did not start from the truth; that takes a linear assignment of all atoms each "
+             "row, and of filters their correlations at all lags." },
     { .name = "log_every", .type = PUDLE_INT, AT(pd_train_params, log_every), .dflt = "1", .min = 1, .max = 1e18,
       .unit = "updates",
       .doc = "How often a row of metrics is written." },

@@ -296,11 +296,44 @@ static bool bounds(pd_trial *t)
 /* ------------------------------------------------------------------- threads */
 
 /* The case whose samples are the true codes, (p). */
-static data_case codes_case(const data_case *c, int64_t atoms)
+/* The axes of true filters, 0: there are none. */
+static int32_t filters_of(pd_trial *t, const pudle_data_truth *truth, int64_t shape[3], int64_t stride[2])
+{
+    for (int i = 0; i < 3; i++)
+        shape[i] = 0;
+    for (int i = 0; i < 2; i++)
+        stride[i] = 0;
+    if (!PUDLE_HAS(truth, pudle_data_truth, filters) || !truth->filters)
+        return 0;
+    return truth->filters(t->self, shape, stride);
+}
+
+/* Do true filters have places in a sample? */
+static bool sane_filters(pd_trial *t, const data_case *c, int32_t axes, const int64_t *shape, const int64_t *stride)
+{
+    if (axes == 0)
+        return true;
+    if (axes < 2 || axes > 3)
+        return pd_fails(t, "the truth says that filters have %d axes; 2 and 3 are possible, and 0: there are none", (int)axes);
+    if (axes != c->info.rank || shape[0] != c->info.shape[0])
+        return pd_fails(t, "true filters have %d axes and %lld channels, samples %d and %lld", (int)axes, (long long)shape[0], (int)c->info.rank,
+                        (long long)c->info.shape[0]);
+    for (int32_t i = 1; i < axes; i++)
+        if (shape[i] < 1 || shape[i] > c->info.shape[i] || stride[i - 1] < 1)
+            return pd_fails(t, "true filters have %lld entries on axis %d and stride %lld, samples %lld entries", (long long)shape[i], (int)i,
+                            (long long)stride[i - 1], (long long)c->info.shape[i]);
+    return true;
+}
+
+static data_case codes_case(pd_trial *t, const data_case *c, const pudle_data_truth *truth)
 {
     data_case codes = *c;
+    int64_t entries = truth ? truth->atoms(t->self) : 1, shape[3], stride[2];
+    const int32_t axes = truth ? filters_of(t, truth, shape, stride) : 0;
+    for (int32_t i = 1; i < axes && sane_filters(t, c, axes, shape, stride); i++)
+        entries *= (c->info.shape[i] - shape[i]) / stride[i - 1] + 1;
     codes.info.rank = 1;
-    codes.info.shape[0] = codes.info.target_shape[0] = atoms;
+    codes.info.shape[0] = codes.info.target_shape[0] = entries;
     return codes;
 }
 
@@ -330,7 +363,7 @@ static bool threads(pd_trial *t)
         int started = 0;
         if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))
             return false;
-        const data_case codes = codes_case(&c, truth ? truth->atoms(t->self) : 1);
+        const data_case codes = codes_case(t, &c, truth);
         for (int i = 0; i < THREADS; i++) {
             int64_t index[FEW];
             const bool of_codes = truth && i % 2;
@@ -374,12 +407,17 @@ static bool truth(pd_trial *t)
         if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))
             return false;
         const int64_t measured = PUDLE_HAS(truth, pudle_data_truth, measured) && truth->measured ? truth->measured(t->self) : 0;
-        const int64_t p = truth->atoms(t->self), m = measured ? measured : c.entries, shape[2] = { m, p };
+        int64_t filter[3], stride[2];
+        const int32_t axes = filters_of(t, truth, filter, stride);
+        const int64_t p = truth->atoms(t->self), m = axes ? product(axes, filter) : measured ? measured : c.entries;
+        const int64_t shape[4] = { axes ? p : m, axes ? filter[0] : p, filter[1], filter[2] };
         if (p < 1)
             return pd_fails(t, "the truth has %lld atoms", (long long)p);
+        if (!sane_filters(t, &c, axes, filter, stride))
+            return false;
         if (m < 1)
             return pd_fails(t, "the samples are measurements of signals with %lld entries", (long long)m);
-        const pudle_view d = pd_view_new(t, PUDLE_F64, 2, shape, PD_GUARD_AFTER, "d", NULL);
+        const pudle_view d = pd_view_new(t, PUDLE_F64, axes ? axes + 1 : 2, shape, PD_GUARD_AFTER, "d", NULL);
         if (!d.data)
             return false;
         memset(d.data, 0xff, pd_view_bytes(&d));
@@ -394,7 +432,7 @@ static bool truth(pd_trial *t)
         int64_t index[FEW];
         batch b;
         draw_index(t, &c, index, FEW);
-        const data_case codes = codes_case(&c, p);
+        const data_case codes = codes_case(t, &c, truth);
         if (!batch_new(t, &codes, PUDLE_F64, index, FEW, PD_GUARD_AFTER, 0xff, &b))
             return false;
         b.request.y = NULL;
@@ -402,7 +440,7 @@ static bool truth(pd_trial *t)
         PD_OUT(t);
         if (read)
             return pd_fails(t, "the true codes: %s", pd_status_text(read));
-        for (int64_t i = 0; i < FEW * p; i++)
+        for (int64_t i = 0; i < FEW * codes.info.shape[0]; i++)
             if (!isfinite(((const double *)b.x.data)[i]))
                 return pd_fails(t, "entry %lld of the true codes is not finite or was not written", (long long)i);
     }

@@ -1,10 +1,10 @@
-/* The dictionary: to and from the backend, its start, its distance from the truth, its files. */
+/* The dictionary: to and from the backend, its start, its files. */
 #include "train/dictionary.h"
 #include "train/critical.h"
 #include "train/atoms_picture.h"
 #include "graph/offset.h"
-#include "measure/measure.h"
 #include "train/init.h"
+#include "train/truth.h"
 #include "train/windows.h"
 #include <math.h>
 #include <stdlib.h>
@@ -125,13 +125,22 @@ static pudle_status read_samples(void *ctx, const int64_t *index, int64_t count,
     return s;
 }
 
-/* Random filters: as random columns, then one filter a row. */
-static pudle_status random_filters(pd_problem *pb, int64_t taps, double *rows)
+/* The true dictionary and noise. d: (features, atoms) */
+static pudle_status start_near_truth(pd_problem *pb, double *d)
+{
+    pudle_cview known;
+    const pudle_status s = pd_problem_true_columns(pb, &known);
+    return s ? s : pd_init_truth(pb->ctx, &known, pb->settings->dictionary.noise, (uint64_t)pb->settings->train.seed, d);
+}
+
+/* Random filters, or true ones and noise: as columns, then one filter a row. */
+static pudle_status filters_of_columns(pd_problem *pb, int64_t taps, double *rows)
 {
     const int64_t atoms = pb->net.map.atoms;
     double *columns = pd_alloc((size_t)(taps * atoms), sizeof *columns);
-    const pudle_status s = columns ? pd_init_random(pb->ctx, (uint64_t)pb->settings->train.seed, taps, atoms, columns)
-                                   : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the filters");
+    const pudle_status s = !columns ? pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the filters")
+                           : pb->settings->dictionary.init == PD_INIT_TRUTH ? start_near_truth(pb, columns)
+                           : pd_init_random(pb->ctx, (uint64_t)pb->settings->train.seed, taps, atoms, columns);
     for (int64_t i = 0; i < taps && !s; i++)
         for (int64_t k = 0; k < atoms; k++)
             rows[k * taps + i] = columns[i * atoms + k];
@@ -139,7 +148,7 @@ static pudle_status random_filters(pd_problem *pb, int64_t taps, double *rows)
     return s;
 }
 
-/* Random ones or windows of samples, at the norm that atoms are kept at. */
+/* Random ones, windows of samples, or true ones and noise, at the norm that atoms are kept at. */
 static pudle_status start_filters(pd_problem *pb, pd_array *d)
 {
     const pd_map *map = &pb->net.map;
@@ -152,61 +161,10 @@ static pudle_status start_filters(pd_problem *pb, pd_array *d)
     d->view = pd_view(rows, PUDLE_F64, map->weight_rank, map->weight_shape);
     const pudle_status s = pb->settings->dictionary.init == PD_INIT_SAMPLES
                                ? pd_init_windows(pb->ctx, &samples, &map->conv, (uint64_t)pb->settings->train.seed, map->atoms, rows)
-                               : random_filters(pb, taps, rows);
+                               : filters_of_columns(pb, taps, rows);
     for (int64_t i = 0; i < taps * map->atoms && !s; i++)
         rows[i] *= pd_problem_atom_norm(pb);
     return s;
-}
-
-/* Entries of the signals that the source measures; 0: its samples are signals. */
-static int64_t true_measured(const pd_problem *pb)
-{
-    return PUDLE_HAS(pb->truth, pudle_data_truth, measured) && pb->truth->measured ? pb->truth->measured(pb->data.self) : 0;
-}
-
-/* The same of the model. */
-static int64_t own_measured(const pd_problem *pb)
-{
-    return pb->net.measurement.data ? pb->net.dictionary.value.shape[0] : 0;
-}
-
-/* A true dictionary of samples says nothing of one of signals, nor the other way round. */
-static pudle_status check_measured(const pd_problem *pb)
-{
-    const int64_t own = own_measured(pb), source = true_measured(pb);
-    if (own == source)
-        return PUDLE_OK;
-    if (own && source)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.measurement: %s measures signals of %lld entries, and those of the data have %lld: give the matrix that made the samples",
-                       pb->settings->model.measurement, (long long)own, (long long)source);
-    if (own)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.measurement: the data '%s' are not measured, so that their true dictionary is none of signals; remove this key",
-                       pb->data.desc->name);
-    return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "the samples, of %lld entries, are measurements of signals with %lld, and the true dictionary is that of signals: give their matrix "
-                   "with  model.measurement", (long long)pb->net.map.features, (long long)source);
-}
-
-pudle_status pd_problem_true_dictionary(pd_problem *pb)
-{
-    const int64_t entries = pb->net.dictionary.value.shape[0], atoms = pb->truth->atoms(pb->data.self);
-    if (pb->true_dictionary.view.data)
-        return PUDLE_OK;
-    if (atoms != pb->net.map.atoms)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.dictionary.atoms = %lld, but the true dictionary has %lld", (long long)pb->net.map.atoms, (long long)atoms);
-    pudle_status s = check_measured(pb);
-    if (s)
-        return s;
-    double *d = pd_alloc((size_t)(entries * atoms), sizeof *d);
-    if (!d)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the true dictionary");
-    const pudle_view v = pd_matrix(d, PUDLE_F64, entries, atoms);
-    s = pb->truth->dictionary(pb->data.self, &v);
-    if (s) {
-        free(d);
-        return s;
-    }
-    pb->true_dictionary.view = v;
-    return PUDLE_OK;
 }
 
 static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
@@ -227,19 +185,13 @@ static pudle_status start_dictionary(pd_problem *pb, pd_array *d)
     d->view = pd_matrix(memory, PUDLE_F64, entries, map->atoms);
     const pd_sample_source samples = { pb->train.samples, map->features, read_samples, pb, !pb->epoch_free };
     const pd_pairwise pairwise = { how->sparsity, how->pairs, how->samples };
-    pudle_status s;
     switch (how->init) {
     case PD_INIT_SAMPLES:
         return pd_init_samples(pb->ctx, &samples, seed, map->atoms, memory);
     case PD_INIT_PAIRWISE:
         return pd_init_pairwise(pb->ctx, &samples, &pairwise, seed, map->atoms, memory, NULL);
     case PD_INIT_TRUTH:
-        s = pd_problem_true_dictionary(pb);
-        if (!s) {
-            const pudle_cview known = pudle_const(&pb->true_dictionary.view);
-            s = pd_init_truth(pb->ctx, &known, how->noise, seed, memory);
-        }
-        return s;
+        return start_near_truth(pb, memory);
     default:
         return pd_init_random(pb->ctx, seed, entries, map->atoms, memory);
     }
@@ -329,67 +281,6 @@ pudle_status pd_problem_initialise(pd_problem *pb)
 }
 
 /* ------------------------------------------------------------------- result */
-
-bool pd_problem_knows_truth(const pd_problem *pb)
-{
-    return pb->truth && pb->settings->dictionary.kind == PD_KIND_DENSE && pb->truth->atoms(pb->data.self) == pb->net.map.atoms &&
-           true_measured(pb) == own_measured(pb);
-}
-
-/* The dictionary and the one that made the data, in host memory. */
-static pudle_status both_dictionaries(pd_problem *pb, pudle_cview *own, pudle_cview *truth)
-{
-    pudle_status s = pd_problem_true_dictionary(pb);
-    if (!s)
-        s = pd_problem_get_dictionary(pb, &pb->host_dictionary);
-    *own = pudle_const(&pb->host_dictionary.view);
-    *truth = pudle_const(&pb->true_dictionary.view);
-    return s;
-}
-
-pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *assigned)
-{
-    pudle_cview own, truth;
-    pd_distance distance;
-    *fixed = NAN;
-    if (assigned)
-        *assigned = NAN;
-    if (!pd_problem_knows_truth(pb))
-        return PUDLE_OK;
-    pudle_status s = both_dictionaries(pb, &own, &truth);
-    if (!s)
-        s = pd_distance_fixed(pb->ctx, &own, &truth, &distance);
-    if (!s)
-        *fixed = distance.relative;
-    if (!s && assigned) {
-        s = pd_distance_assigned(pb->ctx, &own, &truth, &distance, NULL, NULL);
-        if (!s)
-            *assigned = distance.relative;
-    }
-    return s;
-}
-
-static double atom_norm(const pudle_cview *d, int64_t j)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < d->shape[0]; i++) {
-        const double entry = pudle_entry(d, i * d->shape[1] + j);
-        sum += entry * entry;
-    }
-    return sqrt(sum);
-}
-
-pudle_status pd_problem_match_truth(pd_problem *pb, int64_t *match, double *factor)
-{
-    pudle_cview own, truth;
-    pd_distance distance;
-    pudle_status s = both_dictionaries(pb, &own, &truth);
-    if (!s)
-        s = pd_distance_assigned(pb->ctx, &own, &truth, &distance, match, factor);
-    for (int64_t j = 0; j < pb->net.map.atoms && !s; j++) /* D = 2 D* has codes of half the size, and no error */
-        factor[j] *= atom_norm(&own, match[j]) / atom_norm(&truth, j);
-    return s;
-}
 
 pudle_status pd_problem_write_dictionary(pd_problem *pb, const char *npy, const char *png)
 {

@@ -4,8 +4,6 @@
 
 #include "train/problem.h"
 
-/** The dictionary that made the data, into problem->true_dictionary (f64), where it is not there yet. @errors CONFIG where its shape is another than D's */
-pudle_status pd_problem_true_dictionary(pd_problem *problem);
 /** All learned levels as they are before training: a multiple of the step where that is what they are, as it is now. */
 pudle_status pd_problem_start_levels(pd_problem *problem);
 /** Write what an encoder has learned beside D and the levels, arrays "analysis", "synthesis", "step"; no file where there is none. */

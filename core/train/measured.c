@@ -1,5 +1,6 @@
 #include "train/measured.h"
 #include "train/dictionary.h"
+#include "train/truth.h"
 #include "measure/measure.h"
 #include <math.h>
 #include <stdlib.h>

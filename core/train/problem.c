@@ -5,6 +5,7 @@
 #include "train/measured.h"
 #include "train/missing.h"
 #include "train/schedule.h"
+#include "train/truth.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,13 +139,16 @@ static pudle_status check_truth(pd_problem *pb)
 {
     if (pb->net.decoder_code != PD_CODE_TRUE)
         return PUDLE_OK;
-    if (pb->settings->dictionary.kind != PD_KIND_DENSE)
-        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.gradient = \"oracle\": the true codes of the data '%s' are those of a dense dictionary, and "
-                       "model.dictionary.kind is \"conv\"; write  gradient = \"ae\";", pb->data.desc->name);
     const int64_t atoms = pb->truth->atoms(pb->data.self);
-    if (atoms != pb->net.map.code)
+    const bool filters = pd_truth_axes(pb) > 0;
+    if (filters != (pb->settings->dictionary.kind == PD_KIND_CONV))
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.gradient = \"oracle\": the true codes of the data '%s' are those of %s dictionary, and "
+                       "model.dictionary.kind is \"%s\"; write  gradient = \"ae\";", pb->data.desc->name, filters ? "a convolutional" : "a dense", filters ? "dense" : "conv");
+    if (atoms != pb->net.map.atoms)
         return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.gradient = \"oracle\": model.dictionary.atoms = %lld, but the true dictionary has %lld",
-                       (long long)pb->net.map.code, (long long)atoms);
+                       (long long)pb->net.map.atoms, (long long)atoms);
+    if (!pd_truth_same_codes(pb))
+        return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "model.gradient = \"oracle\": the true filters have another size or stride than model.dictionary says; give theirs");
     return PUDLE_OK;
 }
 

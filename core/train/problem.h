@@ -83,15 +83,18 @@ bool pd_problem_has_mean(const pd_problem *problem);
 /** Predictions (count, features), with the backend, become the means that they stand for: what the data is expected to be. */
 pudle_status pd_problem_mean(pd_problem *problem, const pudle_view *predictions);
 
-/** ||D - D*||_F / ||D*||_F on unit columns, fixed order, and after the best permutation and signs; NaN where no truth is known.
- *  assigned may be NULL: it costs O(p^3). */
+/** ||D - D*||_F / ||D*||_F on unit atoms, in fixed order, and after the best permutation and signs, and lags where they are filters; NaN where no truth is
+ *  known. assigned may be NULL: it costs O(p^3), and what pd_distance_shifted says. */
 pudle_status pd_problem_dictionary_error(pd_problem *problem, double *fixed, double *assigned);
 
-/** Does the source know the codes and the dictionary, of as many atoms and entries, that made its data? */
+/** Does the source know the dictionary that made its data, of as many atoms of the same shape as D's? */
 bool pd_problem_knows_truth(const pd_problem *problem);
-/** Then: which atom stands for each true one, and what its coefficient is multiplied by to stand for that one's: sign and ratio of norms. match, factor: (p) */
-pudle_status pd_problem_match_truth(pd_problem *problem, int64_t *match, double *factor);
-/** Then: the true codes of `count` samples in order, into host memory. codes: (count, p), f32 or f64 */
+/** And codes that have an entry for each of the model's? Filters lie at the same places, too. */
+bool pd_problem_knows_codes(const pd_problem *problem);
+/** Then: which entry of a code stands for each true one, and what it is multiplied by to stand for that one: sign and ratio of norms. moved: some filters suit the
+ *  true ones best at another lag, and so no entries do. match, factor: (entries of a code) */
+pudle_status pd_problem_match_truth(pd_problem *problem, int64_t *match, double *factor, bool *moved);
+/** Then: the true codes of `count` samples in order, into host memory. codes: (count, entries of a code), f32 or f64 */
 pudle_status pd_problem_true_codes(pd_problem *problem, int split, int64_t first, int64_t count, const pudle_view *codes);
 
 /** The number of samples of a split. @errors NOTFOUND */

@@ -47,8 +47,8 @@ void pd_run_log_end(const pd_run *r, pudle_status s, const pd_train_report *repo
         pd_log_note(r->ctx, "%s", text);
     }
     if (!s && !isnan(report->last_error))
-        pd_log_note(r->ctx, "dictionary error: %.4f -> %.4f (%.4f after the best order and signs)", report->first_error, report->last_error,
-                    report->assigned_error);
+        pd_log_note(r->ctx, "dictionary error: %.4f -> %.4f (%.4f after the best order%s)", report->first_error, report->last_error,
+                    report->assigned_error, report->filters ? ", signs and lags" : " and signs");
 }
 
 void pd_learned_text(const pd_learned_level *l, char *text, size_t size)

@@ -45,9 +45,10 @@ static pudle_status write_results(pd_run *r)
     return s;
 }
 
-/* As metrics.csv compares dictionaries, and after the best order and signs in any case. */
+/* As metrics.csv compares dictionaries, and after the best order and signs, and lags of filters, in any case. */
 static pudle_status final_error(pd_run *r, pd_train_report *report)
 {
+    report->filters = r->settings->dictionary.kind == PD_KIND_CONV;
     const pudle_status s = pd_problem_dictionary_error(&r->problem, &report->last_error, &report->assigned_error);
     if (r->settings->train.dictionary_error == PD_ERROR_ASSIGNED)
         report->last_error = report->assigned_error;

@@ -30,6 +30,7 @@ typedef struct pd_train_report {
     double first_loss, last_loss; /* mean over the samples of the first and of the last whole epoch; of what there was without one */
     double test_loss;             /* mean over the test samples, as last found; NaN: it was not looked at */
     double first_error, last_error, assigned_error; /* relative to the true dictionary; NaN where it is unknown */
+    bool filters;                 /* the last of these is found at the best lags, too */
     int64_t dead, atoms;          /* atoms that were dead at the last look, -1: there was none; and how many there are */
     double network_bytes, peak_bytes; /* held by the network at the end; most that the process was resident with */
     double device_bytes;          /* most that the backend held of a device's memory; 0: none */

@@ -51,6 +51,10 @@ typedef struct pudle_data_truth {
     pudle_status (*codes)(const pudle_host *host, const void *self, const pudle_data_request *request); /* request.x is (count, p) */
     /** Since 1.1. m, where samples are measurements of D z, by a matrix that the user knows; 0 where they are D z. Optional: absent means 0. */
     int64_t (*measured)(const void *self);
+    /** Since 1.1. Where the dictionary consists of filters: the number of axes of one, (channels, length) or (channels, height, width), their extents into
+     *  shape, and the distance of neighbouring places along each axis but the channels' into stride. Then samples have as many axes, d of `dictionary` is
+     *  (atoms, extents), and x of `codes` (count, atoms * places), D z being what backend.h calls conv_apply. 0: it is a matrix. Optional: absent means 0. */
+    int32_t (*filters)(const void *self, int64_t shape[3], int64_t stride[2]);
 } pudle_data_truth;
 
 /** Extension of sources whose samples belong to classes (get_ext): reports say which, and tell classes apart. Re-entrant, as read is.

@@ -5,10 +5,13 @@
  * z (p): a support of `sparsity` atoms, drawn without replacement or taken from disjoint blocks; magnitudes uniform or
  * normal; signs, by default, one for the whole sample.
  * noise: of a given standard deviation, or in a given ratio to each sample's power, variance ||D z||^2 / (m 10^(snr_db/10)).
+ * With filters D z is the sum over atoms d_k of d_k * z_k, each d_k laid wherever its map z_k (places) is not zero: filters.h. The support is then taken from
+ * all places of all atoms, and the entries of an atom, m above, are those of a filter.
  * With a measurement matrix A (k, m), A D z takes the place of D z in all of these, and k that of m; D is as without.
  *
  * Every number is a pure function of (seed, split, sample): any samples may be read in any order, and neither the run's
  * seed nor the epoch matters. All is computed in double and rounded once. */
+#include "filters.h"
 #include "measure.h"
 #include "poisson.h"
 #include "samples.h"
@@ -25,7 +28,7 @@ typedef struct params {
     int32_t amplitude, sign, family;
     double amplitude_low, amplitude_high, mean, std, noise_std, offset;
     pudle_real_list snr_db;
-    pudle_int_list shape;
+    pudle_int_list shape, filters, stride;
     const char *measurement;
     bool orthogonal;
 } params;
@@ -45,8 +48,13 @@ static const pudle_option options[] = {
     INT(features, "50", 1, EXTENT, "Entries of a signal D z, m; of a sample too, unless it is measured."),
     { .name = "shape", .type = PUDLE_INT_LIST, .offset = offsetof(params, shape), .dflt = "[]", .min = 1, .max = EXTENT,
       .doc = "Shape of a sample, with `features` entries in all: [1, 64, 64] makes pictures of one channel; an empty list makes one row." },
-    INT(atoms, "100", 1, EXTENT, "Columns of the dictionary, p."),
-    INT(sparsity, "5", 1, EXTENT, "Nonzeros of a code."),
+    { .name = "filters", .type = PUDLE_INT_LIST, .offset = offsetof(params, filters), .dflt = "[]", .min = 1, .max = EXTENT,
+      .doc = "Size of true filters, [25] with shape = [channels, length], [9, 9] with [channels, height, width]: D z is the sum of filters at the places that the code "
+             "names; an empty list makes the dictionary a matrix." },
+    { .name = "stride", .type = PUDLE_INT_LIST, .offset = offsetof(params, stride), .dflt = "[1]", .min = 1, .max = EXTENT,
+      .doc = "Distance between neighbouring places of a filter; one number, or one for each axis (filters)." },
+    INT(atoms, "100", 1, EXTENT, "Columns of the dictionary, or its filters, p."),
+    INT(sparsity, "5", 1, EXTENT, "Nonzeros of a code; with filters the events in a sample, at any places of any of them."),
     INT(atom_sparsity, "0", 0, EXTENT, "Nonzeros of an atom, at places drawn for each; 0: all of its entries."),
     ENUM(amplitude, "uniform", "uniform|gaussian", "Distribution of the magnitudes."),
     REAL(amplitude_low, "1.0", "Least magnitude (uniform)."),
@@ -75,7 +83,9 @@ static const pudle_option options[] = {
 
 typedef struct source {
     const params *o;
-    double *atoms; /* (p, m): the dictionary, atom after atom */
+    int64_t taps, code; /* entries of an atom, and of a code */
+    filters f;          /* no axes: the dictionary is a matrix */
+    double *atoms; /* (p, taps): the dictionary, atom after atom */
     measure a;     /* of signals; no rows: there is none */
 } source;
 
@@ -89,14 +99,43 @@ static pudle_status check_shape(const pudle_host *host, const params *o)
     for (int64_t i = 0; i < o->shape.count; i++)
         entries *= (double)o->shape.item[i];
     if (o->shape.count && entries != (double)o->features)
-        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %.0f entries, features = %lld: they must be the same", entries, (long long)o->features);
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %.0f entries, features = %lld: they must be the same; write  features = %.0f;", entries,
+                          (long long)o->features, entries);
     return PUDLE_OK;
 }
 
-static pudle_status check(const pudle_host *host, const void *params_)
+static bool strides(const params *o)
 {
-    const params *o = params_;
+    for (int64_t i = 0; i < o->stride.count; i++)
+        if (o->stride.item[i] != 1)
+            return true;
+    return o->stride.count != 1;
+}
+
+/* Atoms, codes and what else is said of them, where atoms are filters. */
+static pudle_status check_filters(const pudle_host *host, const params *o)
+{
+    const char *matrix = o->orthogonal ? "orthogonal" : o->blocks ? "blocks" : o->measurement ? "measurement" : NULL;
+    if (matrix)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "%s is for dictionaries that are matrices, and filters makes others: remove one of the two", matrix);
+    const pudle_status s = filters_check(host, &o->shape, &o->filters, &o->stride);
+    if (s)
+        return s;
+    const filters f = filters_of(&o->shape, &o->filters, &o->stride);
+    if (o->atom_sparsity > filters_taps(&f))
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "atom_sparsity = %lld exceeds the %lld entries of a filter", (long long)o->atom_sparsity, (long long)filters_taps(&f));
+    if (o->sparsity > o->atoms * filters_places(&f))
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "sparsity = %lld exceeds the %lld entries of a code, which has %lld places for each filter", (long long)o->sparsity,
+                          (long long)(o->atoms * filters_places(&f)), (long long)filters_places(&f));
+    return PUDLE_OK;
+}
+
+/* The same where they are columns. */
+static pudle_status check_columns(const pudle_host *host, const params *o)
+{
     const long long s = o->sparsity, p = o->atoms, b = o->blocks;
+    if (strides(o))
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "stride is read only with filters: give their size, or remove it");
     if (s > p)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "sparsity = %lld exceeds atoms = %lld", s, p);
     if (b > 0 && b > p / s)
@@ -109,6 +148,12 @@ static pudle_status check(const pudle_host *host, const void *params_)
     if (o->orthogonal && o->atoms != o->features)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "orthogonal needs atoms = features; atoms = %lld, features = %lld", p,
                           (long long)o->features);
+    return PUDLE_OK;
+}
+
+static pudle_status check(const pudle_host *host, const void *params_)
+{
+    const params *o = params_;
     if (o->amplitude_low > o->amplitude_high)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "amplitude_low = %g exceeds amplitude_high = %g", o->amplitude_low,
                           o->amplitude_high);
@@ -124,7 +169,10 @@ static pudle_status check(const pudle_host *host, const void *params_)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "offset = %g is read only with counts and events: choose another family", o->offset);
     if (o->family != FAMILY_BINOMIAL && o->trials != 1)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "trials = %lld is read only with family = \"binomial\"", (long long)o->trials);
-    return check_shape(host, o);
+    const pudle_status s = check_shape(host, o);
+    if (s)
+        return s;
+    return o->filters.count ? check_filters(host, o) : check_columns(host, o);
 }
 
 /* --------------------------------------------------------------- dictionary */
@@ -161,9 +209,8 @@ static void mark_places(pudle_random *r, int64_t count, int64_t n, double *place
     }
 }
 
-static void draw_atom(const params *o, int64_t k, double *atom)
+static void draw_atom(const params *o, int64_t k, int64_t m, double *atom)
 {
-    const int64_t m = o->features;
     pudle_random value = pudle_random_at((uint64_t)o->seed, RANDOM_ATOM, 0, (uint64_t)k), place = pudle_random_at((uint64_t)o->seed, RANDOM_PLACES, 0, (uint64_t)k);
     memset(atom, 0, (size_t)m * sizeof *atom);
     if (o->atom_sparsity)
@@ -174,12 +221,11 @@ static void draw_atom(const params *o, int64_t k, double *atom)
     }
 }
 
-static void draw_dictionary(const params *o, double *atoms)
+static void draw_dictionary(const params *o, int64_t m, double *atoms)
 {
-    const int64_t m = o->features;
     for (int64_t k = 0; k < o->atoms; k++) {
         double *atom = atoms + k * m;
-        draw_atom(o, k, atom);
+        draw_atom(o, k, m, atom);
         if (o->orthogonal)
             remove_earlier(atoms, k, m, atom);
         const double norm = sqrt(dot(m, atom, atom));
@@ -202,14 +248,21 @@ static pudle_status create(const pudle_host *host, const void *params_, void **s
 {
     const params *o = params_;
     source *d = host->alloc(host->ctx, sizeof *d);
-    double *atoms = d ? host->alloc(host->ctx, (size_t)o->atoms * (size_t)o->features * sizeof *atoms) : NULL;
-    if (!atoms) {
-        host->free(host->ctx, d);
-        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a dictionary of %lld x %lld", (long long)o->features,
-                          (long long)o->atoms);
+    if (!d)
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a source of data");
+    *d = (source){ .o = o, .taps = o->features, .code = o->atoms };
+    if (o->filters.count) {
+        d->f = filters_of(&o->shape, &o->filters, &o->stride);
+        d->taps = filters_taps(&d->f);
+        d->code = o->atoms * filters_places(&d->f);
     }
-    draw_dictionary(o, atoms);
-    *d = (source){ .o = o, .atoms = atoms };
+    d->atoms = host->alloc(host->ctx, (size_t)o->atoms * (size_t)d->taps * sizeof *d->atoms);
+    if (!d->atoms) {
+        const long long taps = d->taps;
+        host->free(host->ctx, d);
+        return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a dictionary of %lld x %lld", taps, (long long)o->atoms);
+    }
+    draw_dictionary(o, d->taps, d->atoms);
     const pudle_status s = o->measurement ? measure_read(host, o->measurement, o->features, &d->a) : PUDLE_OK;
     if (s)
         destroy(host, d);
@@ -233,9 +286,10 @@ static pudle_random random_at(const params *o, uint32_t use, place at)
     return pudle_random_at((uint64_t)o->seed, use, (uint32_t)at.split, (uint64_t)at.index);
 }
 
-/* Marks the support with ones in z (p), cleared before. */
-static void mark_support(const params *o, place at, double *z)
+/* Marks the support with ones in z, a code, cleared before. */
+static void mark_support(const source *d, place at, double *z)
 {
+    const params *o = d->o;
     pudle_random r = random_at(o, RANDOM_SUPPORT, at);
     if (o->blocks > 0) {
         double *block = z + o->sparsity * (int64_t)pudle_random_below(&r, (uint64_t)o->blocks);
@@ -243,7 +297,7 @@ static void mark_support(const params *o, place at, double *z)
             block[i] = 1;
         return;
     }
-    mark_places(&r, o->sparsity, o->atoms, z);
+    mark_places(&r, o->sparsity, d->code, z);
 }
 
 static double draw_magnitude(const params *o, pudle_random *r)
@@ -253,13 +307,14 @@ static double draw_magnitude(const params *o, pudle_random *r)
     return o->amplitude_low + (o->amplitude_high - o->amplitude_low) * pudle_random_uniform(r);
 }
 
-static void draw_code(const params *o, place at, double *z)
+static void draw_code(const source *d, place at, double *z)
 {
-    memset(z, 0, (size_t)o->atoms * sizeof *z);
-    mark_support(o, at, z);
+    const params *o = d->o;
+    memset(z, 0, (size_t)d->code * sizeof *z);
+    mark_support(d, at, z);
     pudle_random magnitude = random_at(o, RANDOM_MAGNITUDE, at), sign = random_at(o, RANDOM_SIGN, at);
     const double whole = o->sign == SIGN_PER_SAMPLE && pudle_random_u32(&sign) & 1 ? -1 : 1;
-    for (int64_t k = 0; k < o->atoms; k++) {
+    for (int64_t k = 0; k < d->code; k++) {
         if (z[k] == 0)
             continue;
         const bool flip = o->sign == SIGN_PER_ENTRY && pudle_random_u32(&sign) & 1;
@@ -295,14 +350,26 @@ static pudle_status draw_counts(const pudle_host *host, const params *o, place a
     return PUDLE_OK;
 }
 
+/* D z */
+static void draw_signal(const source *d, const double *z, double *signal)
+{
+    const int64_t m = d->o->features, places = d->code / d->o->atoms; /* of an atom: 1 of a column */
+    memset(signal, 0, (size_t)m * sizeof *signal);
+    for (int64_t k = 0; k < d->code; k++) {
+        if (z[k] == 0)
+            continue;
+        if (d->f.axes)
+            filters_add(&d->f, d->atoms + k / places * d->taps, k % places, z[k], signal);
+        else
+            add_scaled(m, z[k], d->atoms + k * m, signal);
+    }
+}
+
 /* signal: room for one; x is it, or its measurement */
 static pudle_status draw_sample(const pudle_host *host, const source *d, place at, const double *z, double *signal, double *x)
 {
     const int64_t m = d->o->features;
-    memset(signal, 0, (size_t)m * sizeof *signal);
-    for (int64_t k = 0; k < d->o->atoms; k++)
-        if (z[k] != 0)
-            add_scaled(m, z[k], d->atoms + k * m, signal);
+    draw_signal(d, z, signal);
     for (int64_t i = 0; i < d->a.rows; i++)
         x[i] = dot(m, d->a.matrix + i * m, signal);
     if (d->o->family != FAMILY_GAUSSIAN)
@@ -323,16 +390,16 @@ static pudle_status draw(const pudle_host *host, const source *d, const pudle_da
     pudle_status s = samples_check(host, request, samples_of(o, request->split));
     if (s)
         return s;
-    double *z = host->alloc(host->ctx, (size_t)(o->atoms + o->features + d->a.rows) * sizeof *z);
+    double *z = host->alloc(host->ctx, (size_t)(d->code + o->features + d->a.rows) * sizeof *z);
     if (!z)
         return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a sample of %lld entries", (long long)entries(d));
-    double *const signal = z + o->atoms, *const x = d->a.rows ? signal + o->features : signal;
+    double *const signal = z + d->code, *const x = d->a.rows ? signal + o->features : signal;
     for (int64_t i = 0; i < request->count && !s; i++) {
         const place at = { request->split, request->index[i] };
-        draw_code(o, at, z);
+        draw_code(d, at, z);
         if (!codes)
             s = draw_sample(host, d, at, z, signal, x);
-        samples_store(request->x, i, codes ? o->atoms : entries(d), codes ? z : x);
+        samples_store(request->x, i, codes ? d->code : entries(d), codes ? z : x);
     }
     host->free(host->ctx, z);
     return s;
@@ -366,17 +433,21 @@ static int64_t truth_atoms(const void *self)
     return ((const source *)self)->o->atoms;
 }
 
-static pudle_status truth_dictionary(const void *self, const pudle_view *to) // (m, p)
+static void put(const pudle_view *to, int64_t i, double value)
+{
+    if (to->dtype == PUDLE_F64)
+        ((double *)to->data)[i] = value;
+    else
+        ((float *)to->data)[i] = (float)value;
+}
+
+static pudle_status truth_dictionary(const void *self, const pudle_view *to) // (m, p), or (p, taps)
 {
     const source *d = self;
-    const int64_t m = d->o->features, p = d->o->atoms;
+    const int64_t m = d->taps, p = d->o->atoms;
     for (int64_t i = 0; i < m; i++)
-        for (int64_t k = 0; k < p; k++) {
-            if (to->dtype == PUDLE_F64)
-                ((double *)to->data)[i * p + k] = d->atoms[k * m + i];
-            else
-                ((float *)to->data)[i * p + k] = (float)d->atoms[k * m + i];
-        }
+        for (int64_t k = 0; k < p; k++)
+            put(to, d->f.axes ? k * m + i : i * p + k, d->atoms[k * m + i]);
     return PUDLE_OK;
 }
 
@@ -391,7 +462,18 @@ static int64_t truth_measured(const void *self)
     return d->a.rows ? d->o->features : 0;
 }
 
-static const pudle_data_truth truth = { sizeof(pudle_data_truth), 0, truth_atoms, truth_dictionary, truth_codes, truth_measured };
+static int32_t truth_filters(const void *self, int64_t shape[3], int64_t stride[2])
+{
+    const filters *f = &((const source *)self)->f;
+    shape[0] = f->channels;
+    for (int32_t i = 0; i < f->axes; i++) {
+        shape[i + 1] = f->size[i + 2 - f->axes];
+        stride[i] = f->stride[i + 2 - f->axes];
+    }
+    return f->axes ? f->axes + 1 : 0;
+}
+
+static const pudle_data_truth truth = { sizeof(pudle_data_truth), 0, truth_atoms, truth_dictionary, truth_codes, truth_measured, truth_filters };
 
 static const void *get_ext(const char *id)
 {
@@ -402,9 +484,10 @@ static const pudle_desc desc = {
     .size = sizeof(pudle_desc),
     .kind = PUDLE_KIND_DATA,
     .name = "synthetic",
-    .version = "1.2.0",
-    .summary = "Sparse codes through a random known dictionary, measured or not, with noise, or as counts and events",
-    .math = "x = D z + noise, or counts and events with natural parameter D z + offset; with a measurement A D z in place of D z",
+    .version = "1.3.0",
+    .summary = "Sparse codes through a random known dictionary, a matrix or filters, measured or not, with noise, or as counts and events",
+    .math = "x = D z + noise, or counts and events with natural parameter D z + offset; with a measurement A D z in place of D z; with filters "
+            "D z = sum_k d_k * z_k",
     .license = "MIT",
     .caps = PUDLE_DATA_EPOCH_FREE,
     .options = options,

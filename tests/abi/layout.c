@@ -190,13 +190,14 @@ static const row rows[] = {
     AT(pudle_data_ops, describe, 8),
     AT(pudle_data_ops, read, 16),
 
-    SIZE(pudle_data_truth, 40),
+    SIZE(pudle_data_truth, 48),
     AT(pudle_data_truth, size, 0),
     AT(pudle_data_truth, flags, 4),
     AT(pudle_data_truth, atoms, 8),
     AT(pudle_data_truth, dictionary, 16),
     AT(pudle_data_truth, codes, 24),
     AT(pudle_data_truth, measured, 32),
+    AT(pudle_data_truth, filters, 40),
 
     SIZE(pudle_data_labels, 16),
     AT(pudle_data_labels, size, 0),

@@ -48,5 +48,5 @@ refuses 2 'a filter of 61 does not fit into data of 60' "samples smaller than fi
 run "$PUDLE" check "$cfg" --set model.dictionary.atoms=50 --set model.dictionary.size='[60]'
 refuses 2 'needs 50 different windows of a filter'"'"'s size, and 40 samples have 40' "fewer windows than filters"
 run "$PUDLE" check "$cfg" --set model.dictionary.init=pairwise --set model.dictionary.sparsity=2
-refuses 2 'starts from random filters, windows of samples or a file' "other starts of matrices"
+refuses 2 'starts from random filters, windows of samples, a file or true filters' "other starts of matrices"
 done_testing

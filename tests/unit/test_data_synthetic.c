@@ -414,6 +414,148 @@ static void test_synthetic_sparse_atoms(void **state)
     expect_error("synthetic", SETTINGS("atom_sparsity", "5", "orthogonal", "true", "atoms", "50"), PUDLE_ERR_CONFIG, "not made orthogonal");
 }
 
+/* Filters, (p, channels, height, width), at places `down` and `right` apart; a signal has height 1. */
+typedef struct laid { int64_t channels, data[2], size[2], stride[2]; const char *shape, *features, *filters, *strides; } laid;
+
+static const laid laid_out[] = {
+    { 1, { 1, 60 }, { 1, 9 }, { 1, 1 }, "[1, 60]", "60", "[9]", "[1]" },
+    { 2, { 1, 41 }, { 1, 5 }, { 1, 3 }, "[2, 41]", "82", "[5]", "[3]" },
+    { 1, { 12, 15 }, { 4, 3 }, { 1, 1 }, "[1, 12, 15]", "180", "[4, 3]", "[1]" },
+    { 3, { 11, 14 }, { 3, 5 }, { 2, 4 }, "[3, 11, 14]", "462", "[3, 5]", "[2, 4]" },
+    { 2, { 9, 9 }, { 9, 9 }, { 2, 2 }, "[2, 9, 9]", "162", "[9, 9]", "2" },
+};
+
+static int64_t places(const laid *l, int axis)
+{
+    return (l->data[axis] - l->size[axis]) / l->stride[axis] + 1;
+}
+
+/* The same sum, entry by entry of the sample: which places of which filters lie over it? */
+static double laid_sum(const laid *l, int64_t p, const pudle_view *d, const pudle_view *z, int64_t sample, int64_t c, int64_t y, int64_t x)
+{
+    const int64_t high = places(l, 0), wide = places(l, 1);
+    double sum = 0;
+    for (int64_t k = 0; k < p; k++)
+        for (int64_t i = 0; i < high; i++)
+            for (int64_t j = 0; j < wide; j++) {
+                const int64_t ky = y - i * l->stride[0], kx = x - j * l->stride[1];
+                if (ky >= 0 && ky < l->size[0] && kx >= 0 && kx < l->size[1])
+                    sum += get(d, ((k * l->channels + c) * l->size[0] + ky) * l->size[1] + kx) * get(z, ((sample * p + k) * high + i) * wide + j);
+            }
+    return sum;
+}
+
+static void check_laid(const laid *l, bool noise)
+{
+    enum { P = 4, N = 30, EVENTS = 3 };
+    const int64_t m = l->channels * l->data[0] * l->data[1], taps = l->channels * l->size[0] * l->size[1], code = P * places(l, 0) * places(l, 1);
+    const int32_t axes = l->data[0] > 1 ? 3 : 2;
+    const char *const *settings = SETTINGS("shape", l->shape, "features", l->features, "filters", l->filters, "stride", l->strides, "atoms", "4", "sparsity", "3",
+                                           "sign", "per_entry", "noise_std", noise ? "0.3" : "0", "samples", "30", "seed", "5");
+    opened s;
+    assert_int_equal(open_source("synthetic", settings, &s), PUDLE_OK);
+    const pudle_data_truth *truth = truth_of(&s);
+    int64_t shape[3], stride[2], *index = range(0, N);
+    assert_true(PUDLE_HAS(truth, pudle_data_truth, filters));
+    assert_int_equal(truth->filters(s.self, shape, stride), axes);
+    assert_int_equal(shape[0], l->channels);
+    for (int32_t i = 1; i < axes; i++) {
+        assert_int_equal(shape[i], l->size[i + 2 - axes]);
+        assert_int_equal(stride[i - 1], l->stride[i + 2 - axes]);
+    }
+    assert_int_equal(truth->atoms(s.self), P);
+    assert_int_equal(describe(&s, PUDLE_SPLIT_TRAIN).rank, axes);
+    const pudle_view d = fake_view(PUDLE_F64, axes + 1, (const int64_t[]){ P, shape[0], shape[1], shape[2] });
+    const pudle_view single = fake_view(PUDLE_F32, axes + 1, (const int64_t[]){ P, shape[0], shape[1], shape[2] });
+    const pudle_view x = fake_view(PUDLE_F64, 2, (const int64_t[]){ N, m }), z = fake_view(PUDLE_F64, 2, (const int64_t[]){ N, code });
+    assert_int_equal(truth->dictionary(s.self, &d), PUDLE_OK);
+    assert_int_equal(truth->dictionary(s.self, &single), PUDLE_OK);
+    for (int64_t k = 0; k < P; k++) {
+        double norm = 0;
+        for (int64_t i = 0; i < taps; i++) {
+            norm += get(&d, k * taps + i) * get(&d, k * taps + i);
+            assert_true(get(&single, k * taps + i) == (float)get(&d, k * taps + i));
+        }
+        near(norm, 1, 1e-12);
+    }
+    const pudle_data_request request = { .size = sizeof request, .split = PUDLE_SPLIT_TRAIN, .index = index, .count = N, .x = &z };
+    assert_int_equal(truth->codes(&fake_host, s.self, &request), PUDLE_OK);
+    assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, N, index, &x, NULL), PUDLE_OK);
+    double error = 0;
+    for (int64_t n = 0; n < N; n++) {
+        int events = 0;
+        for (int64_t i = 0; i < code; i++) {
+            events += get(&z, n * code + i) != 0;
+            assert_true(get(&z, n * code + i) == 0 || (fabs(get(&z, n * code + i)) >= 1 && fabs(get(&z, n * code + i)) < 2));
+        }
+        assert_int_equal(events, EVENTS);
+        for (int64_t i = 0; i < m; i++) {
+            const int64_t plane = l->data[0] * l->data[1];
+            const double e = get(&x, n * m + i) - laid_sum(l, P, &d, &z, n, i / plane, i % plane / l->data[1], i % l->data[1]);
+            error += e * e / (double)(N * m);
+            assert_true(noise || fabs(e) < 1e-13);
+        }
+    }
+    near(sqrt(error), noise ? 0.3 : 0, noise ? 6 * 0.3 / sqrt(2.0 * (double)(N * m)) : 1e-13);
+    const pudle_view one = fake_view(PUDLE_F64, 2, (const int64_t[]){ 1, m }); /* whoever asks with it */
+    for (int64_t n = N - 1; n >= 0; n -= 4) {
+        assert_int_equal(read_to(&s, PUDLE_SPLIT_TRAIN, 1, &n, &one, NULL), PUDLE_OK);
+        assert_memory_equal(one.data, (const double *)x.data + n * m, sizeof(double) * (size_t)m);
+    }
+    free(one.data);
+    free(d.data);
+    free(single.data);
+    free(x.data);
+    free(z.data);
+    free(index);
+    close_source(&s);
+}
+
+static void test_synthetic_filters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof laid_out / sizeof *laid_out; i++) {
+        check_laid(&laid_out[i], false);
+        check_laid(&laid_out[i], true);
+    }
+    opened s; /* every place of every filter has its turn */
+    assert_int_equal(open_source("synthetic", SETTINGS("shape", "[1, 12]", "features", "12", "filters", "[5]", "atoms", "3", "sparsity", "2", "samples", "3000"), &s), PUDLE_OK);
+    int64_t *index = range(0, 3000);
+    const pudle_view z = fake_view(PUDLE_F64, 2, (const int64_t[]){ 3000, 24 });
+    const pudle_data_request request = { .size = sizeof request, .split = PUDLE_SPLIT_TRAIN, .index = index, .count = 3000, .x = &z };
+    assert_int_equal(truth_of(&s)->codes(&fake_host, s.self, &request), PUDLE_OK);
+    for (int64_t i = 0; i < 24; i++) {
+        double used = 0;
+        for (int64_t n = 0; n < 3000; n++)
+            used += get(&z, n * 24 + i) != 0;
+        near(used, 250, 6 * sqrt(250));
+    }
+    free(z.data);
+    free(index);
+    close_source(&s);
+    assert_int_equal(open_source("synthetic", NULL, &s), PUDLE_OK);
+    int64_t shape[3], stride[2];
+    assert_int_equal(truth_of(&s)->filters(s.self, shape, stride), 0); /* a matrix has none */
+    close_source(&s);
+}
+
+#define ONE_CHANNEL "shape", "[1, 20]", "features", "20", "atoms", "2"
+static void test_synthetic_filter_errors(void **state)
+{
+    (void)state;
+    expect_error("synthetic", SETTINGS("filters", "[5]"), PUDLE_ERR_CONFIG, "write  shape = [channels, length];");
+    expect_error("synthetic", SETTINGS("filters", "[5, 5]", ONE_CHANNEL), PUDLE_ERR_CONFIG, "write  shape = [channels, height, width];");
+    expect_error("synthetic", SETTINGS("filters", "[5, 5, 5]", ONE_CHANNEL), PUDLE_ERR_CONFIG, "1 (signals) or 2 (pictures)");
+    expect_error("synthetic", SETTINGS("filters", "[21]", ONE_CHANNEL), PUDLE_ERR_CONFIG, "21 does not fit into the 20");
+    expect_error("synthetic", SETTINGS("filters", "[5]", "stride", "[1, 2]", ONE_CHANNEL), PUDLE_ERR_CONFIG, "stride has 2 numbers");
+    expect_error("synthetic", SETTINGS("filters", "[5]", "sparsity", "33", ONE_CHANNEL), PUDLE_ERR_CONFIG, "exceeds the 32 entries of a code, which has 16 places");
+    expect_error("synthetic", SETTINGS("filters", "[5]", "atom_sparsity", "6", ONE_CHANNEL), PUDLE_ERR_CONFIG, "exceeds the 5 entries of a filter");
+    expect_error("synthetic", SETTINGS("filters", "[5]", "orthogonal", "true", ONE_CHANNEL), PUDLE_ERR_CONFIG, "orthogonal is for dictionaries that are matrices");
+    expect_error("synthetic", SETTINGS("filters", "[5]", "blocks", "1", ONE_CHANNEL), PUDLE_ERR_CONFIG, "blocks is for dictionaries that are matrices");
+    expect_error("synthetic", SETTINGS("stride", "2"), PUDLE_ERR_CONFIG, "stride is read only with filters");
+}
+#undef ONE_CHANNEL
+
 static void test_synthetic_errors(void **state)
 {
     (void)state;
@@ -479,6 +621,8 @@ int main(void)
         cmocka_unit_test(test_synthetic_families),
         cmocka_unit_test(test_synthetic_measurement),
         cmocka_unit_test(test_synthetic_sparse_atoms),
+        cmocka_unit_test(test_synthetic_filters),
+        cmocka_unit_test(test_synthetic_filter_errors),
         cmocka_unit_test(test_synthetic_errors),
     };
     fake_random();
