@@ -115,7 +115,7 @@ static pudle_status read_memory(void *self, const int64_t *index, int64_t count,
 static pudle_status draw(const pd_map *map, const double *x, int64_t n, uint64_t seed, int64_t p, double *filters)
 {
     memory m = { x, map->features, -1 };
-    const pd_sample_source source = { n, map->features, read_memory, &m };
+    const pd_sample_source source = { n, map->features, read_memory, &m, false };
     return pd_init_windows(ctx, &source, &map->conv, seed, p, filters);
 }
 
@@ -223,7 +223,7 @@ static void what_is_passed_over(void **state)
     assert_non_null(strstr(pd_error(ctx), "of 1 samples every window of a filter's size is zero or not finite"));
     pd_error_clear(ctx);
     memory broken = { x, M, 2 };
-    const pd_sample_source source = { 3, M, read_memory, &broken };
+    const pd_sample_source source = { 3, M, read_memory, &broken, false };
     assert_int_equal(pd_init_windows(ctx, &source, &map.conv, 1, 2, filters), PUDLE_ERR_IO);
     pd_error_clear(ctx);
 }
