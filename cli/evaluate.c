@@ -49,20 +49,27 @@ static pudle_status signals_open(pd_problem *pb, int64_t block, truth *t)
     return pb->be->alloc(pb->exec, bytes, &t->signal_device);
 }
 
-static pudle_status truth_open(pd_problem *pb, int64_t block, truth *t)
+/* Which entries of codes belong together; then room for the codes of a block, whose samples may be fewer than asked for: those of filters are many times their samples. */
+static pudle_status truth_open(pd_problem *pb, int64_t *block, truth *t)
 {
-    const int64_t p = pb->net.map.code;
-    const size_t bytes = (size_t)(block * p) * pudle_dtype_size(pb->dtype);
-    t->code = pd_matrix(pd_alloc(bytes, 1), pb->dtype, block, p);
-    t->real = pd_matrix(pd_alloc(bytes, 1), pb->dtype, block, p);
+    enum { ROOM = 64 << 20 }; /* bytes */
+    const int64_t p = pb->net.map.code, size = (int64_t)pudle_dtype_size(pb->dtype);
     t->match = pd_alloc((size_t)p, sizeof *t->match);
     t->factor = pd_alloc((size_t)p, sizeof *t->factor);
-    if (!t->code.data || !t->real.data || !t->match || !t->factor)
-        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the codes of %" PRId64 " samples", block);
-    pudle_status s = pb->be->alloc(pb->exec, bytes, &t->device);
-    if (!s && pb->net.measurement.data)
-        s = signals_open(pb, block, t);
-    return s ? s : pd_problem_match_truth(pb, t->match, t->factor, &t->moved);
+    if (!t->match || !t->factor)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the matches of %" PRId64 " entries of codes", p);
+    pudle_status s = pd_problem_match_truth(pb, t->match, t->factor, &t->moved);
+    if (s || t->moved)
+        return s;
+    if (!(pb->prox.desc->caps & PUDLE_PROX_BATCH_COUPLED) && *block > ROOM / size / p)
+        *block = ROOM / size / p > 0 ? ROOM / size / p : 1;
+    const size_t bytes = (size_t)(*block * p * size);
+    t->code = pd_matrix(pd_alloc(bytes, 1), pb->dtype, *block, p);
+    t->real = pd_matrix(pd_alloc(bytes, 1), pb->dtype, *block, p);
+    if (!t->code.data || !t->real.data)
+        return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the codes of %" PRId64 " samples", *block);
+    s = pb->be->alloc(pb->exec, bytes, &t->device);
+    return s || !pb->net.measurement.data ? s : signals_open(pb, *block, t);
 }
 
 /* ||D* z*||^2 and ||D z - D* z*||^2 of the block, whose true codes are there. */
@@ -153,11 +160,11 @@ pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int spli
     bool knows = !own && pd_problem_knows_codes(pb);
     void *memory = NULL;
     pb->net.further = true;
-    const int64_t block = cli_block(pb, samples);
-    pudle_status s = pb->be->alloc(pb->exec, (size_t)(block * pb->net.map.features) * pudle_dtype_size(pb->dtype), &memory);
-    if (!s && knows)
-        s = truth_open(pb, block, &known);
+    int64_t block = cli_block(pb, samples);
+    pudle_status s = knows ? truth_open(pb, &block, &known) : PUDLE_OK;
     knows = knows && !known.moved;
+    if (!s)
+        s = pb->be->alloc(pb->exec, (size_t)(block * pb->net.map.features) * pudle_dtype_size(pb->dtype), &memory);
     for (int64_t first = 0; first < samples && !s && !cli_stop; first += block)
         s = add_block(pb, own, split, first, samples - first < block ? samples - first : block, memory, knows ? &known : NULL, &t);
     if (!s)
@@ -177,6 +184,7 @@ pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int spli
     out->signal_error = sqrt(known.error2 / known.energy2);
     out->knows_codes = knows;
     out->moved = known.moved;
+    out->elsewhere = !own && pd_problem_knows_truth(pb) && !pd_problem_knows_codes(pb);
     out->stopped = t.samples < samples;
     if (!s && knows && !out->stopped)
         out->codes = pd_recovery_of(&known.tally);
@@ -201,6 +209,8 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
                e.codes.relative);
     if (e.moved)
         pd_log(pb->ctx, PUDLE_LOG_INFO, "codes are not compared with the true ones: some filters suit the true ones best when they are moved");
+    if (e.elsewhere)
+        pd_log(pb->ctx, PUDLE_LOG_INFO, "codes are not compared with the true ones: the stride of the data is another, so that filters lie at other places");
     return PUDLE_OK;
 }
 

@@ -27,7 +27,9 @@ static pudle_status write_true_codes(pd_problem *pb, const char *folder)
     char *path = pd_format("%s/true_code.npy", folder);
     const pudle_view codes = pd_matrix(pd_alloc((size_t)(n * p), pudle_dtype_size(pb->dtype)), pb->dtype, n, p);
     pudle_status s = path && codes.data ? pd_problem_true_codes(pb, PUDLE_SPLIT_TRAIN, 0, n, &codes) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the true codes");
-    const pudle_cview c = pudle_const(&codes);
+    int64_t shape[PUDLE_MAX_RANK] = { n }; /* that of code.npy */
+    memcpy(shape + 1, pb->net.map.code_shape, sizeof(int64_t) * (PUDLE_MAX_RANK - 1));
+    const pudle_cview c = pd_cview(codes.data, pb->dtype, pb->net.map.code_rank + 1, shape);
     if (!s)
         s = pd_npy_write(pb->ctx, path, &c);
     free(codes.data);

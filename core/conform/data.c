@@ -295,9 +295,8 @@ static bool bounds(pd_trial *t)
 
 /* ------------------------------------------------------------------- threads */
 
-/* The case whose samples are the true codes, (p). */
-/* The axes of true filters, 0: there are none. */
-static int32_t filters_of(pd_trial *t, const pudle_data_truth *truth, int64_t shape[3], int64_t stride[2])
+/* What the source says of true filters: their axes, 0: there are none. */
+static int32_t said_filters(pd_trial *t, const pudle_data_truth *truth, int64_t shape[3], int64_t stride[2])
 {
     for (int i = 0; i < 3; i++)
         shape[i] = 0;
@@ -305,7 +304,9 @@ static int32_t filters_of(pd_trial *t, const pudle_data_truth *truth, int64_t sh
         stride[i] = 0;
     if (!PUDLE_HAS(truth, pudle_data_truth, filters) || !truth->filters)
         return 0;
-    return truth->filters(t->self, shape, stride);
+    const int32_t axes = PD_IN(t, "truth filters", truth->filters(t->self, shape, stride));
+    PD_OUT(t);
+    return axes;
 }
 
 /* Do true filters have places in a sample? */
@@ -325,12 +326,19 @@ static bool sane_filters(pd_trial *t, const data_case *c, int32_t axes, const in
     return true;
 }
 
-static data_case codes_case(pd_trial *t, const data_case *c, const pudle_data_truth *truth)
+/* The axes of true filters, which have places in a sample; false: they have none, or what is said of them is nonsense. */
+static bool filters_of(pd_trial *t, const data_case *c, const pudle_data_truth *truth, int64_t shape[3], int64_t stride[2], int32_t *axes)
+{
+    *axes = truth ? said_filters(t, truth, shape, stride) : 0;
+    return sane_filters(t, c, *axes, shape, stride);
+}
+
+/* The case whose samples are the true codes, (p). */
+static data_case codes_case(pd_trial *t, const data_case *c, const pudle_data_truth *truth, int32_t axes, const int64_t *shape, const int64_t *stride)
 {
     data_case codes = *c;
-    int64_t entries = truth ? truth->atoms(t->self) : 1, shape[3], stride[2];
-    const int32_t axes = truth ? filters_of(t, truth, shape, stride) : 0;
-    for (int32_t i = 1; i < axes && sane_filters(t, c, axes, shape, stride); i++)
+    int64_t entries = truth ? truth->atoms(t->self) : 1;
+    for (int32_t i = 1; i < axes; i++)
         entries *= (c->info.shape[i] - shape[i]) / stride[i - 1] + 1;
     codes.info.rank = 1;
     codes.info.shape[0] = codes.info.target_shape[0] = entries;
@@ -361,9 +369,11 @@ static bool threads(pd_trial *t)
         reader r[THREADS];
         pthread_t thread[THREADS];
         int started = 0;
-        if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN))
+        int64_t filter[3], stride[2];
+        int32_t axes;
+        if (!open_case(t, &c, draw, PUDLE_SPLIT_TRAIN) || !filters_of(t, &c, truth, filter, stride, &axes))
             return false;
-        const data_case codes = codes_case(t, &c, truth);
+        const data_case codes = codes_case(t, &c, truth, axes, filter, stride);
         for (int i = 0; i < THREADS; i++) {
             int64_t index[FEW];
             const bool of_codes = truth && i % 2;
@@ -408,13 +418,13 @@ static bool truth(pd_trial *t)
             return false;
         const int64_t measured = PUDLE_HAS(truth, pudle_data_truth, measured) && truth->measured ? truth->measured(t->self) : 0;
         int64_t filter[3], stride[2];
-        const int32_t axes = filters_of(t, truth, filter, stride);
+        int32_t axes;
+        if (!filters_of(t, &c, truth, filter, stride, &axes))
+            return false;
         const int64_t p = truth->atoms(t->self), m = axes ? product(axes, filter) : measured ? measured : c.entries;
         const int64_t shape[4] = { axes ? p : m, axes ? filter[0] : p, filter[1], filter[2] };
         if (p < 1)
             return pd_fails(t, "the truth has %lld atoms", (long long)p);
-        if (!sane_filters(t, &c, axes, filter, stride))
-            return false;
         if (m < 1)
             return pd_fails(t, "the samples are measurements of signals with %lld entries", (long long)m);
         const pudle_view d = pd_view_new(t, PUDLE_F64, axes ? axes + 1 : 2, shape, PD_GUARD_AFTER, "d", NULL);
@@ -432,7 +442,7 @@ static bool truth(pd_trial *t)
         int64_t index[FEW];
         batch b;
         draw_index(t, &c, index, FEW);
-        const data_case codes = codes_case(t, &c, truth);
+        const data_case codes = codes_case(t, &c, truth, axes, filter, stride);
         if (!batch_new(t, &codes, PUDLE_F64, index, FEW, PD_GUARD_AFTER, 0xff, &b))
             return false;
         b.request.y = NULL;

@@ -156,10 +156,10 @@ static pudle_status both_dictionaries(pd_problem *pb, pudle_cview *own, pudle_cv
 }
 
 /* After the best order and signs, and the best lags where atoms are filters. */
-static pudle_status assigned_distance(pd_problem *pb, const pudle_cview *own, const pudle_cview *truth, pd_distance *distance, int64_t *match, double *sign, int64_t *lag)
+static pudle_status assigned_distance(pd_problem *pb, const pudle_cview *own, const pudle_cview *truth, pd_distance *distance)
 {
-    return pb->net.map.atom_axis == 1 ? pd_distance_assigned(pb->ctx, own, truth, distance, match, sign)
-                                      : pd_distance_shifted(pb->ctx, own, truth, distance, match, sign, lag);
+    return pb->net.map.atom_axis == 1 ? pd_distance_assigned(pb->ctx, own, truth, distance, NULL, NULL)
+                                      : pd_distance_shifted(pb->ctx, own, truth, distance, NULL, NULL, NULL);
 }
 
 pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *assigned)
@@ -179,7 +179,7 @@ pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *
     if (!s)
         *fixed = distance.relative;
     if (!s && assigned) {
-        s = assigned_distance(pb, &own, &truth, &distance, NULL, NULL, NULL);
+        s = assigned_distance(pb, &own, &truth, &distance);
         if (!s)
             *assigned = distance.relative;
     }
@@ -213,24 +213,20 @@ pudle_status pd_problem_match_truth(pd_problem *pb, int64_t *match, double *fact
 {
     const int64_t atoms = pb->net.map.atoms;
     pudle_cview own, truth;
-    pd_distance distance;
-    int64_t *lag = pd_alloc((size_t)(2 * atoms), sizeof *lag);
-    pudle_status s = lag ? both_dictionaries(pb, &own, &truth) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the lags of %lld atoms", (long long)atoms);
+    pd_distance still, shifted;
+    pudle_status s = both_dictionaries(pb, &own, &truth);
+    if (s)
+        return s;
+    const pudle_cview own_columns = columns_of(pb, &own), true_columns = columns_of(pb, &truth);
+    s = pd_distance_assigned(pb->ctx, &own_columns, &true_columns, &still, match, factor);
     *moved = false;
-    for (int64_t i = 0; i < 2 * atoms && lag; i++)
-        lag[i] = 0;
-    if (!s)
-        s = assigned_distance(pb, &own, &truth, &distance, match, factor, lag);
-    if (!s) {
-        own = columns_of(pb, &own);
-        truth = columns_of(pb, &truth);
+    if (!s && pb->net.map.atom_axis == 0) { /* filters that suit as well where they lie are not moved */
+        s = assigned_distance(pb, &own, &truth, &shifted);
+        *moved = !s && shifted.relative < still.relative * (1 - 1e-9);
     }
-    for (int64_t j = 0; j < atoms && !s; j++) { /* D = 2 D* has codes of half the size, and no error */
-        factor[j] *= atom_norm(&own, match[j]) / atom_norm(&truth, j);
-        *moved = *moved || lag[2 * j] || lag[2 * j + 1];
-    }
+    for (int64_t j = 0; j < atoms && !s; j++) /* D = 2 D* has codes of half the size, and no error */
+        factor[j] *= atom_norm(&own_columns, match[j]) / atom_norm(&true_columns, j);
     if (!s)
         spread(atoms, pb->net.map.code / atoms, match, factor);
-    free(lag);
     return s;
 }

@@ -98,6 +98,8 @@ static pudle_status check_shape(const pudle_host *host, const params *o)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %lld axes; 1 to %d are possible", (long long)o->shape.count, PUDLE_MAX_RANK - 1);
     for (int64_t i = 0; i < o->shape.count; i++)
         entries *= (double)o->shape.item[i];
+    if (entries > EXTENT)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %.0f entries; %d are possible", entries, EXTENT);
     if (o->shape.count && entries != (double)o->features)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "shape has %.0f entries, features = %lld: they must be the same; write  features = %.0f;", entries,
                           (long long)o->features, entries);

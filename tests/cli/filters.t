@@ -29,6 +29,15 @@ ok $? "tells both errors, of filters as they lie and at the best lags"
 grep -q 'codes are not compared with the true ones: some filters suit' "$work/err" && ! grep -q '^support_' "$work/out"
 ok $? "and leaves codes out, which are moved, with a word"
 
+run "$PUDLE" evaluate "$cfg" --set model.dictionary.init=truth --set data.atom_sparsity=1
+grep -q '^support_recall=' "$work/out"
+ok $? "filters that suit as well where they lie are not moved"
+run "$PUDLE" evaluate "$cfg" --set model.dictionary.init=truth --set 'model.dictionary.stride=[2]'
+grep -q 'codes are not compared with the true ones: the stride of the data is another' "$work/err" && ! grep -q '^support_' "$work/out"
+ok $? "nor are codes of another stride compared"
+run "$PUDLE" gradient "$cfg" --out "$work/arrays" --set model.dictionary.init=truth --set model.layers=200 --set prox.lambda=0.01
+run "$PUDLE" compare "$work/arrays/code.npy" "$work/arrays/true_code.npy" --rtol 0.2
+is_success "true codes have the shape of codes, and are near them at the true filters"
 run "$PUDLE" evaluate "$cfg" --set precision=f64 --set model.dictionary.init=truth --set model.layers=200 --set prox.lambda=0.1
 is_success "at the true filters"
 holds "$(field dictionary_error) < 1e-12 && $(field dictionary_error_assigned) < 1e-6"
