@@ -246,7 +246,7 @@ static void on_every_backend(void **state)
         const pudle_cview v = pd_cview(x, PUDLE_F64, cases[c].rank, cases[c].shape);
         assert_int_equal(pd_npy_write(ctx, data_path, &v), PUDLE_OK);
         for (size_t b = 0; b < sizeof backends / sizeof *backends; b++) {
-            opened o;
+            opened o = { .settings = NULL };
             FILE *f = fopen(config_path, "w");
             assert_non_null(f);
             fprintf(f, "precision = \"f64\";\nbackend: { name = \"%s\"; };\ndata: { name = \"npy\"; path = \"%s\"; };\n"
@@ -258,6 +258,7 @@ static void on_every_backend(void **state)
             if (pd_settings_load(ctx, config_path, NULL, 0, &o.settings) || pd_problem_open(ctx, o.settings, NULL, &o.pb)) {
                 assert_true(b == 2); /* a machine without a device */
                 pd_error_clear(ctx);
+                pd_settings_destroy(o.settings);
                 continue;
             }
             if (pd_problem_initialise(&o.pb))
