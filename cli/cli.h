@@ -80,10 +80,6 @@ pudle_status cli_check_outputs(pd_context *ctx, const pd_settings *settings, con
 /** The same for a folder of --out, which is made where it is not there, and the files that go into it; names end with NULL. @errors CONFIG */
 pudle_status cli_check_folder(pd_context *ctx, const pd_settings *settings, const char *folder, const char *const names[], const cli_file in[], int ins);
 
-/** How far two dictionaries agree, as dictionary.npy holds them: matrices in the best order and signs; filters, whose shift is as free, at the best lags, too.
- *  @errors ARG, NOMEM */
-pudle_status cli_agreement(pd_context *ctx, const pudle_cview *a, const pudle_cview *b, pd_distance *out);
-
 /** What `pudle evaluate` finds of a split, or of samples of the caller's. NaN: nobody knows. */
 typedef struct cli_evaluation {
     int64_t samples;

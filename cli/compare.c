@@ -72,23 +72,6 @@ static pudle_status check_atoms(pd_context *ctx, const char *path, const pudle_c
     return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: neither a matrix (m, p) whose columns are atoms, nor filters (p, channels, length) or (p, channels, height, width)", path);
 }
 
-/* Filters as a matrix of columns, which their memory is. */
-static pudle_cview columns_of(const pudle_cview *array)
-{
-    const int64_t p = array->shape[0], m = pudle_count(array) / p;
-    pudle_cview columns = pd_cmatrix(array->data, array->dtype, m, p);
-    if (array->rank == 2)
-        return *array;
-    columns.stride[0] = 1;
-    columns.stride[1] = m;
-    return columns;
-}
-
-pudle_status cli_agreement(pd_context *ctx, const pudle_cview *a, const pudle_cview *b, pd_distance *out)
-{
-    return a->rank == 2 ? pd_distance_assigned(ctx, a, b, out, NULL, NULL) : pd_distance_shifted(ctx, a, b, out, NULL, NULL, NULL);
-}
-
 static void print_distance(const char *how, const pd_distance *d)
 {
     printf("%-21s ||D-D*||=%.6g  relative=%.6g  sine mean=%.6g median=%.6g max=%.6g\n", how, d->absolute, d->relative, d->sine_mean, d->sine_median, d->sine_max);
@@ -209,7 +192,7 @@ static void print_lags(const pudle_cview *a, const pairing *of)
 /* Filters are compared as they lie, as any atoms, and moved, for they are determined only up to a shift; the verdict is on the latter. */
 static pudle_status distances_of(pd_context *ctx, const pudle_cview *a, const pudle_cview *b, pairing *of, pd_distance *best)
 {
-    const pudle_cview d = columns_of(a), truth = columns_of(b);
+    const pudle_cview d = pd_atom_columns(a), truth = pd_atom_columns(b);
     const bool filters = a->rank > 2;
     pd_distance fixed, assigned;
     pudle_status s = pd_distance_fixed(ctx, &d, &truth, &fixed);

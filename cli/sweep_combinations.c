@@ -62,7 +62,7 @@ static pudle_status agree_by_chance(pd_context *ctx, const pudle_cview *like, do
     pd_distance distance;
     const pudle_cview a = in_shape(d[0], like, m, p), b = in_shape(d[1], like, m, p);
     if (!s)
-        s = cli_agreement(ctx, &a, &b, &distance);
+        s = pd_distance_free(ctx, &a, &b, &distance);
     if (!s)
         *mean = distance.cosine_mean;
     free(d[0]);
@@ -89,7 +89,7 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
     for (int i = 0; i < count && !s; i++)
         for (int k = 0; k < i && !s && !cli_stop; k++) {
             pd_distance d;
-            s = cli_agreement(sw->ctx, &atoms[i], &atoms[k], &d);
+            s = pd_distance_free(sw->ctx, &atoms[i], &atoms[k], &d);
             mean += s ? 0 : d.cosine_mean;
             median += s ? 0 : d.cosine_median;
         }

@@ -35,6 +35,18 @@ pudle_status pd_distance_assigned(pd_context *ctx, const pudle_cview *d, const p
 pudle_status pd_distance_shifted(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out, int64_t *match, double *sign,
                                  int64_t *lag);
 
+/** A dictionary of either kind with its atoms as columns: a matrix as it is; filters (p, channels, size...), contiguous, by their strides, (taps, p). */
+static inline pudle_cview pd_atom_columns(const pudle_cview *d)
+{
+    if (d->rank == 2)
+        return *d;
+    const int64_t atoms = d->shape[0], taps = pudle_count(d) / atoms;
+    return (pudle_cview){ .data = d->data, .dtype = d->dtype, .rank = 2, .shape = { taps, atoms }, .stride = { 1, taps } };
+}
+
+/** The distance of what is determined only so far: of matrices after the best order and signs, of filters at the best lags, too. @errors ARG, NOMEM */
+pudle_status pd_distance_free(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out);
+
 /** Linear assignment: the permutation that makes sum_i cost[i * n + column[i]] smallest. cost (n, n), row by row,
  *  each below 1e100 in size. @errors ARG for a cost that is not, NaN included, NOMEM */
 pudle_status pd_assign(pd_context *ctx, int64_t n, const double *cost, int64_t *column);

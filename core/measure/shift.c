@@ -25,15 +25,13 @@ static bool are_filters(const pudle_cview *v)
     return pd_is_array(v, 3) || pd_is_array(v, 4);
 }
 
-static pudle_status unit_filters(pd_context *ctx, const pudle_cview *filters, int64_t taps, double **out)
+static pudle_status unit_filters(pd_context *ctx, const pudle_cview *filters, double **out)
 {
     double *values = NULL;
     pudle_status s = pd_doubles(ctx, filters, &values);
     if (s)
         return s;
-    pudle_cview columns = pd_cmatrix(values, PUDLE_F64, taps, filters->shape[0]);
-    columns.stride[0] = 1;
-    columns.stride[1] = taps;
+    const pudle_cview contiguous = pd_cview(values, PUDLE_F64, filters->rank, filters->shape), columns = pd_atom_columns(&contiguous);
     s = pd_unit_columns(ctx, &columns, out);
     free(values);
     return s;
@@ -47,8 +45,8 @@ static pudle_status banks_open(pd_context *ctx, const pudle_cview *d, const pudl
     const int32_t last = d->rank - 1;
     *b = (banks){ .p = d->shape[0], .channels = d->shape[1], .size = { last == 3 ? d->shape[2] : 1, d->shape[last] } };
     b->taps = b->channels * b->size[0] * b->size[1];
-    const pudle_status s = unit_filters(ctx, d, b->taps, &b->d);
-    return s ? s : unit_filters(ctx, truth, b->taps, &b->truth);
+    const pudle_status s = unit_filters(ctx, d, &b->d);
+    return s ? s : unit_filters(ctx, truth, &b->truth);
 }
 
 /* From the first lag on, each but the last one's has a next. */
@@ -225,4 +223,9 @@ cleanup:
     free(b.d);
     free(b.truth);
     return s;
+}
+
+pudle_status pd_distance_free(pd_context *ctx, const pudle_cview *d, const pudle_cview *truth, pd_distance *out)
+{
+    return d->rank == 2 ? pd_distance_assigned(ctx, d, truth, out, NULL, NULL) : pd_distance_shifted(ctx, d, truth, out, NULL, NULL, NULL);
 }

@@ -99,24 +99,12 @@ pudle_status pd_problem_true_dictionary(pd_problem *pb)
     return PUDLE_OK;
 }
 
-/* A dictionary with its atoms as columns. */
-static pudle_cview columns_of(const pd_problem *pb, const pudle_cview *d)
-{
-    if (pb->net.map.atom_axis == 1)
-        return *d;
-    const int64_t atoms = d->shape[0], taps = pudle_count(d) / atoms;
-    pudle_cview columns = pd_cmatrix(d->data, d->dtype, taps, atoms);
-    columns.stride[0] = 1;
-    columns.stride[1] = taps;
-    return columns;
-}
-
 pudle_status pd_problem_true_columns(pd_problem *pb, pudle_cview *columns)
 {
     const pudle_status s = pd_problem_true_dictionary(pb);
     const pudle_cview d = pudle_const(&pb->true_dictionary.view);
     if (!s)
-        *columns = columns_of(pb, &d);
+        *columns = pd_atom_columns(&d);
     return s;
 }
 
@@ -155,13 +143,6 @@ static pudle_status both_dictionaries(pd_problem *pb, pudle_cview *own, pudle_cv
     return s;
 }
 
-/* After the best order and signs, and the best lags where atoms are filters. */
-static pudle_status assigned_distance(pd_problem *pb, const pudle_cview *own, const pudle_cview *truth, pd_distance *distance)
-{
-    return pb->net.map.atom_axis == 1 ? pd_distance_assigned(pb->ctx, own, truth, distance, NULL, NULL)
-                                      : pd_distance_shifted(pb->ctx, own, truth, distance, NULL, NULL, NULL);
-}
-
 pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *assigned)
 {
     pudle_cview own, truth;
@@ -174,12 +155,12 @@ pudle_status pd_problem_dictionary_error(pd_problem *pb, double *fixed, double *
     pudle_status s = both_dictionaries(pb, &own, &truth);
     if (s)
         return s;
-    const pudle_cview own_columns = columns_of(pb, &own), true_columns = columns_of(pb, &truth);
+    const pudle_cview own_columns = pd_atom_columns(&own), true_columns = pd_atom_columns(&truth);
     s = pd_distance_fixed(pb->ctx, &own_columns, &true_columns, &distance);
     if (!s)
         *fixed = distance.relative;
     if (!s && assigned) {
-        s = assigned_distance(pb, &own, &truth, &distance);
+        s = pd_distance_free(pb->ctx, &own, &truth, &distance);
         if (!s)
             *assigned = distance.relative;
     }
@@ -217,11 +198,11 @@ pudle_status pd_problem_match_truth(pd_problem *pb, int64_t *match, double *fact
     pudle_status s = both_dictionaries(pb, &own, &truth);
     if (s)
         return s;
-    const pudle_cview own_columns = columns_of(pb, &own), true_columns = columns_of(pb, &truth);
+    const pudle_cview own_columns = pd_atom_columns(&own), true_columns = pd_atom_columns(&truth);
     s = pd_distance_assigned(pb->ctx, &own_columns, &true_columns, &still, match, factor);
     *moved = false;
     if (!s && pb->net.map.atom_axis == 0) { /* filters that suit as well where they lie are not moved */
-        s = assigned_distance(pb, &own, &truth, &shifted);
+        s = pd_distance_free(pb->ctx, &own, &truth, &shifted);
         *moved = !s && shifted.relative < still.relative * (1 - 1e-9);
     }
     for (int64_t j = 0; j < atoms && !s; j++) /* D = 2 D* has codes of half the size, and no error */

@@ -2,10 +2,6 @@
 # `pudle denoise`: arrays and pictures in and out, folders, figures, mistakes; then the stored reconstructions of a test picture.
 . "$top_srcdir/tests/cli/tap.sh"
 
-# npy FILE TYPE SHAPE: an array of the bytes on standard input
-npy() {
-    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '$2', 'fortran_order': False, 'shape': ($3), }"; cat; } >"$1"
-}
 # N bytes of 0 and 1, and N bytes from -10 to 10, both the same every time
 bits() {
     LC_ALL=C awk -v n="$1" 'BEGIN { srand(7); for (i = 0; i < n; i++) printf "%s", rand() < 0.5 ? "a" : "b" }' | tr ab '\000\001'

@@ -2,16 +2,7 @@
 # Filters are compared at the lags that suit them best: by compare, with the matches in a file, and by sweep, with what chance would give in the same way.
 . "$top_srcdir/tests/cli/tap.sh"
 
-zero='\000\000\000\000\000\000\000\000' one='\000\000\000\000\000\000\360\077' two='\000\000\000\000\000\000\000\100' minus='\000\000\000\000\000\000\000\300' # -2
-npy() { # npy FILE SHAPE NUMBERS...
-    to=$1 shape=$2
-    shift 2
-    {
-        printf '\223NUMPY\001\000v\000'
-        printf "%-117s\n" "{'descr': '<f8', 'fortran_order': False, 'shape': ($shape), }"
-        for bytes; do printf "$bytes"; done
-    } >"$to"
-}
+minus='\000\000\000\000\000\000\000\300' # -2
 near() { # near A B: the same number but for rounding
     awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(a != "" && b != "" && d * d <= 1e-8) }'
 }
@@ -20,8 +11,8 @@ figure() { # figure LINE NAME: of the last comparison
 }
 
 # ---- compare: (0 1 2 0 0) and (0 0 1 0 -2) against (0 -2 0 1 0), on which the second lies with half of its entries wrong, and against the first moved by 2
-npy "$work/a.npy" '2, 1, 5' $zero $one $two $zero $zero $zero $zero $one $zero $minus
-npy "$work/b.npy" '2, 1, 5' $zero $minus $zero $one $zero $zero $zero $zero $one $two
+doubles "$work/a.npy" '2, 1, 5' $zero $one $two $zero $zero $zero $zero $one $zero $minus
+doubles "$work/b.npy" '2, 1, 5' $zero $minus $zero $one $zero $zero $zero $zero $one $two
 run "$PUDLE" compare "$work/a.npy" "$work/b.npy" --dictionary --csv "$work/matches.csv"
 is_success "filters of signals"
 grep -qx '2 filters of length 5, channels: 1' "$work/out"
@@ -37,23 +28,23 @@ sed -i 's/0\.8000*[0-9]*$/0.8/' "$work/matches.csv"
 diff "$work/wanted" "$work/matches.csv" >"$work/diff" || diag "$work/diff"
 cmp -s "$work/wanted" "$work/matches.csv"
 ok $? "matches, signs and lags are written"
-npy "$work/c.npy" '2, 1, 5' $zero $zero $one $two $zero $zero $one $zero $minus $zero
+doubles "$work/c.npy" '2, 1, 5' $zero $zero $one $two $zero $zero $one $zero $minus $zero
 run "$PUDLE" compare "$work/a.npy" "$work/c.npy" --dictionary --rtol 1e-9
 [ "$status" -eq 0 ] && grep -q '^agree: ||D-D\*||, best order, signs and lags, <=' "$work/out"
 ok $? "filters that are moved agree within a tolerance, and it says of what"
-npy "$work/p.npy" '1, 1, 3, 3' $zero $zero $zero $zero $one $two $zero $zero $minus
-npy "$work/q.npy" '1, 1, 3, 3' $one $two $zero $zero $minus $zero $zero $zero $zero
+doubles "$work/p.npy" '1, 1, 3, 3' $zero $zero $zero $zero $one $two $zero $zero $minus
+doubles "$work/q.npy" '1, 1, 3, 3' $one $two $zero $zero $minus $zero $zero $zero $zero
 run "$PUDLE" compare "$work/p.npy" "$work/q.npy" --dictionary --rtol 1e-9 --csv "$work/matches.csv"
 [ "$status" -eq 0 ] && grep -qx '1 filters of 3 x 3, channels: 1' "$work/out" && grep -q '1 of 1 are moved, by up to 1 rows and 1 columns$' "$work/out" &&
     grep -qx '0,0,1,-1,-1,1' "$work/matches.csv" && head -n 1 "$work/matches.csv" | grep -qx 'atom,match,sign,lag_rows,lag_columns,cosine'
 ok $? "and those of pictures"
-npy "$work/m.npy" '2, 2' $one $zero $zero $one
-npy "$work/n.npy" '2, 2' $zero $minus $two $zero
+doubles "$work/m.npy" '2, 2' $one $zero $zero $one
+doubles "$work/n.npy" '2, 2' $zero $minus $two $zero
 run "$PUDLE" compare "$work/m.npy" "$work/n.npy" --dictionary --rtol 1e-9 --csv "$work/matches.csv"
 printf 'atom,match,sign,cosine\n0,1,1,1\n1,0,-1,1\n' >"$work/wanted"
 [ "$status" -eq 0 ] && cmp -s "$work/wanted" "$work/matches.csv" && ! grep -q 'filters\|lags' "$work/out"
 ok $? "a matrix has no lags"
-npy "$work/five.npy" '1, 1, 1, 1, 2' $one $two
+doubles "$work/five.npy" '1, 1, 1, 1, 2' $one $two
 run "$PUDLE" compare "$work/five.npy" "$work/five.npy" --dictionary
 refuses 2 'nor filters (p, channels, length) or (p, channels, height, width)' "five axes are no filters"
 run "$PUDLE" compare "$work/a.npy" "$work/b.npy" --csv "$work/matches.csv"

@@ -2,10 +2,6 @@
 # Losses from a config: which steps and data they take, the baseline, the mean as the estimate, gaps, and the model of a constant rate.
 . "$top_srcdir/tests/cli/tap.sh"
 
-# npy FILE TYPE SHAPE: an array of the bytes on standard input
-npy() {
-    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '$2', 'fortran_order': False, 'shape': ($3), }"; cat; } >"$1"
-}
 # repeat N TEXT: bytes as printf writes them
 repeat() {
     printf "$(awk -v n="$1" -v t="$2" 'BEGIN { for (i = 0; i < n; i++) printf "%s", t }')"

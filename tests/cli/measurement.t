@@ -3,10 +3,6 @@
 # bits after a kill, a file that changes, and signals that are written and compared.
 . "$top_srcdir/tests/cli/tap.sh"
 
-# npy FILE SHAPE: an array of the doubles on standard input
-npy() {
-    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '<f8', 'fortran_order': False, 'shape': ($2), }"; cat; } >"$1"
-}
 # matrix ROWS COLUMNS [NAN]: ones on the diagonal; with NAN the last entry is one
 matrix() {
     printf "$(awk -v m="$1" -v n="$2" -v nan="${3:-}" 'BEGIN { for (i = 0; i < m; i++) for (k = 0; k < n; k++)
@@ -15,11 +11,11 @@ matrix() {
 field() {
     sed -n "s/^$1=//p" "$work/out"
 }
-matrix 12 20 | npy "$work/A.npy" '12, 20'
-matrix 20 12 | npy "$work/turned.npy" '20, 12'
-matrix 20 20 | npy "$work/I.npy" '20, 20'
-matrix 12 20 nan | npy "$work/nan.npy" '12, 20'
-matrix 12 20 | npy "$work/axes.npy" '12, 20, 1'
+matrix 12 20 | npy "$work/A.npy" '<f8' '12, 20'
+matrix 20 12 | npy "$work/turned.npy" '<f8' '20, 12'
+matrix 20 20 | npy "$work/I.npy" '<f8' '20, 20'
+matrix 12 20 nan | npy "$work/nan.npy" '<f8' '12, 20'
+matrix 12 20 | npy "$work/axes.npy" '<f8' '12, 20, 1'
 cat >"$work/c.cfg" <<EOF
 precision = "f64";
 data:  { name = "synthetic"; samples = 200; test_samples = 50; features = 20; atoms = 30; sparsity = 3; measurement = "A.npy"; seed = 3; };
@@ -97,7 +93,7 @@ if [ -e "$top_builddir/abi1/backend/cpu.so" ]; then
     ok $? "one thread gives the same"
 fi
 cp "$work/A.npy" "$work/kept.npy"
-matrix 12 20 | tr '\360' '\340' | npy "$work/A.npy" '12, 20' # halves
+matrix 12 20 | tr '\360' '\340' | npy "$work/A.npy" '<f8' '12, 20' # halves
 run "$PUDLE" train "$work/whole" --resume --set train.epochs=21
 is_success "a run whose matrix has changed goes on"
 grep -q 'model.measurement is not what it was when the run was begun: .*A.npy has been changed' "$work/err"
@@ -136,7 +132,7 @@ refuses 2 "with model.measurement they are measurements" "attribute"
 run "$PUDLE" gradient "$work/c.cfg" --out "$work/g"
 [ "$(head -c 128 "$work/g/gradient.npy" | grep -c '(20, 30)')" = 1 ]
 ok $? "gradient writes that of D"
-matrix 12 20 | tr '\360' '\340' | npy "$work/A.npy" '12, 20'
+matrix 12 20 | tr '\360' '\340' | npy "$work/A.npy" '<f8' '12, 20'
 run "$PUDLE" evaluate "$work/killed"
 grep -q 'model.measurement is not what it was when the run was begun: .*A.npy has been changed' "$work/err"
 ok $? "commands that read a run tell of another matrix, too"

@@ -3,27 +3,16 @@
 # that end the process, standard files that are closed.
 . "$top_srcdir/tests/cli/tap.sh"
 
-# npy FILE SHAPE NUMBER...: an array of f64, each number given as its eight bytes
-npy() {
-    to=$1 shape=$2
-    shift 2
-    {
-        printf '\223NUMPY\001\000v\000'
-        printf "%-117s\n" "{'descr': '<f8', 'fortran_order': False, 'shape': ($shape), }"
-        for bytes; do printf "$bytes"; done
-    } >"$to"
-}
-zero='\000\000\000\000\000\000\000\000' one='\000\000\000\000\000\000\360\077' two='\000\000\000\000\000\000\000\100'
 nan='\000\000\000\000\000\000\370\177' inf='\000\000\000\000\000\000\360\177' minus='\000\000\000\000\000\000\360\277'
 huge='\000\000\000\000\000\000\360\110' # 2^144: finite, and not in single precision
-npy "$work/x.npy" '4, 2' $one $zero $zero $one $one $one $two $one
-npy "$work/xnan.npy" '4, 2' $one $zero $zero $nan $one $one $two $one
-npy "$work/xhuge.npy" '4, 2' $one $zero $zero $huge $one $one $two $one
-npy "$work/x3.npy" '2, 3' $one $zero $zero $one $one $one
-npy "$work/d.npy" '2, 3' $one $zero $one $zero $one $one
-npy "$work/dnan.npy" '2, 3' $one $zero $nan $zero $one $one
-npy "$work/levels.npy" '1, 3' $one $minus $one
-npy "$work/weights.npy" '3,' $one $one $one
+doubles "$work/x.npy" '4, 2' $one $zero $zero $one $one $one $two $one
+doubles "$work/xnan.npy" '4, 2' $one $zero $zero $nan $one $one $two $one
+doubles "$work/xhuge.npy" '4, 2' $one $zero $zero $huge $one $one $two $one
+doubles "$work/x3.npy" '2, 3' $one $zero $zero $one $one $one
+doubles "$work/d.npy" '2, 3' $one $zero $one $zero $one $one
+doubles "$work/dnan.npy" '2, 3' $one $zero $nan $zero $one $one
+doubles "$work/levels.npy" '1, 3' $one $minus $one
+doubles "$work/weights.npy" '3,' $one $one $one
 
 cat >"$work/run.cfg" <<END
 data:  { name = "npy"; path = "x.npy"; };
@@ -98,7 +87,7 @@ refuses 2 '--out takes its config to another folder' 'a run is not begun anew by
 # ---- files that change under a run
 run "$PUDLE" train "$cfg" --out "$work/changed" --quiet --set train.updates=3
 cp "$work/x.npy" "$work/keep.npy"
-npy "$work/x.npy" '4, 2' $one $zero $one $one $one $one $two $one
+doubles "$work/x.npy" '4, 2' $one $zero $one $one $one $one $two $one
 run "$PUDLE" train "$work/changed" --resume --set train.updates=4 --quiet
 [ "$status" -eq 0 ] && grep -q "data.path is not what it was when the run was begun" "$work/err" && [ -s "$work/changed/manifest.1.json" ]
 ok $? 'data that have changed are told'
@@ -125,9 +114,9 @@ else
 fi
 
 # ---- compare
-npy "$work/a.npy" '3,' $one $two $one
-npy "$work/b.npy" '3,' $one $two $two
-npy "$work/i.npy" '3,' $one $inf $one
+doubles "$work/a.npy" '3,' $one $two $one
+doubles "$work/b.npy" '3,' $one $two $two
+doubles "$work/i.npy" '3,' $one $inf $one
 run "$PUDLE" compare "$work/a.npy" "$work/b.npy" --atol 0
 [ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
 ok $? 'a tolerance of 0 is one'
@@ -141,12 +130,12 @@ for pair in "a i" "i a"; do
 done
 run "$PUDLE" compare "$work/i.npy" "$work/i.npy" --rtol 1e-3
 is_success '... and not from itself'
-npy "$work/d2.npy" '2, 3' $one $zero $one $zero $one $two
+doubles "$work/d2.npy" '2, 3' $one $zero $one $zero $one $two
 run "$PUDLE" compare "$work/d.npy" "$work/d2.npy" --dictionary --rtol 1e-3
 [ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
 ok $? 'dictionaries have the tolerance too'
-npy "$work/wide.npy" '2, 3' '\000\000\000\000\000\000\131\100' $zero $one $zero '\000\000\000\000\000\000\131\100' $two # 100
-npy "$work/wider.npy" '2, 3' '\000\000\000\000\000\000\131\100' $two $one $zero '\000\000\000\000\000\000\131\100' $two
+doubles "$work/wide.npy" '2, 3' '\000\000\000\000\000\000\131\100' $zero $one $zero '\000\000\000\000\000\000\131\100' $two # 100
+doubles "$work/wider.npy" '2, 3' '\000\000\000\000\000\000\131\100' $two $one $zero '\000\000\000\000\000\000\131\100' $two
 run "$PUDLE" compare "$work/wide.npy" "$work/wider.npy" --dictionary --rtol 1e-3
 [ "$status" -eq 1 ] && grep -q '^DIFFER' "$work/out"
 ok $? '... which is that of unit atoms, whatever their length'
@@ -202,8 +191,8 @@ run "$PUDLE" encode "$work/gaps" --input "$work/xnan.npy" --output "$work/z.npy"
 is_success '... but a loss that passes over gaps has them'
 
 # ---- pictures
-npy "$work/filters.npy" '1, 1, 2, 2' $one $one $zero $one
-npy "$work/picture.npy" '4, 2' $one $zero $zero $nan $one $one $two $one
+doubles "$work/filters.npy" '1, 1, 2, 2' $one $one $zero $one
+doubles "$work/picture.npy" '4, 2' $one $zero $zero $nan $one $one $two $one
 cat >"$work/pictures.cfg" <<END
 data:  { name = "npy"; path = "none.npy"; };
 model: { dictionary: { kind = "conv"; atoms = 1; size = [2, 2]; init = "file"; path = "filters.npy"; }; layers = 3; step = "1/L"; };

@@ -57,6 +57,18 @@ installed() {
     export PATH HOME PUDLE PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_PATH PUDLE_PLUGIN_PATH PUDLE_TEMPLATES
 }
 
+# npy FILE TYPE SHAPE: an array of the bytes on standard input
+npy() {
+    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '$2', 'fortran_order': False, 'shape': ($3), }"; cat; } >"$1"
+}
+# doubles FILE SHAPE NUMBER...: an array of f64, each number given as its eight bytes
+doubles() {
+    to=$1 shape=$2
+    shift 2
+    for bytes; do printf "$bytes"; done | npy "$to" '<f8' "$shape"
+}
+zero='\000\000\000\000\000\000\000\000' one='\000\000\000\000\000\000\360\077' two='\000\000\000\000\000\000\000\100'
+
 skip_all() {
     echo "1..0 # SKIP $1"
     exit 0

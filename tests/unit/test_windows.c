@@ -13,6 +13,7 @@
 #include <pudle/random.h>
 #include "graph/map.h"
 #include "opened.h"
+#include "memory_source.h"
 #include "tensor/arrays.h"
 #include "train/draw.h"
 #include "train/windows.h"
@@ -97,20 +98,6 @@ static void energies_and_cuts(void **state)
 }
 
 /* --------------------------------------------------------------------- drawing */
-
-/* Samples in memory; reading number `fails` fails. */
-typedef struct memory { const double *x; int64_t m, fails; } memory;
-
-static pudle_status read_memory(void *self, const int64_t *index, int64_t count, double *rows)
-{
-    const memory *s = self;
-    for (int64_t i = 0; i < count; i++) {
-        if (index[i] == s->fails)
-            return pd_fail(ctx, PUDLE_ERR_IO, "no such luck");
-        memcpy(rows + i * s->m, s->x + index[i] * s->m, (size_t)s->m * sizeof *rows);
-    }
-    return PUDLE_OK;
-}
 
 static pudle_status draw(const pd_map *map, const double *x, int64_t n, uint64_t seed, int64_t p, double *filters)
 {
