@@ -10,6 +10,16 @@
 /* The figure that the tables are ordered by. Losses are one quantity only where the loss is the same; what D leaves of the data is one in any case. */
 typedef struct order { int figure, nonzeros; bool tests, losses, codes, data, levels; double fewest, most; } order; /* updates of the runs */
 
+/* Does an option of the loss of some run, or its code_l1 or code_l2, follow this key? */
+static bool is_followed(const sweep *sw, const char *key, bool code)
+{
+    for (int r = 0; r < sw->runs; r++)
+        for (const pd_follower *f = sw->run[r].settings->follower; f; f = f->next)
+            if (!strcmp(f->what, key) && code == !strncmp(f->option, "code_l", 6))
+                return true;
+    return false;
+}
+
 static order choose_order(const sweep *sw)
 {
     order o = { .tests = true };
@@ -27,8 +37,8 @@ static order choose_order(const sweep *sw)
         const bool of_loss = !strncmp(key, "loss.", 5) && !of_model, code = !strncmp(key, "loss.code_l", 11);
         if (!sw->varies[i])
             continue;
-        o.losses |= of_loss && !code;
-        o.codes |= code;
+        o.losses |= (of_loss && !code) || is_followed(sw, key, false);
+        o.codes |= code || is_followed(sw, key, true);
         o.data |= !strncmp(key, "data.", 5);
         o.levels |= !strncmp(key, "prox.", 5);
     }

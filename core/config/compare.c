@@ -21,7 +21,7 @@ static void visit(const walk *w, int section, const char *name, const char *a, c
 static const char *core_value(const walk *w, const pd_settings *settings, int section, const pudle_option *row)
 {
     const pd_rule *rule = pd_rule_of(section, row->name);
-    return rule && !pd_rule_applies(settings, rule) ? NULL : pd_option_value_text(w->arena, row, settings->section[section].params);
+    return rule && !pd_rule_applies(settings, rule) ? NULL : pd_value_text(w->arena, settings, section, row, false);
 }
 
 static const char *plugin_name(const walk *w, const pd_section *section)
@@ -39,7 +39,7 @@ static void walk_section(const walk *w, int i)
         if (!a_name || !b_name || strcmp(a_name, b_name) != 0)
             return;
         for (int k = 0; pd_option_at(b->plugin->desc, k, &row); k++)
-            visit(w, i, row.name, pd_plugin_value_text(w->arena, w->a, i, &row), pd_plugin_value_text(w->arena, w->b, i, &row));
+            visit(w, i, row.name, pd_value_text(w->arena, w->a, i, &row, true), pd_value_text(w->arena, w->b, i, &row, true));
     }
     for (const pudle_option *own = a->table; own && own->name; own++)
         visit(w, i, own->name, core_value(w, w->a, i, own), core_value(w, w->b, i, own));

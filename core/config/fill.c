@@ -347,6 +347,8 @@ void pd_fill(pd_loader *loader)
             find_plugin(loader, i);
         if (i == PD_SECTION_PROX)
             pd_read_multiples(loader);
+        if (i == PD_SECTION_LOSS || i == PD_SECTION_INNER_LOSS)
+            pd_read_followers(loader, i);
         fill_section(loader, i);
         if (i == PD_SECTION_PROX)
             pd_note_multiple(loader);

@@ -120,14 +120,6 @@ const char *pd_settings_multiple(const pd_settings *settings, const char *key)
     return m && !strncmp(key, "prox.", 5) && !strcmp(key + 5, m->level) ? m->text : NULL;
 }
 
-char *pd_plugin_value_text(pd_arena *arena, const pd_settings *settings, int section, const pudle_option *row)
-{
-    const pd_multiple *m = settings->multiple;
-    if (section == PD_SECTION_PROX && m && !m->found && !strcmp(m->level, row->name))
-        return pd_arena_format(arena, "\"%s\"", m->text);
-    return pd_option_value_text(arena, row, settings->section[section].plugin_params);
-}
-
 bool pd_settings_level(const pd_settings *settings, double *value)
 {
     const pd_section *prox = &settings->section[PD_SECTION_PROX];
@@ -141,27 +133,39 @@ bool pd_settings_level(const pd_settings *settings, double *value)
     return false;
 }
 
-pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings, double value)
+/* What the plugin of a section says of its options, now that they have this number. */
+static pudle_status check_again(pd_context *ctx, const pd_settings *settings, int index, double value)
 {
-    const pd_section *prox = &settings->section[PD_SECTION_PROX];
-    const pudle_desc *desc = prox->plugin->desc;
-    const pd_literal number = { .type = PD_LITERAL_REAL, .real = value };
-    pd_multiple *m = settings->multiple;
-    pudle_option row;
-    pd_why why;
-    int i = 0;
-    while (pd_option_at(desc, i, &row) && strcmp(row.name, m->level))
-        i++;
-    if (!pd_option_assign(settings->arena, &row, &number, NULL, prox->plugin_params, desc->params_size, &why))
-        return pd_fail(ctx, PUDLE_ERR_CONFIG, "prox.%s = \"%s\": %s", m->level, m->text, why.text);
-    m->found = true;
+    const pd_section *section = &settings->section[index];
+    const pd_multiple *m = settings->multiple;
+    const pudle_desc *desc = section->plugin->desc;
     const pudle_host *host = pd_host_for(ctx, desc->name);
     if (!host)
         return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     if (!PUDLE_HAS(desc, pudle_desc, check) || !desc->check)
         return PUDLE_OK;
     PD_CALL(desc->name, "check");
-    const pudle_status s = desc->check(host, prox->plugin_params);
+    const pudle_status s = desc->check(host, section->plugin_params);
     PD_RETURNED();
-    return s ? pd_fail(ctx, s, "prox.%s = \"%s\" is %g here, which the prox does not take", m->level, m->text, value) : PUDLE_OK;
+    return s ? pd_fail(ctx, s, "prox.%s = \"%s\" is %g here, which the %s does not take", m->level, m->text, value, pd_kind_name(section->kind)) : PUDLE_OK;
+}
+
+pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings, double value)
+{
+    const pd_section *prox = &settings->section[PD_SECTION_PROX];
+    const pd_literal number = { .type = PD_LITERAL_REAL, .real = value };
+    pd_multiple *m = settings->multiple;
+    const char *option = NULL;
+    pudle_option row;
+    pd_why why;
+    int i = 0;
+    while (pd_option_at(prox->plugin->desc, i, &row) && strcmp(row.name, m->level))
+        i++;
+    if (!pd_option_assign(settings->arena, &row, &number, NULL, prox->plugin_params, prox->plugin->desc->params_size, &why))
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "prox.%s = \"%s\": %s", m->level, m->text, why.text);
+    if (!pd_followers_set(settings, m->level, &number, &option, &why))
+        return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s = \"prox.%s\": %s", option ? option : "?", m->level, why.text);
+    m->found = true;
+    const pudle_status s = check_again(ctx, settings, PD_SECTION_PROX, value);
+    return s || !settings->follower ? s : check_again(ctx, settings, PD_SECTION_LOSS, value);
 }

@@ -153,8 +153,13 @@ const char *pd_decimal(const char *text, double *value);
 /** Levels that are multiples of the critical value, before options are filled: their entries get numbers to stand in. And the note of it, after. */
 void pd_read_multiples(pd_loader *loader);
 void pd_note_multiple(pd_loader *loader);
-/** The value of a plugin's option as it stands in a config; of such a level what the config said, until its number is found. */
-char *pd_plugin_value_text(pd_arena *arena, const pd_settings *settings, int section, const pudle_option *row);
+/** Numbers of a loss that follow one of the prox, whose options are filled: their entries get that number. */
+void pd_read_followers(pd_loader *loader, int section);
+/** What follows this level gets its number; false: an option does not take it, which is named. */
+bool pd_followers_set(const pd_settings *settings, const char *level, const pd_literal *number, const char **option, pd_why *why);
+/** The value of an option, of the section's plugin or the core's own, as it stands in a config: of a level that is a multiple what the config said, until its
+ *  number is found, and of what follows a level that it does. */
+const char *pd_value_text(pd_arena *arena, const pd_settings *settings, int section, const pudle_option *row, bool of_plugin);
 
 void pd_fill(pd_loader *loader);
 /** Row i of a section: the core's rows, then the plugin's. */

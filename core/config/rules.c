@@ -408,12 +408,10 @@ static void note_namesakes(const pd_loader *loader)
             memcpy(&of_prox, (const char *)prox->plugin_params + level.offset, sizeof of_prox);
             memcpy(&of_loss, (const char *)loss->plugin_params + option.offset, sizeof of_loss);
             pd_real_literal(of_prox, exact);
-            if (pd_settings_multiple(loader->settings, where_of(loader, level.name)))
-                pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g does not follow prox.%s = \"%s\": if the loss is to be what the encoder minimises, give both the "
-                       "number that pudle check tells", level.name, of_loss, level.name, loader->settings->multiple->text);
-            else if (of_prox != of_loss)
-                pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g is a default, and prox.%s = %s: if the loss is to be what the encoder minimises, write both; "
-                       "--set loss.%s=%s", level.name, of_loss, level.name, exact, level.name, exact);
+            const char *multiple = pd_settings_multiple(loader->settings, where_of(loader, level.name));
+            if (multiple || of_prox != of_loss)
+                pd_log(loader->ctx, PUDLE_LOG_WARNING, "loss.%s = %g is a default, and prox.%s is %s: if the loss is to be what the encoder minimises, let it follow; "
+                       "--set loss.%s=prox.%s", level.name, of_loss, level.name, multiple ? multiple : exact, level.name, level.name);
         }
 }
 

@@ -121,6 +121,13 @@ typedef struct pd_multiple {
     bool found;
 } pd_multiple;
 
+/** A number of a loss that the config has as that of the prox, lambda = "prox.lambda". */
+typedef struct pd_follower {
+    struct pd_follower *next;
+    int section;
+    const char *option, *what; /* "lambda"; "prox.lambda" */
+} pd_follower;
+
 typedef struct pd_settings {
     pd_section section[PD_SECTIONS];
     pd_global_params global;
@@ -134,6 +141,7 @@ typedef struct pd_settings {
     double momentum;      /* parsed: b of every layer, unless fista */
     bool fista;
     pd_multiple *multiple; /* NULL: every level is a number */
+    pd_follower *follower; /* NULL: there are none */
     int64_t memory;       /* parsed train.memory, in bytes; 0: no limit */
     char *source;         /* path of the file */
     struct pd_arena *arena; /* strings and lists */
@@ -165,8 +173,11 @@ pudle_status pd_settings_each(pd_context *ctx, const pd_settings *settings, pd_o
 const char *pd_settings_multiple(const pd_settings *settings, const char *key);
 /** The number that it has become; false: not yet, or no level is a multiple. */
 bool pd_settings_level(const pd_settings *settings, double *value);
-/** The number of that level, into the options. @errors CONFIG: it is outside the option's range, or the prox refuses it */
+/** The number of that level, into the options, and into those that follow it. @errors CONFIG: it is outside an option's range, or a plugin refuses it */
 pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings, double value);
+
+/** "prox.lambda" where an option of a section follows that; else NULL. */
+const char *pd_settings_follows(const pd_settings *settings, int section, const char *option);
 
 /** "1500000", "512K", "512M", "2G" to bytes: a whole number above 0; false for anything else. */
 bool pd_parse_bytes(const char *text, int64_t *value);

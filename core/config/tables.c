@@ -197,7 +197,8 @@ static const pudle_option loss_table[] = {
              "mean over batch and pixels, the code's part summed over filters, mean over batch and positions; and channels: the data's part "
              "mean over batch and channels, the code's part mean over batch and filters. The encoder always sums." },
     { .name = "code_l1", .type = PUDLE_REAL, AT(pd_loss_params, code_l1), .dflt = "0.0", .max = INFINITY, .flags = PUDLE_OPEN_MAX,
-      .doc = "Adds code_l1 * ||z_T||_1 to the training loss, whichever it is: g_ae of any likelihood with the penalty in its objective." },
+      .doc = "Adds code_l1 * ||z_T||_1 to the training loss, whichever it is: g_ae of any likelihood with the penalty in its objective. This and every number of a loss "
+             "may follow one of the prox: code_l1 = \"prox.lambda\"." },
     { .name = "code_l2", .type = PUDLE_REAL, AT(pd_loss_params, code_l2), .dflt = "0.0", .max = INFINITY, .flags = PUDLE_OPEN_MAX,
       .doc = "Adds code_l2 / 2 * ||z_T||^2 to the training loss: the penalty of an encoder whose prox divides by 1 + step * code_l2. With both, an elastic net." },
     { .name = "offset", .type = PUDLE_REAL, AT(pd_loss_params, offset), .dflt = "0.0",

@@ -24,7 +24,7 @@ static void write_row(const pd_settings *settings, int section, const pudle_opti
 {
     const pd_rule *rule = pd_rule_of(section, row->name);
     const bool ours = params == settings->section[section].params;
-    const char *text = ours ? pd_option_value_text(arena, row, params) : pd_plugin_value_text(arena, settings, section, row);
+    const char *text = pd_value_text(arena, settings, section, row, !ours);
     if (ours && rule && !pd_rule_applies(settings, rule))
         fprintf(to, "%s// %s: not read\n", indent, row->name);
     else if (!text ||

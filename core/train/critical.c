@@ -2,6 +2,7 @@
  * prox is tried on it with one value of the level after another: no formula of any operator is known here. */
 #include "train/critical.h"
 #include "graph/lane.h"
+#include "train/missing.h"
 #include "train/order.h"
 #include <inttypes.h>
 #include <math.h>
@@ -208,6 +209,20 @@ pudle_status pd_critical_find(pd_problem *pb, pd_critical found[PD_MAX_LEVELS])
     return s;
 }
 
+/* The loss has options that follow the level, and has them by now. That must not be what the critical value comes from. */
+static pudle_status follow(pd_problem *pb, int level, double before)
+{
+    pd_critical found[PD_MAX_LEVELS];
+    pb->net.code_l1 = pb->settings->loss.code_l1;
+    pb->net.code_l2 = pb->settings->loss.code_l2;
+    pd_missing_changed(pb->gaps);
+    const pudle_status s = pb->own_inner ? PUDLE_OK : pd_critical_find(pb, found);
+    if (s || pb->own_inner || found[level].all == before)
+        return s;
+    return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "prox.%s = \"%s\" is found with the loss, of which an option follows it: the one depends on the other; give one of the two a number, or "
+                   "an inner_loss of its own", pb->net.level[level].name, pb->settings->multiple->text);
+}
+
 pudle_status pd_critical_resolve(pd_problem *pb)
 {
     const pd_multiple *m = pb->settings->multiple;
@@ -227,6 +242,8 @@ pudle_status pd_critical_resolve(pd_problem *pb)
     const double value = s ? NAN : m->times * found[i].all;
     if (!s)
         s = pd_settings_set_level(pb->ctx, pb->settings, value);
+    if (!s && pb->settings->follower)
+        s = follow(pb, i, found[i].all);
     if (s)
         return s;
     level->initial = value;

@@ -264,6 +264,12 @@ pudle_status pd_missing_skip(pd_context *ctx, pudle_instance *loss, pd_missing *
     return s;
 }
 
+void pd_missing_changed(pd_missing *m)
+{
+    if (m)
+        memcpy(m->self, m->original.self, m->original.desc->params_size);
+}
+
 void pd_missing_free(pd_missing *m, pudle_instance *loss)
 {
     if (!m)

@@ -80,7 +80,42 @@ is_success "levels that are learned begin there"
 run "$PUDLE" bench "$cfg" --runs 5 $max
 is_success "bench takes it"
 
+# ---- numbers of the loss that follow it
+for level in 0.3 '0.1*max'; do
+    for skip in refuse skip; do
+        set -- --quiet --set loss.name=lasso --set loss.missing=$skip --set "prox.lambda=$level"
+        rm -rf "$work/follows" "$work/says" "$work/twice"
+        run "$PUDLE" train "$cfg" --out "$work/follows" "$@" --set loss.lambda=prox.lambda
+        number=$(sed -n '/^prox/,/}/s/^ *lambda = \(.*\);/\1/p' "$work/follows/config.cfg")
+        run "$PUDLE" train "$cfg" --out "$work/says" "$@" --set "loss.lambda=$number"
+        grep -q '^ *lambda = "prox.lambda";' "$work/follows/config.cfg" && cmp -s "$work/follows/dictionary.npy" "$work/says/dictionary.npy"
+        ok $? "loss.lambda = \"prox.lambda\" is prox.lambda = $level (missing: $skip), and its config still says so"
+    done
+done
+run "$PUDLE" train "$work/follows" --out "$work/twice" --quiet --set prox.lambda=0.4
+run "$PUDLE" train "$cfg" --out "$work/says" --force --quiet --set loss.name=lasso --set loss.missing=skip --set prox.lambda=0.4 --set loss.lambda=0.4
+cmp -s "$work/twice/dictionary.npy" "$work/says/dictionary.npy"
+ok $? "and follows in the next run"
+run "$PUDLE" train "$work/twice" --resume --quiet
+is_success "which can be resumed"
+run "$PUDLE" train "$cfg" --out "$work/penalty" --quiet $max --set loss.code_l1=prox.lambda
+cmp -s "$work/penalty/dictionary.npy" "$work/whole/dictionary.npy"
+[ $? -eq 1 ] && number=$(sed -n '/^prox/,/}/s/^ *lambda = \(.*\);/\1/p' "$work/penalty/config.cfg") &&
+    "$PUDLE" train "$cfg" --out "$work/price" --quiet --set "prox.lambda=$number" --set "loss.code_l1=$number" >/dev/null && cmp -s "$work/penalty/dictionary.npy" "$work/price/dictionary.npy"
+ok $? "loss.code_l1 of any loss follows as well"
+run "$PUDLE" sweep "$cfg" --out "$work/sweep" --vary prox.lambda=0.2,0.4 --set loss.name=lasso --set loss.lambda=prox.lambda
+grep -q 'options of the loss are varied' "$work/out"
+ok $? "a sweep knows that losses differ with it"
+
 # ---- mistakes
+run "$PUDLE" check "$cfg" --set loss.name=lasso --set loss.lambda=prox.gamma
+refuses 2 "\"prox.gamma\" is no number of the prox 'soft_threshold'; it has \"prox.lambda\"" "what is no number of the prox"
+run "$PUDLE" check "$cfg" --set loss.name=lasso --set loss.lambda=prox.lambda --unset prox.lambda --set prox.name=top_k --set prox.k=3
+refuses 2 'it has none: give a number here' "of a prox that has none"
+run "$PUDLE" check "$cfg" --set loss.name=huber --set loss.delta=prox.lambda $max
+refuses 2 'the one depends on the other' "a multiple that would depend on itself"
+run "$PUDLE" check "$cfg" --set loss.name=huber --set loss.delta=prox.lambda
+is_success "and where it is a number"
 for text in max 0.1max 0*max -1*max inf*max 0.1*maximum lots; do
     run "$PUDLE" check "$cfg" --set "prox.lambda=$text"
     refuses 2 'neither a number nor a multiple of the critical value' "prox.lambda=$text"
@@ -96,7 +131,7 @@ refuses 2 'which the prox does not take' "and one that it does not"
 run "$PUDLE" check "$cfg" --set 'model.layers="0.1*max"'
 refuses 2 'wants a whole number' "options that are no levels"
 run "$PUDLE" check "$cfg" --set loss.name=lasso $max
-grep -q 'loss.lambda = .* does not follow prox.lambda = "0.1\*max"' "$work/err"
+grep -q 'loss.lambda = 0.1 is a default, and prox.lambda is 0.1\*max: .* --set loss.lambda=prox.lambda' "$work/err"
 ok $? "a penalty that does not follow is told of"
 run "$PUDLE" train "$cfg" --out "$work/analysis" --quiet --set model.encoder=analysis --set train.learning_rate=0.1 --set train.epochs=20
 run "$PUDLE" evaluate "$work/analysis" --set 'prox.lambda=1.0001*max'

@@ -65,7 +65,7 @@ run "$PUDLE" check "$cfg" --unset train.epochs --set data.test_path="$work/x.npy
 [ "$status" -eq 0 ] && grep -q "neither train.epochs nor train.updates" "$work/out" && grep -q "4 for tests" "$work/out"
 ok $? 'and what is missing for training'
 run "$PUDLE" check "$cfg" --set loss.name=lasso --set prox.lambda=0.2
-[ "$status" -eq 0 ] && grep -q "loss.lambda = 0.1 is a default, and prox.lambda = 0.2" "$work/err"
+[ "$status" -eq 0 ] && grep -q "loss.lambda = 0.1 is a default, and prox.lambda is 0.2" "$work/err"
 ok $? 'a loss whose lambda is not the written one of the prox'
 run "$PUDLE" check "$cfg" --set loss.name=lasso --set loss.lambda=0.3 --set prox.lambda=0.2
 [ "$status" -eq 0 ] && [ ! -s "$work/err" ]
