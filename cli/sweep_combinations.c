@@ -109,6 +109,17 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
     return s;
 }
 
+/* A file that is damaged costs its combination the agreement, and no other the table. */
+static pudle_status do_without(const sweep *sw, pudle_status s, sweep_combination *to)
+{
+    if (!s || s == PUDLE_ERR_NOMEM)
+        return s;
+    pd_log(sw->ctx, PUDLE_LOG_WARNING, "how far seeds agree is left out of a combination: %s. Remove the file, and the next sweep writes it again, from the checkpoint", pd_error(sw->ctx));
+    pd_error_clear(sw->ctx);
+    to->agreement_mean = to->agreement_median = to->chance = NAN;
+    return PUDLE_OK;
+}
+
 pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *several)
 {
     chance last = { .mean = NAN };
@@ -117,7 +128,7 @@ pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *sever
     for (int c = 0; c < sw->combinations && !s && !cli_stop; c++) {
         count_runs(sw, c, &list[c]);
         if (list[c].runs > 1)
-            s = compare_dictionaries(sw, c, &list[c], &last);
+            s = do_without(sw, compare_dictionaries(sw, c, &list[c], &last), &list[c]);
         *several |= list[c].runs > 1;
     }
     return s;

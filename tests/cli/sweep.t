@@ -188,6 +188,10 @@ rm "$dir/prox.lambda=0.1_max_seed=2/dictionary.npy"
 run "$PUDLE" sweep "$cfg" --out "$dir" --vary 'prox.lambda=0.1*max,0.2*max' --seeds 2 --set model.dictionary.init=samples --set train.epochs=1
 [ "$status" -eq 0 ] && [ -e "$dir/prox.lambda=0.1_max_seed=2/dictionary.npy" ] && grep -q '4 runs, 1 to do' "$work/out"
 ok $? "a dictionary that was taken away is made again"
+head -c 300 "$dir/prox.lambda=0.1_max_seed=2/dictionary.npy" >"$work/short" && cp "$work/short" "$dir/prox.lambda=0.1_max_seed=2/dictionary.npy"
+run "$PUDLE" sweep "$cfg" --out "$dir" --vary 'prox.lambda=0.1*max,0.2*max' --seeds 2 --set model.dictionary.init=samples --set train.epochs=1
+[ "$status" -eq 0 ] && grep -q 'how far seeds agree is left out of a combination: .*dictionary.npy' "$work/err" && [ "$(wc -l <"$dir/combinations.csv")" -eq 3 ]
+ok $? "one that is cut short costs its combination the agreement, and is told"
 run "$PUDLE" sweep "$cfg" --out "$work/said" --seeds 3 --vary model.layers=5 --set prox.learn=global --set train.threshold_rate=0.1
 [ "$(grep -c 'has been learned down to 0' "$work/err")" -eq 2 ] && grep -q '^2 more runs said what .*_seed=1 did: .*learned down to 0' "$work/err"
 ok $? "what several runs warn of is printed once, and counted"
