@@ -20,8 +20,7 @@ static void visit(const walk *w, int section, const char *name, const char *a, c
 
 static const char *core_value(const walk *w, const pd_settings *settings, int section, const pudle_option *row)
 {
-    const pd_rule *rule = pd_rule_of(section, row->name);
-    return rule && !pd_rule_applies(settings, rule) ? NULL : pd_value_text(w->arena, settings, section, row, false);
+    return pd_is_read(settings, section, row->name) ? pd_value_text(w->arena, settings, section, row, false) : NULL;
 }
 
 static const char *plugin_name(const walk *w, const pd_section *section)

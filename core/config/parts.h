@@ -181,8 +181,9 @@ typedef struct pd_rule {
     bool needed;         /* then it must also be given */
     const char *example; /* of a line that gives it */
 } pd_rule;
-const pd_rule *pd_rule_of(int section, const char *key);
-bool pd_rule_applies(const pd_settings *settings, const pd_rule *rule);
+const pd_rule *pd_rule_of(int section, const char *key); /* the first, where there are several */
+/** Do all rules let the option be read? */
+bool pd_is_read(const pd_settings *settings, int section, const char *key);
 
 /** As pd_settings_load, with another way to find plugins. */
 pudle_status pd_settings_load_with(pd_context *ctx, const char *path, const char *const *overrides, int count,

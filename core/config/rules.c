@@ -9,6 +9,8 @@
 
 #define ONLY(choice) (1u << (choice))
 
+#define BY_GRADIENT (ONLY(PD_OPTIMIZER_SGD) | ONLY(PD_OPTIMIZER_MOMENTUM) | ONLY(PD_OPTIMIZER_ADAM))
+
 static const pd_rule rules[] = {
     { PD_SECTION_MODEL, "truncate", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_TRUNCATED), true, "truncate = 5;" },
     { PD_SECTION_MODEL, "ill_conditioned", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_IMPLICIT) | ONLY(PD_GRADIENT_REFIT), false, NULL },
@@ -25,6 +27,11 @@ static const pd_rule rules[] = {
     { PD_SECTION_PROX, "decay_change", PD_SECTION_PROX, "decay_every", ONLY(1), true, "decay_change = -0.005;" },
     { PD_SECTION_TRAIN, "threshold_rate", PD_SECTION_PROX, "learn",
       ONLY(PD_LEARN_GLOBAL) | ONLY(PD_LEARN_ATOM) | ONLY(PD_LEARN_LAYER) | ONLY(PD_LEARN_LAYER_ATOM), false, NULL },
+    { PD_SECTION_TRAIN, "learning_rate", PD_SECTION_TRAIN, "optimizer", BY_GRADIENT, false, NULL },
+    { PD_SECTION_TRAIN, "weight_decay", PD_SECTION_TRAIN, "optimizer", BY_GRADIENT, false, NULL },
+    { PD_SECTION_TRAIN, "schedule", PD_SECTION_TRAIN, "optimizer", BY_GRADIENT, false, NULL },
+    { PD_SECTION_TRAIN, "forget", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ODL), false, NULL },
+    { PD_SECTION_TRAIN, "prior", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ODL), false, NULL },
     { PD_SECTION_TRAIN, "beta1", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ADAM), false, NULL },
     { PD_SECTION_TRAIN, "beta2", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ADAM), false, NULL },
     { PD_SECTION_TRAIN, "epsilon", PD_SECTION_TRAIN, "optimizer", ONLY(PD_OPTIMIZER_ADAM), false, NULL },
@@ -35,6 +42,7 @@ static const pd_rule rules[] = {
     { PD_SECTION_TRAIN, "schedule_final", PD_SECTION_TRAIN, "schedule", ONLY(PD_SCHEDULE_COSINE), false, NULL },
     { PD_SECTION_TRAIN, "normalize_at", PD_SECTION_TRAIN, "normalize", ONLY(1), false, NULL },
     { PD_SECTION_TRAIN, "tangent", PD_SECTION_TRAIN, "normalize_at", ONLY(PD_NORMALIZE_UPDATE), false, NULL },
+    { PD_SECTION_TRAIN, "tangent", PD_SECTION_TRAIN, "optimizer", BY_GRADIENT, false, NULL },
     { PD_SECTION_TRAIN, "revive_every", PD_SECTION_TRAIN, "revive", ONLY(PD_REVIVE_SAMPLES) | ONLY(PD_REVIVE_RESIDUAL), false, NULL },
     { PD_SECTION_TRAIN, "revive_below", PD_SECTION_TRAIN, "revive", ONLY(PD_REVIVE_SAMPLES) | ONLY(PD_REVIVE_RESIDUAL), false, NULL },
 };
@@ -67,17 +75,29 @@ static int deciding(const pd_settings *settings, const pd_rule *rule, pudle_opti
     return 0;
 }
 
-/* The rule that keeps an option from being read: its own, or that of the option which decides, if that is not read itself. NULL: it is read. */
-static const pd_rule *against(const pd_settings *settings, const pd_rule *rule)
+static const pd_rule *against(const pd_settings *settings, int section, const char *key);
+
+/* The rule that keeps this one's option from being read: itself, or one of the option which decides, if that is not read itself. NULL: none. */
+static const pd_rule *against_rule(const pd_settings *settings, const pd_rule *rule)
 {
     pudle_option row;
-    const pd_rule *above = pd_rule_of(rule->by, rule->by_key), *found = above ? against(settings, above) : NULL;
-    return found ? found : rule->when >> deciding(settings, rule, &row) & 1u ? NULL : rule;
+    const pd_rule *above = against(settings, rule->by, rule->by_key);
+    return above ? above : rule->when >> deciding(settings, rule, &row) & 1u ? NULL : rule;
 }
 
-bool pd_rule_applies(const pd_settings *settings, const pd_rule *rule)
+/* The same of all its rules. */
+static const pd_rule *against(const pd_settings *settings, int section, const char *key)
 {
-    return !against(settings, rule);
+    const pd_rule *found = NULL;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules && !found; i++)
+        if (rules[i].section == section && !strcmp(rules[i].key, key))
+            found = against_rule(settings, &rules[i]);
+    return found;
+}
+
+bool pd_is_read(const pd_settings *settings, int section, const char *key)
+{
+    return !against(settings, section, key);
 }
 
 /* `optimizer = "adam"`; several choices are joined with "or". */
@@ -98,7 +118,7 @@ static const char *condition(pd_loader *loader, const pd_rule *rule, const pudle
 static void apply_rule(pd_loader *loader, const pd_rule *rule)
 {
     const pd_entry *given = pd_entry_find(&loader->group[rule->section], rule->key);
-    const pd_rule *no = against(loader->settings, rule), *above = pd_rule_of(rule->by, rule->by_key);
+    const pd_rule *no = against_rule(loader->settings, rule), *above = pd_rule_of(rule->by, rule->by_key);
     const pd_entry *by = pd_entry_find(&loader->group[rule->by], rule->by_key), *over = above ? pd_entry_find(&loader->group[above->by], above->by_key) : NULL;
     pudle_option row;
     if ((by && by->bad) || (over && over->bad))
@@ -335,6 +355,27 @@ static void check_decay(pd_loader *loader)
                at.where, train->tangent || train->optimizer != PD_OPTIMIZER_ADAM ? "comes to nothing" : "is nothing but a drift, as adam makes of it");
 }
 
+/* Online dictionary learning solves for D alone, from codes and samples. */
+static void check_odl(pd_loader *loader)
+{
+    const pd_settings *st = loader->settings;
+    const said at = where_said(loader, PD_SECTION_TRAIN, "optimizer");
+    if (at.bad || st->train.optimizer != PD_OPTIMIZER_ODL)
+        return;
+    const struct { bool wrong; const char *what, *remedy; } list[] = {
+        { st->model.gradient != PD_GRADIENT_DEC, "takes its sums from the decoder's gradient", "model.gradient = \"dec\"" },
+        { st->dictionary.kind != PD_KIND_DENSE, "is for dense dictionaries", "train.optimizer = \"adam\"" },
+        { !pd_keeps_unit_norm(&st->train), "keeps atoms at unit norm", "train.normalize = true and normalize_at = \"update\"" },
+        { st->model.measurement != NULL, "does not know of measurements", "train.optimizer = \"adam\"" },
+        { st->section[PD_SECTION_DICTIONARY_PROX].present, "holds atoms to nothing but unit norm: leave dictionary_prox out, or write", "train.optimizer = \"adam\"" },
+        { st->prox.learn != PD_LEARN_NONE, "learns the dictionary alone", "prox.learn = \"none\"" },
+        { st->loss.learn_offset != PD_OFFSET_FIXED, "learns the dictionary alone", "loss.learn_offset = \"none\"" },
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (list[i].wrong)
+            pd_report(loader, at.where, "odl %s; write  %s", list[i].what, list[i].remedy);
+}
+
 static bool has_thresholds(const pudle_desc *desc)
 {
     pudle_option row;
@@ -480,6 +521,7 @@ void pd_rules(pd_loader *loader)
     check_offset(loader);
     check_missing(loader);
     check_decay(loader);
+    check_odl(loader);
     check_measurement(loader);
     check_levels(loader);
     note_namesakes(loader);

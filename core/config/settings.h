@@ -17,7 +17,7 @@ enum { PD_MISSING_REFUSE, PD_MISSING_SKIP };
 enum { PD_INIT_RANDOM, PD_INIT_SAMPLES, PD_INIT_FILE, PD_INIT_TRUTH, PD_INIT_PAIRWISE };
 enum { PD_LEARN_NONE, PD_LEARN_GLOBAL, PD_LEARN_ATOM, PD_LEARN_LAYER, PD_LEARN_LAYER_ATOM };
 enum { PD_STEP_FIXED, PD_STEP_GLOBAL, PD_STEP_LAYER };
-enum { PD_OPTIMIZER_SGD, PD_OPTIMIZER_MOMENTUM, PD_OPTIMIZER_ADAM };
+enum { PD_OPTIMIZER_SGD, PD_OPTIMIZER_MOMENTUM, PD_OPTIMIZER_ADAM, PD_OPTIMIZER_ODL };
 enum { PD_SCHEDULE_CONSTANT, PD_SCHEDULE_STEP, PD_SCHEDULE_COSINE };
 enum { PD_NORMALIZE_UPDATE, PD_NORMALIZE_END };
 enum { PD_ERROR_ORDERED, PD_ERROR_ASSIGNED };
@@ -73,7 +73,7 @@ typedef struct pd_loss_params {
 typedef struct pd_train_params {
     int32_t optimizer;
     double learning_rate, threshold_rate; /* threshold_rate 0: the same as learning_rate */
-    double beta1, beta2, epsilon, momentum, weight_decay;
+    double beta1, beta2, epsilon, momentum, forget, prior, weight_decay;
     int32_t schedule;
     int64_t schedule_every; /* in epochs */
     double schedule_factor, schedule_final;

@@ -25,7 +25,7 @@ static void write_row(const pd_settings *settings, int section, const pudle_opti
     const pd_rule *rule = pd_rule_of(section, row->name);
     const bool ours = params == settings->section[section].params;
     const char *text = pd_value_text(arena, settings, section, row, !ours);
-    if (ours && rule && !pd_rule_applies(settings, rule))
+    if (ours && !pd_is_read(settings, section, row->name))
         fprintf(to, "%s// %s: not read\n", indent, row->name);
     else if (!text ||
              (!row->dflt && !(row->flags & PUDLE_REQUIRED) && !(ours && rule && rule->needed) && is_zero(row, params)))

@@ -437,6 +437,13 @@ static pudle_status differentiate_unrolled(const block *b, const pudle_view *cod
     return s ? s : net->unroller->adjoint(net->unroll, b->exec, b->lane, &cr, &u, &b->space->gradient, net->levels && sums[0].data ? sums : NULL);
 }
 
+/* Products of the code's entries, as a part of the batch's mean. */
+static pudle_status add_code_gram(const block *b, const pudle_view *code)
+{
+    const pudle_cview z = pudle_const(code);
+    return b->net->keeps_gram ? b->net->be->gemm(b->exec, true, false, b->share, &z, &z, 1.0, &b->space->code_gram) : PUDLE_OK;
+}
+
 /* The decoder's part of the gradient, and the start of the adjoint. r holds the residual. */
 static pudle_status differentiate(const block *b, const pudle_view *code, const pudle_view *estimate, const pudle_cview *truth, const pudle_view *r)
 {
@@ -504,6 +511,8 @@ static pudle_status gradient_block(const block *b, const pd_batch *batch, int64_
         s = weigh(b, net->data_weight, &r);
     if (!s && !net->implicit) /* whose r is not the last word */
         s = pd_offset_add(b, 1.0, &r);
+    if (!s)
+        s = add_code_gram(b, code);
     return s ? s : differentiate(b, code, estimate, &truth, &r);
 }
 

@@ -23,6 +23,7 @@ typedef struct pd_lane_space {
     pudle_view offset, ones;             /* where a is learned: (1, features) its sum, before entries that share a number are added up; (1, rows of a chunk) of 1 */
     pudle_view gradient;                 /* like D: this lane's sum */
     pudle_view analysis, synthesis;      /* the same for E and B, where they are not D */
+    pudle_view code_gram;                /* where the network keeps_gram: (code, code), this lane's sum */
     double *step_gradient;               /* (T), where steps are learned */
     double *theta_gradient[PD_MAX_LEVELS]; /* (T, cols) f64, with the backend */
     int64_t chunk;

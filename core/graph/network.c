@@ -103,7 +103,7 @@ static pudle_status weights_init(pd_network *net, pd_parameter *p, const char *n
 void pd_network_forward_only(pd_network *net)
 {
     net->depth = 0;
-    net->implicit = net->refit = false;
+    net->implicit = net->refit = net->keeps_gram = false;
 }
 
 int pd_network_parameters(pd_network *net, pd_parameter *out[PD_MAX_PARAMETERS])
@@ -176,6 +176,8 @@ pudle_status pd_network_init(pd_network *net)
         s = pd_parameter_init(net, &net->steps, 1, &net->step_rows);
     if (!s)
         s = pd_offset_init(net);
+    if (!s && net->keeps_gram)
+        s = pd_network_take(net, &net->code_gram, net->map.code, net->map.code);
     for (int i = 0; i < net->levels && !s; i++)
         s = level_init(net, &net->level[i]);
     return s;
@@ -193,6 +195,9 @@ void pd_network_fini(pd_network *net)
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         parameter_fini(net, own[i]);
     pd_offset_fini(net);
+    if (net->code_gram.data)
+        net->be->free(net->exec, net->code_gram.data);
+    net->code_gram.data = NULL;
     free(net->alpha);
     free(net->momentum);
     free(net->host_atoms);

@@ -71,6 +71,7 @@ typedef struct pd_network {
     int32_t decoder_code; /* PD_CODE_* */
     bool implicit;        /* a system is solved for each sample, for the derivative of the fixed point, graph/implicit.h; depth is then 0 */
     bool refit;           /* and it is the code fitted again instead, graph/refit.c */
+    bool keeps_gram;      /* every gradient comes with code_gram */
     bool further;         /* every pass tells how far its codes are from fixed points */
     bool skip_ill;        /* implicit: samples with a badly conditioned support go without it, instead of an error */
     double step;        /* alpha of the config, or c/L */
@@ -88,6 +89,7 @@ typedef struct pd_network {
     pd_parameter dictionary;
     pudle_view measurement;           /* A (m, n), with the backend: then D is (n, p); data NULL: there is none */
     pd_parameter effective;           /* what stands in the layers, and its gradient: W = A D (m, p), or D itself, in the same memory */
+    pudle_view code_gram;             /* (p, p), where the network keeps_gram: the batch's mean of z_T z_T' */
     pd_parameter analysis, synthesis; /* E and B: (encoder_rows, shape of W); no value where they are W */
     pd_parameter steps;               /* (step_rows); no value where the step is not learned */
     pd_parameter offset;              /* (offset_groups, 1); no value where it is not learned */

@@ -20,7 +20,7 @@ static pudle_status clear_lane(const pd_network *net, pudle_exec *exec, pd_lane_
     space->bad_prox = false;
     space->nonzeros = space->bad_layer = space->bad_adjoint = space->left_out = 0;
     space->moved = space->size = space->worst_condition = 0;
-    pudle_view *const sums[] = { &space->gradient, &space->analysis, &space->synthesis, &space->offset };
+    pudle_view *const sums[] = { &space->gradient, &space->analysis, &space->synthesis, &space->offset, &space->code_gram };
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof sums / sizeof *sums && gradient && !s; i++)
         if (sums[i]->data)
@@ -109,17 +109,17 @@ static pudle_status level_gradient(pd_network *net, int index)
     return s;
 }
 
-/* Sum of the lanes' sums in lane order, into a parameter's gradient; 0 where no lane has one, because nothing reaches it. */
-static pudle_status sum_lanes(pd_network *net, const pd_parameter *p, size_t member)
+/* Sum of the lanes' sums in lane order; 0 where no lane has one, because nothing reaches it. */
+static pudle_status sum_lanes(pd_network *net, const pudle_view *sum, size_t member)
 {
     pudle_status s = PUDLE_OK;
     for (int64_t l = 0; l < net->lanes && !s; l++) {
         const pudle_view *part = (const pudle_view *)(const void *)((const char *)&net->space[l] + member);
         if (!part->data)
-            return net->be->fill(net->exec, 0.0, &p->grad);
+            return net->be->fill(net->exec, 0.0, sum);
         const pudle_cview c = pudle_const(part);
-        if (part->data != p->grad.data)
-            s = net->be->axpby(net->exec, 1.0, &c, l ? 1.0 : 0.0, &p->grad);
+        if (part->data != sum->data)
+            s = net->be->axpby(net->exec, 1.0, &c, l ? 1.0 : 0.0, sum);
     }
     return s;
 }
@@ -183,11 +183,13 @@ static pudle_status reduce_gradients(pd_network *net, const pd_batch *batch, pd_
 {
     pudle_status s = net->implicit ? reduce_implicit(net, batch, pass) : PUDLE_OK;
     if (!s)
-        s = sum_lanes(net, &net->effective, offsetof(pd_lane_space, gradient));
+        s = sum_lanes(net, &net->effective.grad, offsetof(pd_lane_space, gradient));
     if (!s && net->analysis.value.data)
-        s = sum_lanes(net, &net->analysis, offsetof(pd_lane_space, analysis));
+        s = sum_lanes(net, &net->analysis.grad, offsetof(pd_lane_space, analysis));
     if (!s && net->synthesis.value.data)
-        s = sum_lanes(net, &net->synthesis, offsetof(pd_lane_space, synthesis));
+        s = sum_lanes(net, &net->synthesis.grad, offsetof(pd_lane_space, synthesis));
+    if (!s && net->keeps_gram)
+        s = sum_lanes(net, &net->code_gram, offsetof(pd_lane_space, code_gram));
     if (!s)
         s = pd_offset_reduce(net);
     if (!s && net->step_rows)

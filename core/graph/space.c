@@ -16,13 +16,13 @@ enum {
 };
 
 /* Everything a lane has of the backend's memory, in one list. */
-enum { VIEWS = 18 };
+enum { VIEWS = 19 };
 static void views_of(pd_lane_space *space, pudle_view *views[VIEWS])
 {
     pudle_view *const all[VIEWS] = { &space->data, &space->input, &space->code, &space->begin, &space->back_code, &space->back_data,
                                      &space->reconstruction, &space->residual, &space->adjoint, &space->baseline, &space->gradient,
                                      &space->analysis, &space->synthesis, &space->point, &space->begin_point, &space->adjoint_point,
-                                     &space->offset, &space->ones };
+                                     &space->offset, &space->ones, &space->code_gram };
     memcpy(views, all, sizeof all);
 }
 
@@ -83,6 +83,10 @@ static void lane_shape(const pd_network *net, pd_lane_space *space, int64_t rows
         space->gradient = net->effective.grad;
     else
         shape(net, &space->gradient, net->map.weight_rank, net->map.weight_shape);
+    if (net->keeps_gram && net->lanes == 1)
+        space->code_gram = net->code_gram;
+    else if (net->keeps_gram)
+        shape(net, &space->code_gram, 2, (const int64_t[]){ p, p });
     if (net->depth && net->analysis.value.data)
         shape(net, &space->analysis, net->analysis.value.rank, net->analysis.value.shape);
     if (net->depth && net->synthesis.value.data)
@@ -114,6 +118,8 @@ static void lane_free(const pd_network *net, pd_lane_space *space)
     views_of(space, views);
     if (space->gradient.data == net->effective.grad.data)
         space->gradient.data = NULL;
+    if (space->code_gram.data == net->code_gram.data)
+        space->code_gram.data = NULL;
     for (int i = 0; i < VIEWS; i++)
         if (views[i]->data)
             net->be->free(net->exec, views[i]->data);

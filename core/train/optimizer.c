@@ -1,5 +1,6 @@
 #include "train/optimizer.h"
 #include "train/atom_prox.h"
+#include "train/odl.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -27,6 +28,8 @@ static pudle_status states_init(pd_problem *pb, pd_parameter *p)
 pudle_status pd_optimizer_possible(pd_problem *pb)
 {
     const pd_train_params *how = &pb->settings->train;
+    if (how->optimizer == PD_OPTIMIZER_ODL)
+        return pd_odl_possible(pb);
     if (!how->tangent || !pd_keeps_unit_norm(how) || (PUDLE_HAS(pb->be, pudle_backend_ops, tangent) && pb->be->tangent))
         return PUDLE_OK;
     return pd_fail(pb->ctx, PUDLE_ERR_CONFIG, "train.tangent = true: the backend \"%s\" cannot take the part along atoms out of a gradient; write  tangent = false;  (on the command line "
@@ -38,6 +41,8 @@ pudle_status pd_optimizer_init(pd_problem *pb)
     pd_parameter *list[PD_MAX_PARAMETERS];
     const int n = pd_network_parameters(&pb->net, list);
     pudle_status s = pd_optimizer_possible(pb);
+    if (!s && pb->settings->train.optimizer == PD_OPTIMIZER_ODL)
+        return pd_odl_init(pb);
     for (int i = 0; i < n && !s; i++)
         s = states_init(pb, list[i]);
     return s;
@@ -140,7 +145,8 @@ static pudle_status look_at_dictionary(pd_problem *pb)
     return s;
 }
 
-pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rate, int64_t update)
+/* Everything that is learned, along its gradient. */
+static pudle_status follow_gradients(pd_problem *pb, double rate, double threshold_rate, int64_t update)
 {
     const pd_train_params *how = &pb->settings->train;
     pd_parameter *d = &pb->net.dictionary;
@@ -171,6 +177,12 @@ pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rat
         if (!s)
             s = clamp(pb, &pb->net.steps, 1e-3 * pb->net.step, 1e3 * pb->net.step);
     }
+    return s;
+}
+
+pudle_status pd_optimizer_step(pd_problem *pb, double rate, double threshold_rate, int64_t update)
+{
+    pudle_status s = pb->settings->train.optimizer == PD_OPTIMIZER_ODL ? pd_odl_step(pb, update) : follow_gradients(pb, rate, threshold_rate, update);
     pb->last_rate = rate;
     if (!s)
         s = look_at_dictionary(pb);

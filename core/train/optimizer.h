@@ -12,6 +12,7 @@ pudle_status pd_optimizer_init(pd_problem *problem);
 
 /** One step, number `update` counted from 1, at learning rate `rate`:
  *  g <- g + omega D (weight decay, Theorem 5.1);  g_j <- g_j - <d_j, g_j>/<d_j, d_j> d_j, if train.tangent;  D <- optimiser(D, g);  unit-norm atoms, if asked after each update.
+ *  With optimizer = "odl" D is solved for instead (train/odl.h).
  *  Thresholds: their own rate, then clamped into the option's range. Moments are not touched by the constraints. */
 pudle_status pd_optimizer_step(pd_problem *problem, double rate, double threshold_rate, int64_t update);
 

@@ -285,7 +285,7 @@ static pudle_status make_network(pd_problem *pb)
                          .inner = pb->inner, .layers = st->model.layers, .step = st->step, .beta = st->prox.decay, .encoder = st->model.encoder,
                          .encoder_rows = st->model.encoder_layers ? st->model.layers : 1,
                          .step_rows = st->model.learn_step == PD_STEP_LAYER ? st->model.layers : st->model.learn_step == PD_STEP_GLOBAL,
-                         .code_l1 = st->loss.code_l1, .code_l2 = st->loss.code_l2 };
+                         .keeps_gram = st->train.optimizer == PD_OPTIMIZER_ODL, .code_l1 = st->loss.code_l1, .code_l2 = st->loss.code_l2 };
     if (st->dictionary.kind == PD_KIND_CONV)
         s = make_conv(pb);
     else

@@ -47,7 +47,10 @@ static pudle_status clear_moments(pd_problem *pb, const pd_parameter *p, const r
     for (int i = 0; i < 2 && !s; i++)
         if (p->state[i].data)
             s = set(pb, &p->state[i], r, true);
-    return s;
+    if (s || pb->settings->train.optimizer != PD_OPTIMIZER_ODL)
+        return s;
+    const replacement rows = { .count = r->count, .atom = r->atom, .length = r->length, .inner = pb->net.map.atoms };
+    return set(pb, &p->state[1], &rows, true); /* products of codes have atoms along both axes */
 }
 
 static pudle_status replace_weights(pd_problem *pb, const replacement *r)

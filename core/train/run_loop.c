@@ -6,6 +6,7 @@
 #include "train/schedule.h"
 #include "train/stability.h"
 #include <inttypes.h>
+#include <math.h>
 
 /* Relative change of the codes by one layer more from which on an implicit gradient is not that of converged codes. */
 #define FAR 1e-3
@@ -121,7 +122,7 @@ static pudle_status update(pd_run *r)
     const int64_t first = r->at.position * r->batch, epoch = r->at.epoch;
     const int64_t count = r->samples - first < r->batch ? r->samples - first : r->batch;
     const pd_train_params *how = &r->settings->train;
-    const double rate = rate_at(r, how->learning_rate, epoch);
+    const double rate = how->optimizer == PD_OPTIMIZER_ODL ? NAN : rate_at(r, how->learning_rate, epoch); /* NaN: there is none */
     const double threshold_rate = rate_at(r, how->threshold_rate > 0 ? how->threshold_rate : how->learning_rate, epoch);
     pd_batch batch;
     const bool logged = r->at.update % how->log_every == 0 || revival_due(r); /* after a look, so that a resumed run reads there what it has found */

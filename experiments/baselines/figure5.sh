@@ -2,7 +2,8 @@
 # Figure 5: how near the true dictionary a thousand updates come, for codes of 10, 20 and 40 nonzeros, by backpropagation with a soft threshold, with
 # one that decays with the layers (by 0.005 more every 100 updates), with a hard threshold, and by the signs of the codes (noodl).
 #   usage: figure5.sh OUT [SEED]         (NONZEROS="10 20" and METHODS="soft decay hard noodl" choose the curves; PUDLE names the program)
-# A fifth method, refit, is none of the paper: the decoder's gradient at codes fitted again.
+# Two methods are none of the paper: refit, the decoder's gradient at codes fitted again, and odl, online dictionary learning, which alternates between codes and an
+# exact step for the dictionary; the paper has such a line by SPORCO, whose runs on all samples at once are not repeated here.
 # Each run lies in OUT/METHOD_NONZEROS, its curve in metrics.csv there; called again it resumes. OUT/final.csv has the relative dictionary error at
 # the end of each run in OUT and the seconds it took, OUT/figure5.png the curves, where there is a gnuplot. SAVED, a folder with the authors' curves, adds these.
 # All twelve take some six minutes on two processors of 2024.
@@ -22,6 +23,7 @@ for nonzeros in ${NONZEROS:-10 20 40}; do
             hard) settings=$hard ;;
             noodl) settings="$hard --set model.gradient=noodl --set train.optimizer=sgd --unset train.epsilon --set train.learning_rate=0.4" ;;
             refit) settings="--set model.gradient=refit --set model.ill_conditioned=skip" ;;
+            odl) settings="--set model.gradient=dec --set train.optimizer=odl --unset train.learning_rate --unset train.epsilon --unset train.tangent" ;;
             *) echo "figure5.sh: there is no method $method" >&2; exit 2 ;;
         esac
         run=$out/${method}_$nonzeros

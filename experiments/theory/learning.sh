@@ -21,7 +21,9 @@ for T in ${DEPTHS:-25 100}; do
             aelasso) how="--set model.gradient=ae --set loss.name=lasso --set loss.lambda=$lambda" ;;
             aels) how="--set model.gradient=ae --set loss.name=least_squares" ;;
             implicit | refit) how="--set model.gradient=$g --set model.ill_conditioned=skip --set loss.name=least_squares" ;;
-            *) echo "no estimator '$g': dec, aelasso, aels, implicit, refit" >&2; exit 2 ;;
+            odl) # alternating minimisation: batches are all samples, and what was known of former codes is forgotten
+                how="--set model.gradient=dec --set loss.name=least_squares --set train.optimizer=odl --set train.forget=1e9 --unset train.learning_rate --unset train.epsilon --unset train.tangent" ;;
+            *) echo "no estimator '$g': dec, aelasso, aels, implicit, refit, odl" >&2; exit 2 ;;
         esac
         # shellcheck disable=SC2086
         "$pudle" train "${CONFIG:-$here/learning.cfg}" --out "$out/${g}_$T" --resume $how --set model.layers="$T" --set data.seed="$seed" \

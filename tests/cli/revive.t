@@ -81,6 +81,23 @@ done
 run "$PUDLE" train "$work/run.cfg" --out "$work/killed" --resume --quiet $options --set train.checkpoint_every=5
 same "$work/killed" "killed again and again"
 
+# ---- the sums of online dictionary learning are a state like any other
+odl="--set train.revive=residual --set train.revive_every=2 --set train.revive_below=0.02 --set model.gradient=dec --set train.optimizer=odl --set train.forget=1.5 --unset train.learning_rate"
+run "$PUDLE" train "$work/run.cfg" --out "$work/odl" --quiet $odl
+is_success "online dictionary learning, with revival"
+[ "$(error_of)" -lt $((none / 2)) ]
+ok $? "it finds true atoms ($(error_of) against $none)"
+digest "$work/odl" >"$work/wanted"
+if [ $backend = cpu ]; then
+    run "$PUDLE" train "$work/run.cfg" --out "$work/odl3" --quiet $odl --set backend.threads=3
+    same "$work/odl3" "on three threads"
+fi
+for last in 1 19 21; do
+    run "$PUDLE" train "$work/run.cfg" --out "$work/odl$last" --quiet $odl --set train.updates=$last
+    run "$PUDLE" train "$work/run.cfg" --out "$work/odl$last" --quiet $odl --resume
+    same "$work/odl$last" "resumed after $last updates"
+done
+
 # ---- what was found is known after a resume between two looks, whichever rows there are
 run "$PUDLE" train "$work/run.cfg" --out "$work/rare" --quiet $options --set train.log_every=7
 digest "$work/rare" >"$work/wanted"

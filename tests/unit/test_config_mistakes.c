@@ -79,8 +79,8 @@ static const mistake mistakes[] = {
       .said = ":5: prox.decay_change: the number is beyond the range of a double", NULL, 1 },
     /* choices */
     { TRAIN("optimizer = \"adma\";"),
-      .said = ":7: train.optimizer: \"adma\" is none of sgd, momentum, adam; did you mean \"adam\"?", NULL, 1 },
-    { TRAIN("optimizer = \"lbfgs\";"), .said = "is none of sgd, momentum, adam; choose one of them", NULL, 1 },
+      .said = ":7: train.optimizer: \"adma\" is none of sgd, momentum, adam, odl; did you mean \"adam\"?", NULL, 1 },
+    { TRAIN("optimizer = \"lbfgs\";"), .said = "is none of sgd, momentum, adam, odl; choose one of them", NULL, 1 },
     { TRAIN("optimizer = 1;"), .said = ":7: train.optimizer: wants one of its choices in double quotes, but 1 is given",
       NULL, 1 },
     { DATA("mode = \"miror\";"), .said = ":3: data.mode: \"miror\" is none of zero, mirror, wrap; did you mean \"mirror\"?",
