@@ -88,6 +88,7 @@ typedef struct cli_evaluation {
     double fixed, assigned; /* of the dictionary */
     double measured, measured_assigned, signal_error; /* of A D, and of the signals D z, where samples are measurements */
     bool knows_codes, moved, elsewhere;    /* moved: filters suit the true ones best at other lags; elsewhere: they lie at other places; so codes are not compared */
+    bool prepared;          /* nor where samples are centred or scaled, for these have others */
     pd_recovery codes;
     bool stopped;           /* by a signal: nothing is known */
 } cli_evaluation;

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "train/dictionary.h"
 #include "train/measured.h"
+#include "train/prepare.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -184,7 +185,8 @@ pudle_status cli_evaluate_split(pd_problem *pb, const pudle_cview *own, int spli
     out->signal_error = sqrt(known.error2 / known.energy2);
     out->knows_codes = knows;
     out->moved = known.moved;
-    out->elsewhere = !own && pd_problem_knows_truth(pb) && !pd_problem_knows_codes(pb);
+    out->prepared = !own && pb->truth && pd_prepares(&pb->settings->data);
+    out->elsewhere = !own && !out->prepared && pd_problem_knows_truth(pb) && !pd_problem_knows_codes(pb);
     out->stopped = t.samples < samples;
     if (!s && knows && !out->stopped)
         out->codes = pd_recovery_of(&known.tally);
@@ -211,6 +213,9 @@ static pudle_status run(pd_problem *pb, const pudle_cview *own, int split, int64
         pd_log(pb->ctx, PUDLE_LOG_INFO, "codes are not compared with the true ones: some filters suit the true ones best when they are moved");
     if (e.elsewhere)
         pd_log(pb->ctx, PUDLE_LOG_INFO, "codes are not compared with the true ones: the stride of the data is another, so that filters lie at other places");
+    if (e.prepared)
+        pd_log(pb->ctx, PUDLE_LOG_INFO, "%s not compared with the true ones, which are those of samples as they come, before data.center and data.scale",
+               pb->settings->data.center == PD_CENTER_NONE ? "codes are" : "dictionary and codes are");
     return PUDLE_OK;
 }
 

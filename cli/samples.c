@@ -1,5 +1,6 @@
 /* Samples that a user brings on the command line, in place of the config's data. */
 #include "cli.h"
+#include "train/prepare.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,15 @@ static pudle_status check_length(pd_context *ctx, const char *path, const char *
     return s;
 }
 
+/* What is done to samples of the config's data is done to these: by the shape that they are given, not that of the file. */
+static void prepare(const pd_settings *settings, const pudle_view *stored, const pudle_data_info *given)
+{
+    int64_t shape[PUDLE_MAX_RANK] = { given->samples };
+    memcpy(shape + 1, given->shape, sizeof(int64_t) * (size_t)given->rank);
+    const pudle_view x = pd_view(stored->data, stored->dtype, given->rank + 1, shape);
+    pd_prepare(&settings->data, &x, NULL);
+}
+
 pudle_status cli_samples(pd_context *ctx, const char *path, const pd_settings *settings, const char *directory, pd_array *input, pudle_data_info *given)
 {
     const int32_t dtype = settings->global.precision ? PUDLE_F64 : PUDLE_F32;
@@ -68,7 +78,13 @@ pudle_status cli_samples(pd_context *ctx, const char *path, const pd_settings *s
     char *what = pd_format("--input %s", path);
     s = what ? cli_check_numbers(ctx, settings, what, "sample", &c) : pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
     free(what);
-    return s ? s : check_length(ctx, path, directory, settings, given);
+    if (!s)
+        s = check_length(ctx, path, directory, settings, given);
+    if (!s)
+        s = pd_prepare_check(ctx, &settings->data, given->rank, given->shape);
+    if (!s)
+        prepare(settings, v, given);
+    return s;
 }
 
 pudle_status cli_job_open(pd_context *ctx, const cli_args *args, cli_job *job)

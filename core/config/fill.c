@@ -247,7 +247,7 @@ void pd_plugin_check(pd_loader *loader, pd_group *group, const char *where, cons
 static void fill_section(pd_loader *loader, int index)
 {
     static const size_t sizes[PD_SECTIONS] = {
-        [PD_SECTION_GLOBAL] = sizeof(pd_global_params), [PD_SECTION_MODEL] = sizeof(pd_model_params),
+        [PD_SECTION_GLOBAL] = sizeof(pd_global_params), [PD_SECTION_DATA] = sizeof(pd_data_params), [PD_SECTION_MODEL] = sizeof(pd_model_params),
         [PD_SECTION_DICTIONARY] = sizeof(pd_dictionary_params), [PD_SECTION_PROX] = sizeof(pd_prox_params),
         [PD_SECTION_LOSS] = sizeof(pd_loss_params), [PD_SECTION_TRAIN] = sizeof(pd_train_params),
     };

@@ -30,7 +30,7 @@ static pd_settings *settings_create(void)
     if (!settings)
         return NULL;
     void *const params[PD_SECTIONS] = {
-        [PD_SECTION_GLOBAL] = &settings->global, [PD_SECTION_MODEL] = &settings->model, [PD_SECTION_PROX] = &settings->prox,
+        [PD_SECTION_GLOBAL] = &settings->global, [PD_SECTION_DATA] = &settings->data, [PD_SECTION_MODEL] = &settings->model, [PD_SECTION_PROX] = &settings->prox,
         [PD_SECTION_DICTIONARY] = &settings->dictionary, [PD_SECTION_LOSS] = &settings->loss,
         [PD_SECTION_TRAIN] = &settings->train,
     };

@@ -12,6 +12,7 @@
 #define BY_GRADIENT (ONLY(PD_OPTIMIZER_SGD) | ONLY(PD_OPTIMIZER_MOMENTUM) | ONLY(PD_OPTIMIZER_ADAM))
 
 static const pd_rule rules[] = {
+    { PD_SECTION_DATA, "scale_floor", PD_SECTION_DATA, "scale", ONLY(PD_SCALE_NORM) | ONLY(PD_SCALE_STD), false, NULL },
     { PD_SECTION_MODEL, "truncate", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_TRUNCATED), true, "truncate = 5;" },
     { PD_SECTION_MODEL, "ill_conditioned", PD_SECTION_MODEL, "gradient", ONLY(PD_GRADIENT_IMPLICIT) | ONLY(PD_GRADIENT_REFIT), false, NULL },
     { PD_SECTION_MODEL, "measurement", PD_SECTION_DICTIONARY, "kind", ONLY(PD_KIND_DENSE), false, NULL },
@@ -345,6 +346,39 @@ static void check_missing(pd_loader *loader)
                       desc[i]->caps & PUDLE_LOSS_SEPARABLE ? " (should it have weights, 0 passes over an entry)" : "");
 }
 
+/* Losses of counts, events and the like take nothing else. */
+static void check_domain(pd_loader *loader, const char *where, const pudle_desc *loss)
+{
+    const pudle_loss_ops *ops = loss ? loss->ops : NULL;
+    if (ops && ops->target_domain && *ops->target_domain && strncmp(ops->target_domain, "real", 4) != 0)
+        pd_report(loader, where, "samples that are centred or scaled are no targets of the loss \"%s\" (%s); remove center and scale, or choose another loss", loss->name,
+                  ops->target_domain);
+}
+
+/* What is done to samples must leave them what the other parts take them for. */
+static void check_preparation(pd_loader *loader)
+{
+    const pd_settings *settings = loader->settings;
+    const pudle_desc *loss = desc_of(loader, PD_SECTION_LOSS), *inner = inner_loss(loader);
+    const said center = where_said(loader, PD_SECTION_DATA, "center"), scale = where_said(loader, PD_SECTION_DATA, "scale"),
+               gradient = where_said(loader, PD_SECTION_MODEL, "gradient"), init = where_said(loader, PD_SECTION_DICTIONARY, "init");
+    const bool centers = settings->data.center != PD_CENTER_NONE && !center.bad, scales = settings->data.scale != PD_SCALE_NONE && !scale.bad;
+    const char *where = centers ? center.where : scale.where;
+    if (!centers && !scales)
+        return;
+    if (settings->data.scale == PD_SCALE_STD && scales && !centers && !center.bad)
+        pd_report(loader, scale.where, "a standard deviation is one from a mean, which nothing takes away; write  center = \"sample\";  or  scale = \"norm\";");
+    check_domain(loader, where, loss);
+    if (inner != loss)
+        check_domain(loader, where, inner);
+    if (settings->model.gradient == PD_GRADIENT_ORACLE && !gradient.bad)
+        pd_report(loader, where, "true codes are those of samples as they come, and gradient = \"oracle\" wants them; remove center and scale, or write  gradient = \"ae\";");
+    if (settings->dictionary.init == PD_INIT_TRUTH && !init.bad && centers)
+        pd_report(loader, where, "centred samples have another dictionary than the true one that init = \"truth\" begins with; remove center, or write  init = \"random\";");
+    if (settings->model.measurement && settings->dictionary.kind == PD_KIND_DENSE && centers)
+        pd_report(loader, where, "the matrix of model.measurement has made samples as they come, and centred ones are measured by another; remove center (scale does no harm)");
+}
+
 /* Decay pulls along atoms, which are scaled back at once. */
 static void check_decay(pd_loader *loader)
 {
@@ -520,6 +554,7 @@ void pd_rules(pd_loader *loader)
     check_dictionary(loader);
     check_offset(loader);
     check_missing(loader);
+    check_preparation(loader);
     check_decay(loader);
     check_odl(loader);
     check_measurement(loader);

@@ -14,6 +14,8 @@ enum { PD_KIND_DENSE, PD_KIND_CONV };
 enum { PD_REDUCTION_SUM, PD_REDUCTION_MEAN, PD_REDUCTION_CHANNELS };
 enum { PD_OFFSET_FIXED, PD_OFFSET_ENTRY, PD_OFFSET_CHANNEL, PD_OFFSET_GLOBAL };
 enum { PD_MISSING_REFUSE, PD_MISSING_SKIP };
+enum { PD_CENTER_NONE, PD_CENTER_SAMPLE, PD_CENTER_CHANNEL };
+enum { PD_SCALE_NONE, PD_SCALE_NORM, PD_SCALE_STD };
 enum { PD_INIT_RANDOM, PD_INIT_SAMPLES, PD_INIT_FILE, PD_INIT_TRUTH, PD_INIT_PAIRWISE };
 enum { PD_LEARN_NONE, PD_LEARN_GLOBAL, PD_LEARN_ATOM, PD_LEARN_LAYER, PD_LEARN_LAYER_ATOM };
 enum { PD_STEP_FIXED, PD_STEP_GLOBAL, PD_STEP_LAYER };
@@ -24,6 +26,11 @@ enum { PD_ERROR_ORDERED, PD_ERROR_ASSIGNED };
 enum { PD_REVIVE_NONE, PD_REVIVE_SAMPLES, PD_REVIVE_RESIDUAL };
 
 typedef struct pd_global_params { int32_t precision; /* index of "f32|f64" */ const char *plugin_path; } pd_global_params;
+
+typedef struct pd_data_params {
+    int32_t center, scale; /* PD_CENTER_*, PD_SCALE_* */
+    double scale_floor;    /* what is smaller is divided by this */
+} pd_data_params;
 
 typedef struct pd_model_params {
     int64_t layers;
@@ -131,6 +138,7 @@ typedef struct pd_follower {
 typedef struct pd_settings {
     pd_section section[PD_SECTIONS];
     pd_global_params global;
+    pd_data_params data;
     pd_model_params model;
     pd_dictionary_params dictionary;
     pd_prox_params prox;

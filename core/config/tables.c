@@ -15,6 +15,19 @@ static const pudle_option global_table[] = {
     END
 };
 
+static const pudle_option data_table[] = {
+    { .name = "center", .type = PUDLE_ENUM, AT(pd_data_params, center), .dflt = "none", .choices = "none|sample|channel",
+      .doc = "Taken away from every sample, whatever its source: its mean (sample), or from each channel, the first axis of a sample, the mean of that channel (channel). "
+             "Targets lose what their samples lose. Everything that is told of samples, reconstructions among it, is then told of what is left of them." },
+    { .name = "scale", .type = PUDLE_ENUM, AT(pd_data_params, scale), .dflt = "none", .choices = "none|norm|std",
+      .doc = "What every sample, once centred, and its target with it, is divided by: its Euclidean norm (norm), or its standard deviation (std), the root mean square of what "
+             "center leaves. Entries that are missing (NaN) count neither here nor in means." },
+    { .name = "scale_floor", .type = PUDLE_REAL, AT(pd_data_params, scale_floor), .dflt = "0.0", .max = INFINITY, .flags = PUDLE_OPEN_MAX,
+      .doc = "Samples whose norm or standard deviation is less are divided by this instead, so that the noise of nearly constant ones is not enlarged to the size of the others; "
+             "for pictures in [0, 1] and scale = \"std\" some hundredths. Constant samples become zeros with any floor." },
+    END
+};
+
 static const pudle_option model_table[] = {
     { .name = "layers", .type = PUDLE_INT, .flags = PUDLE_REQUIRED, AT(pd_model_params, layers), .min = 1, .max = 1e6,
       .doc = "Number T of unrolled layers, that is iterations of the encoder." },
@@ -230,7 +243,7 @@ static const pudle_option empty_table[] = { END };
 static const struct { const char *path; int32_t kind; const pudle_option *table; } sections[PD_SECTIONS] = {
     [PD_SECTION_GLOBAL] = { "", 0, global_table },
     [PD_SECTION_BACKEND] = { "backend", PUDLE_KIND_BACKEND, empty_table },
-    [PD_SECTION_DATA] = { "data", PUDLE_KIND_DATA, empty_table },
+    [PD_SECTION_DATA] = { "data", PUDLE_KIND_DATA, data_table },
     [PD_SECTION_MODEL] = { "model", 0, model_table },
     [PD_SECTION_DICTIONARY] = { "model.dictionary", 0, dictionary_table },
     [PD_SECTION_PROX] = { "prox", PUDLE_KIND_PROX, prox_table },

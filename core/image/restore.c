@@ -2,6 +2,7 @@
 #include "image/restore.h"
 #include "image/pieces.h"
 #include "train/dictionary.h"
+#include "train/prepare.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -51,6 +52,15 @@ pudle_status pd_restore_model_shape(pd_context *ctx, const pd_settings *settings
     return PUDLE_OK;
 }
 
+/* A picture is a sample of another size, and its norm grows with that. */
+static pudle_status check_scale(pd_context *ctx, const pd_settings *settings)
+{
+    if (settings->data.scale != PD_SCALE_NORM)
+        return PUDLE_OK;
+    return pd_fail(ctx, PUDLE_ERR_CONFIG, "data.scale = \"norm\" divides by a number that grows with the pixels, so that pictures of other sizes than the training samples' do not fit "
+                   "the thresholds; a model for pictures of any size is trained with data.scale = \"std\" or \"none\"");
+}
+
 static pudle_status take_model(pd_restorer *r, pd_problem *model)
 {
     const pd_network *net = &model->net;
@@ -75,6 +85,8 @@ static pudle_status take_model(pd_restorer *r, pd_problem *model)
 pudle_status pd_restorer_open(pd_context *ctx, pd_problem *model, const pd_restore_options *options, pd_restorer **out)
 {
     pudle_status s = only_pictures(ctx, model->settings);
+    if (!s)
+        s = check_scale(ctx, model->settings);
     if (s)
         return s;
     pd_restorer *r = pd_alloc(1, sizeof *r);
@@ -246,6 +258,43 @@ static pudle_status cut_up(pd_restorer *r, const pudle_cview *picture, pd_pieces
     return PUDLE_OK;
 }
 
+/* All pieces of a picture that is as the model wants it. */
+static pudle_status run_all(pd_restorer *r, const pd_pieces *p, const pudle_cview *picture, const pudle_view *out)
+{
+    const pudle_cview c = pudle_const(out);
+    pudle_status s = PUDLE_OK;
+    memset(out->data, 0, (size_t)pudle_count(&c) * pudle_dtype_size(r->dtype));
+    for (int64_t first = 0; first < p->count && !s; first += p->at_once) {
+        if (r->options.stop && *r->options.stop)
+            return pd_fail(r->ctx, PUDLE_ERR_NUMERIC, "interrupted after %" PRId64 " of %" PRId64 " tiles", first, p->count);
+        s = run_pieces(r, p, first, p->count - first < p->at_once ? p->count - first : p->at_once, picture, out);
+    }
+    if (!s && r->facts.phases > 1)
+        scale(out, 1.0 / (double)r->facts.phases);
+    return s;
+}
+
+/* What data.center and data.scale do to a sample is done to the whole picture, whatever its pieces, and undone in the result. */
+static pudle_status run_prepared(pd_restorer *r, const pd_pieces *p, const pudle_cview *picture, const pudle_view *out)
+{
+    const int64_t one[PUDLE_MAX_RANK] = { 1, picture->shape[0], picture->shape[1], picture->shape[2] };
+    const size_t bytes = (size_t)pudle_count(picture) * pudle_dtype_size(r->dtype);
+    const pudle_cview raw = pd_cview(picture->data, r->dtype, 4, one);
+    const pudle_view result = pd_view(out->data, r->dtype, 4, one);
+    void *copy = pd_alloc(bytes, 1);
+    if (!copy)
+        return pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory for a picture of %" PRId64 " x %" PRId64 " pixels (width x height)", picture->shape[2], picture->shape[1]);
+    memcpy(copy, picture->data, bytes);
+    const pudle_view prepared = pd_view(copy, r->dtype, 4, one);
+    pd_prepare(&r->settings->data, &prepared, NULL);
+    const pudle_cview input = pd_cview(copy, r->dtype, 3, picture->shape);
+    const pudle_status s = run_all(r, p, &input, out);
+    if (!s)
+        pd_prepare_undo(&r->settings->data, &raw, &result);
+    free(copy);
+    return s;
+}
+
 pudle_status pd_restore(pd_restorer *r, const pudle_cview *picture, const pudle_view *out)
 {
     pd_pieces p;
@@ -256,14 +305,5 @@ pudle_status pd_restore(pd_restorer *r, const pudle_cview *picture, const pudle_
         s = open_size(r, &p);
     if (s)
         return s;
-    const pudle_cview c = pudle_const(out);
-    memset(out->data, 0, (size_t)pudle_count(&c) * pudle_dtype_size(r->dtype));
-    for (int64_t first = 0; first < p.count && !s; first += p.at_once) {
-        if (r->options.stop && *r->options.stop)
-            return pd_fail(r->ctx, PUDLE_ERR_NUMERIC, "interrupted after %" PRId64 " of %" PRId64 " tiles", first, p.count);
-        s = run_pieces(r, &p, first, p.count - first < p.at_once ? p.count - first : p.at_once, picture, out);
-    }
-    if (!s && r->facts.phases > 1)
-        scale(out, 1.0 / (double)r->facts.phases);
-    return s;
+    return pd_prepares(&r->settings->data) ? run_prepared(r, &p, picture, out) : run_all(r, &p, picture, out);
 }

@@ -1,5 +1,6 @@
 /* Batches: from the data source to the backend. */
 #include "train/batch.h"
+#include "train/prepare.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,19 +98,17 @@ static pudle_status check_targets(pd_problem *pb, const pudle_instance *loss, co
 static pudle_status read_samples(void *self, const pd_request *wanted, const pd_samples *to)
 {
     pd_problem *pb = self;
-    const pudle_host *host = pd_host_for(pb->ctx, pb->data.desc->name);
     const pudle_view x = batch_view(pb, to->x, wanted->count), y = batch_view(pb, to->y, wanted->count);
     const pudle_view z = pd_matrix(to->truth, pb->dtype, wanted->count, pb->net.map.code);
     pudle_data_request request = { .size = sizeof request, .split = wanted->split, .seed = (uint64_t)pb->settings->train.seed, .epoch = wanted->epoch,
                                    .index = wanted->index, .count = wanted->count, .x = &x, .y = y.data ? &y : NULL };
-    PD_CALL(pb->data.desc->name, "read");
-    pudle_status s = pb->source->read(host, pb->data.self, &request);
-    if (!s && z.data) {
-        request.x = &z;
-        request.y = NULL;
-        PD_CALL(pb->data.desc->name, "codes");
-        s = pb->truth->codes(host, pb->data.self, &request);
-    }
+    pudle_status s = pd_prepare_read(pb, &request);
+    if (s || !z.data)
+        return s;
+    request.x = &z;
+    request.y = NULL;
+    PD_CALL(pb->data.desc->name, "codes");
+    s = pb->truth->codes(pd_host_for(pb->ctx, pb->data.desc->name), pb->data.self, &request);
     PD_RETURNED();
     return s;
 }

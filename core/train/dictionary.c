@@ -4,6 +4,7 @@
 #include "train/atoms_picture.h"
 #include "graph/offset.h"
 #include "train/init.h"
+#include "train/prepare.h"
 #include "train/truth.h"
 #include "train/windows.h"
 #include <math.h>
@@ -119,10 +120,7 @@ static pudle_status read_samples(void *ctx, const int64_t *index, int64_t count,
     const pudle_view x = pd_view(rows, PUDLE_F64, pb->train.rank + 1, shape);
     const pudle_data_request request = { .size = sizeof request, .split = PUDLE_SPLIT_TRAIN, .seed = (uint64_t)pb->settings->train.seed,
                                          .index = index, .count = count, .x = &x };
-    PD_CALL(pb->data.desc->name, "read");
-    const pudle_status s = pb->source->read(pd_host_for(pb->ctx, pb->data.desc->name), pb->data.self, &request);
-    PD_RETURNED();
-    return s;
+    return pd_prepare_read(pb, &request);
 }
 
 /* The true dictionary and noise. d: (features, atoms) */

@@ -4,6 +4,7 @@
 #include "train/batch.h"
 #include "train/measured.h"
 #include "train/missing.h"
+#include "train/prepare.h"
 #include "train/schedule.h"
 #include "train/truth.h"
 #include <math.h>
@@ -319,6 +320,8 @@ pudle_status pd_problem_open(pd_context *ctx, const pd_settings *settings, const
     pudle_status s = make_instances(pb);
     if (!s && !given)
         s = describe_data(pb);
+    if (!s)
+        s = pd_prepare_check(ctx, &settings->data, pb->train.rank, pb->train.shape);
     if (!s)
         s = open_backend(pb);
     if (!s)

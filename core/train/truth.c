@@ -112,6 +112,8 @@ bool pd_problem_knows_truth(const pd_problem *pb)
 {
     int64_t shape[3], stride[2];
     int32_t axes;
+    if (pb->settings->data.center != PD_CENTER_NONE) /* means are no combinations of atoms: the dictionary of what is left is another */
+        return false;
     return pb->truth && pb->truth->atoms(pb->data.self) == pb->net.map.atoms && same_atoms(pb, &axes, shape, stride) && true_measured(pb) == own_measured(pb);
 }
 
@@ -129,7 +131,7 @@ bool pd_truth_same_codes(const pd_problem *pb)
 
 bool pd_problem_knows_codes(const pd_problem *pb)
 {
-    return pd_problem_knows_truth(pb) && pd_truth_same_codes(pb);
+    return pd_problem_knows_truth(pb) && pd_truth_same_codes(pb) && pb->settings->data.scale == PD_SCALE_NONE;
 }
 
 /* The dictionary and the one that made the data, in host memory. */

@@ -2,8 +2,9 @@
  *   y = a window of the picture, for training at a random place and flipped at random,
  *   x = y + (noise/255) N(0, 1)     or     x = Poisson(peak y) / peak     or     x = y.
  *
- * The picture of sample i is file i in the byte order of the names. Window, flips and noise are pure functions of (seed,
- * epoch, i), drawn anew every epoch; the test split is looked at through the same windows with the same noise always, a
+ * Files count in the byte order of their names. Of each, training takes `windows` samples an epoch, sample i from file i / windows,
+ * so that samples in order ask for one picture after the other; a test sample is a file. Window, flips and noise are pure functions of
+ * (seed, epoch, i), drawn anew every epoch; the test split is looked at through the same windows with the same noise always, a
  * function of (seed, i). All is computed in double and rounded once. Noisy values are neither clipped nor rounded. */
 #include "picture_list.h"
 #include "poisson.h"
@@ -19,7 +20,7 @@ typedef struct params {
     const char *path, *test_path;
     bool colour, flip;
     int32_t test_crop;
-    int64_t crop, memory;
+    int64_t crop, windows, memory;
     double noise, poisson;
 } params;
 
@@ -32,6 +33,8 @@ static const pudle_option options[] = {
       .doc = "Three channels, red, green and blue; otherwise one, grey = (19595 R + 38470 G + 7471 B + 32768) >> 16." },
     { MEMBER(crop, PUDLE_INT, "0"), .max = 16384, .unit = "pixels",
       .doc = "Train on squares of this side from random places; 0 takes whole pictures, which must then be of one size." },
+    { MEMBER(windows, PUDLE_INT, "1"), .min = 1, .max = 1e9, .unit = "samples",
+      .doc = "Squares of side crop that training takes from each picture an epoch, from places of their own: an epoch has windows * pictures samples." },
     { MEMBER(flip, PUDLE_BOOL, "false"),
       .doc = "Mirror training pictures left to right and top to bottom, each with probability 1/2." },
     { MEMBER(noise, PUDLE_REAL, "0"), .flags = PUDLE_OPEN_MAX, .max = INFINITY, .unit = "grey levels of 255",
@@ -41,7 +44,7 @@ static const pudle_option options[] = {
     { MEMBER(test_crop, PUDLE_ENUM, "none"), .choices = "none|centre",
       .doc = "Test on whole pictures, which must then be of one size, or on their centres, of side crop." },
     { MEMBER(memory, PUDLE_INT, "2048"), .max = 1e9, .unit = "MiB",
-      .doc = "Memory for decoded pictures; those that find no place are decoded anew for every sample." },
+      .doc = "Memory for decoded pictures; those that find no place are decoded anew for every sample, but for samples of one picture that follow each other." },
     { .name = NULL },
 };
 
@@ -64,6 +67,9 @@ static pudle_status check(const pudle_host *host, const void *params_)
                           o->noise, o->poisson);
     if (o->test_crop == TEST_CROP_CENTRE && o->crop == 0)
         return host->fail(host->ctx, PUDLE_ERR_CONFIG, "test_crop = \"centre\" needs the side of the square: set crop");
+    if (o->windows > 1 && o->crop == 0)
+        return host->fail(host->ctx, PUDLE_ERR_CONFIG, "windows = %lld would be as many times the whole picture: set crop, for squares from random places",
+                          (long long)o->windows);
     return PUDLE_OK;
 }
 
@@ -208,6 +214,12 @@ static bool is_noisy(const params *o)
     return o->noise > 0 || o->poisson > 0;
 }
 
+/* Samples that one picture makes. */
+static int64_t samples_of_picture(const params *o, int32_t which)
+{
+    return which == PUDLE_SPLIT_TRAIN ? o->windows : 1;
+}
+
 static const split *split_of(const source *d, int32_t which)
 {
     const split *s = which == PUDLE_SPLIT_TRAIN || which == PUDLE_SPLIT_TEST ? &d->split[which] : NULL;
@@ -225,7 +237,7 @@ static pudle_status describe(const pudle_host *host, const void *self, int32_t w
         return status;
     const bool cropped = is_cropped(d->o, which);
     info->rank = 3;
-    info->samples = s->list.count;
+    info->samples = s->list.count * samples_of_picture(d->o, which);
     info->shape[0] = d->o->colour ? 3 : 1;
     info->shape[1] = cropped ? d->o->crop : s->picture->height;
     info->shape[2] = cropped ? d->o->crop : s->picture->width;
@@ -298,17 +310,22 @@ static void store_sample(const params *o, const pudle_data_request *request, int
     samples_store(request->x, row, n, values);
 }
 
-/* The picture of a sample: the one that is kept, or decoded anew into *anew. */
-static pudle_status fetch(const pudle_host *host, const source *d, const split *s, int64_t sample, picture *anew,
+/* A picture that is not kept, and was decoded anew: the next sample may be of the same. */
+typedef struct decoded { int64_t number; picture is; } decoded;
+
+/* The picture of this number: the one that is kept, or *last, decoded anew unless it is that one. */
+static pudle_status fetch(const pudle_host *host, const source *d, const split *s, int64_t number, decoded *last,
                           const picture **out)
 {
-    const picture *known = &s->picture[sample];
-    *out = known->pixels ? known : anew;
-    if (known->pixels)
+    const picture *known = &s->picture[number];
+    *out = known->pixels ? known : &last->is;
+    if (known->pixels || (last->is.pixels && last->number == number))
         return PUDLE_OK;
-    const pudle_status status = picture_read(host, s->list.path[sample], d->o->colour, anew);
-    if (!status && (anew->width != known->width || anew->height != known->height || anew->bits != known->bits))
-        return host->fail(host->ctx, PUDLE_ERR_IO, "%s: the file has changed since the run began", s->list.path[sample]);
+    picture_free(host, &last->is);
+    const pudle_status status = picture_read(host, s->list.path[number], d->o->colour, &last->is);
+    last->number = number;
+    if (!status && (last->is.width != known->width || last->is.height != known->height || last->is.bits != known->bits))
+        return host->fail(host->ctx, PUDLE_ERR_IO, "%s: the file has changed since the run began", s->list.path[number]);
     return status;
 }
 
@@ -333,7 +350,8 @@ static pudle_status read_samples(const pudle_host *host, const void *self, const
     const source *d = self;
     const split *s = split_of(d, request->split);
     pudle_data_info info = { .size = sizeof info };
-    pudle_status status = samples_check(host, request, s ? s->list.count : 0);
+    const int64_t each = samples_of_picture(d->o, request->split);
+    pudle_status status = samples_check(host, request, s ? s->list.count * each : 0);
     if (status || !s || request->count == 0)
         return status;
     status = describe(host, self, request->split, &info);
@@ -347,14 +365,14 @@ static pudle_status read_samples(const pudle_host *host, const void *self, const
     double *values = host->alloc(host->ctx, (size_t)n * sizeof *values);
     if (!values)
         return host->fail(host->ctx, PUDLE_ERR_NOMEM, "no memory for a sample of %lld values", (long long)n);
+    decoded last = { .number = -1 };
     for (int64_t i = 0; i < request->count && !status; i++) {
-        picture anew = { .pixels = NULL };
         const picture *p;
-        status = fetch(host, d, s, request->index[i], &anew, &p);
+        status = fetch(host, d, s, request->index[i] / each, &last, &p);
         if (!status)
             store_sample(d->o, request, i, n, p, values);
-        picture_free(host, &anew);
     }
+    picture_free(host, &last.is);
     host->free(host->ctx, values);
     return status;
 }
