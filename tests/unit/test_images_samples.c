@@ -71,6 +71,7 @@ static void test_settings(void **state)
     write_map("a.png", 12, 9);
     expect_error(SETTINGS("path", folder, "noise", "25", "poisson", "10"), PUDLE_ERR_CONFIG, "contradict each other");
     expect_error(SETTINGS("path", folder, "test_crop", "centre"), PUDLE_ERR_CONFIG, "set crop");
+    expect_error(SETTINGS("path", folder, "windows", "2"), PUDLE_ERR_CONFIG, "set crop");
     expect_error(SETTINGS("path", folder, "crop", "10"), PUDLE_ERR_CONFIG,
                  "1 of 1 pictures have too few pixels for crop = 10: ");
     expect_part("a.png (12 x 9); set crop to 9, or take the file away");
@@ -171,6 +172,72 @@ static void test_windows(void **state)
         assert_in_range(mirrored[i / 2][i % 2], 1000 - 165, 1000 + 165);
         for (int j = 0; j < W - CROP + 1; j++)
             assert_in_range(place[i][j], 143 - 72, 143 + 72);
+    }
+    close_source(&s);
+}
+
+static bool same_bytes(const samples *a, const samples *b)
+{
+    return same_bits(&a->x, &b->x) && same_bits(&a->y, &b->y);
+}
+
+/* Several windows of a picture are what single windows of as many copies of it would be; decoded anew or not. */
+static void test_many_windows(void **state)
+{
+    enum { WINDOWS = 4 };
+    opened s;
+    (void)state;
+    const when at = { pudle_random_u32(fake_random()), pudle_random_u32(fake_random()) };
+    empty_folder();
+    for (int i = 0; i < WINDOWS; i++) {
+        const char name[] = { 'a', (char)('0' + i), '\0' }, other[] = { 'b', (char)('0' + i), '\0' };
+        write_map(name, 12, 9);
+        write_map(other, 10, 13);
+    }
+    open_good(SETTINGS("path", folder, "crop", "5", "flip", "true", "noise", "3"), &s);
+    samples copies = read_all(&s, PUDLE_SPLIT_TRAIN, at);
+    close_source(&s);
+    empty_folder();
+    write_map("a", 12, 9);
+    write_map("b", 10, 13);
+    for (int kept = 0; kept < 2; kept++) {
+        static const int64_t some[] = { 5, 0, 1, 7, 6, 0 };
+        open_good(SETTINGS("path", folder, "test_path", folder, "crop", "5", "flip", "true", "noise", "3", "windows", "4", "test_crop", "centre", "memory", kept ? "1" : "0"), &s);
+        assert_int_equal(describe(&s, PUDLE_SPLIT_TRAIN).samples, 2 * WINDOWS);
+        assert_int_equal(describe(&s, PUDLE_SPLIT_TEST).samples, 2);
+        samples all = read_all(&s, PUDLE_SPLIT_TRAIN, at), part = read_at(&s, PUDLE_SPLIT_TRAIN, PUDLE_F64, at, 6, some);
+        assert_true(same_bytes(&all, &copies));
+        for (int64_t i = 0; i < 6; i++)
+            assert_memory_equal((double *)part.x.data + 25 * i, (double *)all.x.data + 25 * some[i], 25 * sizeof(double));
+        pudle_view x = fake_view(PUDLE_F64, 4, (const int64_t[]){ 1, 1, 5, 5 });
+        const int64_t index = 2 * WINDOWS;
+        const pudle_data_request request = { .size = sizeof request, .index = &index, .count = 1, .x = &x };
+        assert_int_equal(s.ops->read(&host, s.self, &request), PUDLE_ERR_ARG);
+        free(x.data);
+        drop(&all);
+        drop(&part);
+        close_source(&s);
+    }
+    drop(&copies);
+}
+
+/* Where windows lie is part of what a seed means, and stays: two random numbers below the room there is, down and right. */
+static void test_places_stay(void **state)
+{
+    opened s;
+    (void)state;
+    empty_folder();
+    write_map("a", 12, 9);
+    write_map("b", 12, 9);
+    open_good(SETTINGS("path", folder, "crop", "5", "windows", "3"), &s);
+    for (uint64_t epoch = 0; epoch < 50; epoch++) {
+        samples v = read_all(&s, PUDLE_SPLIT_TRAIN, (when){ 7, epoch });
+        for (uint64_t i = 0; i < 6; i++) {
+            pudle_random r = pudle_random_at(7, 0x696d6701, (uint32_t)epoch, i);
+            const int top = (int)pudle_random_below(&r, 5), left = (int)pudle_random_below(&r, 8);
+            assert_true(get(&v.x, 25 * (int64_t)i) == (16 * top + left) / 255.0);
+        }
+        drop(&v);
     }
     close_source(&s);
 }
@@ -443,7 +510,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folder),       cmocka_unit_test(test_settings),       cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_windows),      cmocka_unit_test(test_flip_whole),     cmocka_unit_test(test_gaussian_noise),
+        cmocka_unit_test(test_windows),      cmocka_unit_test(test_many_windows),   cmocka_unit_test(test_places_stay),
+        cmocka_unit_test(test_flip_whole),     cmocka_unit_test(test_gaussian_noise),
         cmocka_unit_test(test_photon_noise), cmocka_unit_test(test_purity),         cmocka_unit_test(test_streams),
         cmocka_unit_test(test_changed_file), cmocka_unit_test(test_bsd),
     };

@@ -61,7 +61,7 @@ static void refused(pudle_status s, pudle_status wanted, const char *phrase)
 typedef struct model {
     int64_t atoms, channels, size[2], stride[2], layers;
     double step, lambda;
-    const char *backend, *learn;
+    const char *backend, *learn, *data; /* more options of the data */
     double *filters; /* (atoms, channels, size...) */
     const char *file; /* of the filters, when they are not these */
     pd_settings *settings;
@@ -97,7 +97,8 @@ static void load(model *m)
     }
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, "precision = \"f64\"; backend: { name = \"%s\"; };\ndata: { name = \"npy\"; path = \"%s/not-there.npy\"; };\n", m->backend, folder);
+    fprintf(f, "precision = \"f64\"; backend: { name = \"%s\"; };\ndata: { name = \"npy\"; path = \"%s/not-there.npy\"; %s };\n", m->backend, folder,
+            m->data ? m->data : "");
     fprintf(f, "model: { dictionary: { kind = \"conv\"; atoms = %lld; size = [%lld, %lld]; stride = [%lld, %lld]; init = \"file\"; path = \"%s\"; };\n",
             (long long)m->atoms, (long long)m->size[0], (long long)m->size[1], (long long)m->stride[0], (long long)m->stride[1],
             m->file ? m->file : w);
@@ -528,11 +529,64 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* A model of centred and scaled samples takes a picture as one of them, as a whole: brightness and contrast go in and come out, tiles or none. */
+static void brightness_and_contrast(void **state)
+{
+    static const char *const data[] = { "center = \"sample\";", "center = \"channel\";", "center = \"sample\"; scale = \"std\";", "center = \"channel\"; scale = \"std\";" };
+    (void)state;
+    for (int round = 0; round < 24; round++) {
+        model m = random_model();
+        m.data = data[round % 4];
+        const int64_t h = m.size[0] + between(5, 30), w = m.size[1] + between(5, 30), n = m.channels * h * w;
+        const double contrast = round % 4 > 1 ? 7 : 1, brightness = -3;
+        double *x = values(n, false), *other = values(n, false), *a = values(n, false), *b = values(n, false), *tiled = values(n, false);
+        for (int64_t i = 0; i < n; i++)
+            other[i] = contrast * x[i] + brightness * (double)(1 + (round % 2 ? i / (h * w) : 0));
+        pd_restorer *r = restorer(&m, round % 3 == 0, 0), *little = restorer(&m, round % 3 == 0, 1 << 16);
+        restore(r, x, a, m.channels, h, w);
+        restore(r, other, b, m.channels, h, w);
+        const pudle_cview v = pd_cview(x, PUDLE_F64, 3, (const int64_t[]){ m.channels, h, w });
+        const pudle_view o = pd_view(tiled, PUDLE_F64, 3, v.shape);
+        const bool fits = !pd_restore(little, &v, &o); /* too little memory for some */
+        pd_error_clear(ctx);
+        for (int64_t i = 0; i < n; i++) {
+            assert_near(b[i], contrast * a[i] + brightness * (double)(1 + (round % 2 ? i / (h * w) : 0)), 1e-10);
+            if (fits)
+                assert_near(tiled[i], a[i], 1e-10);
+        }
+        pd_restorer_close(r);
+        pd_restorer_close(little);
+        drop(&m);
+        free(x);
+        free(other);
+        free(a);
+        free(b);
+        free(tiled);
+    }
+}
+
+static void a_norm_is_that_of_one_size(void **state)
+{
+    model m = random_model();
+    pudle_data_info given;
+    pd_problem pb;
+    pd_restorer *r = NULL;
+    const pd_restore_options options = { .memory = 0 };
+    (void)state;
+    m.data = "scale = \"norm\";";
+    load(&m);
+    ok(pd_restore_model_shape(ctx, m.settings, m.channels, &given));
+    ok(pd_problem_open(ctx, m.settings, &given, &pb));
+    refused(pd_restorer_open(ctx, &pb, &options, &r), PUDLE_ERR_CONFIG, "grows with the pixels");
+    pd_problem_close(&pb);
+    drop(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_size), cmocka_unit_test(tiles), cmocka_unit_test(shift_cases), cmocka_unit_test(learned_levels),
-        cmocka_unit_test(refusals), cmocka_unit_test(ssim), cmocka_unit_test(sixteen_bits),
+        cmocka_unit_test(brightness_and_contrast), cmocka_unit_test(a_norm_is_that_of_one_size), cmocka_unit_test(refusals), cmocka_unit_test(ssim), cmocka_unit_test(sixteen_bits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
