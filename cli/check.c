@@ -21,6 +21,16 @@ static void print_shape(int32_t rank, const int64_t *shape)
         printf("%s%" PRId64, i ? " x " : "", shape[i]);
 }
 
+static void print_preparation(const pd_data_params *how)
+{
+    if (how->center != PD_CENTER_NONE)
+        printf(", less the mean of each%s", how->center == PD_CENTER_CHANNEL ? " channel" : "");
+    if (how->scale != PD_SCALE_NONE)
+        printf(", divided by its %s", how->scale == PD_SCALE_NORM ? "norm" : "standard deviation");
+    if (how->scale != PD_SCALE_NONE && how->scale_floor > 0)
+        printf(" or %g, if that is more", how->scale_floor);
+}
+
 /* The numbers of samples, the network, and what training will do with them. */
 static void print_meaning(pd_problem *pb)
 {
@@ -39,6 +49,7 @@ static void print_meaning(pd_problem *pb)
     print_count(samples, "sample");
     printf(" of ");
     print_shape(pb->train.rank, pb->train.shape);
+    print_preparation(&settings->data);
     if (test)
         printf(", %" PRId64 " for tests", test);
     printf("\nmodel: ");

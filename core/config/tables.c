@@ -24,7 +24,7 @@ static const pudle_option data_table[] = {
              "center leaves. Entries that are missing (NaN) count neither here nor in means." },
     { .name = "scale_floor", .type = PUDLE_REAL, AT(pd_data_params, scale_floor), .dflt = "0.0", .max = INFINITY, .flags = PUDLE_OPEN_MAX,
       .doc = "Samples whose norm or standard deviation is less are divided by this instead, so that the noise of nearly constant ones is not enlarged to the size of the others; "
-             "for pictures in [0, 1] and scale = \"std\" some hundredths. Constant samples become zeros with any floor." },
+             "for pictures in [0, 1] and scale = \"std\" some hundredths. Samples that center makes zeros, constant ones, stay zeros." },
     END
 };
 

@@ -44,6 +44,10 @@ no 'are measured by another' 'measurements' "$work/c.cfg" --set model.dictionary
 run "$PUDLE" check "$work/s.cfg" --set data.scale=norm --set model.dictionary.init=truth
 is_success 'scaled samples have the true dictionary'
 
+run "$PUDLE" check "$work/c.cfg" --set data.scale_floor=0.5
+grep -q '^data: 20 samples of 12, less the mean of each, divided by its standard deviation or 0.5, if that is more$' "$work/out"
+ok $? 'check says what is done'
+
 # ---- the truth
 run "$PUDLE" evaluate "$work/s.cfg" --set data.scale=norm
 is_success 'scaled samples are evaluated'

@@ -122,7 +122,7 @@ static const pudle_desc rough = { .size = sizeof rough, .kind = PUDLE_KIND_LOSS,
 
 typedef struct files_params {
     const char *path, *note, *scale_text;
-    pudle_real_list scale;
+    pudle_real_list factors;
     pudle_int_list rows;
     int32_t mode;
     int64_t big;
@@ -133,7 +133,7 @@ static const pudle_option files_options[] = {
     { .name = "path", .type = PUDLE_PATH, .flags = PUDLE_REQUIRED, FILES(path), .doc = "file" },
     { .name = "note", .type = PUDLE_STRING, FILES(note), .doc = "text" },
     { .name = "scale_text", .type = PUDLE_TEXT, FILES(scale_text), .dflt = "1", .doc = "number or text" },
-    { .name = "scale", .type = PUDLE_REAL_LIST, FILES(scale), .dflt = "[1, 0.5]", .max = 10, .doc = "factors" },
+    { .name = "factors", .type = PUDLE_REAL_LIST, FILES(factors), .dflt = "[1, 0.5]", .max = 10, .doc = "factors" },
     { .name = "rows", .type = PUDLE_INT_LIST, FILES(rows), .doc = "rows" },
     { .name = "mode", .type = PUDLE_ENUM, FILES(mode), .dflt = "mirror", .choices = "zero|mirror|wrap", .doc = "border" },
     { .name = "big", .type = PUDLE_INT, FILES(big), .dflt = "0", .doc = "any integer" },

@@ -34,8 +34,8 @@ static void test_good(void **state)
     assert_string_equal(data->path, path); /* relative to the config file */
     assert_null(data->note);
     assert_string_equal(data->scale_text, "1");
-    assert_int_equal(data->scale.count, 2);
-    assert_true(data->scale.item[1] == 0.5);
+    assert_int_equal(data->factors.count, 2);
+    assert_true(data->factors.item[1] == 0.5);
     assert_int_equal(data->rows.count, 0);
     assert_int_equal(data->mode, 1);
     assert_int_equal(s->dictionary.atoms, 41);
@@ -81,10 +81,10 @@ static void test_good_variants(void **state)
         { .train =
               "train: { epochs = 0; updates = 5; seed = 9223372036854775807L; schedule = \"step\"; schedule_every = 2; };" },
         { .train = "train: { seed = 2147483647; /* 3000000000 \" */ }; # 4294967297 \"\n// 4294967297\n" },
-        { .data = "data: { name = \"files\"; path = \"/abs/a.npz:b\"; note = \"a \\\"b\\\" 3000000000 # // \\\\\"; scale = "
+        { .data = "data: { name = \"files\"; path = \"/abs/a.npz:b\"; note = \"a \\\"b\\\" 3000000000 # // \\\\\"; factors = "
                   "2; rows = (1, 2); };" },
         { .data =
-              "data: { name = \"files\"; path = \"./x\"; scale = [ ]; big = -9223372036854775808L; offset = -1e-300; };" },
+              "data: { name = \"files\"; path = \"./x\"; factors = [ ]; big = -9223372036854775808L; offset = -1e-300; };" },
         { .top = "\xEF\xBB\xBFprecision = \"f32\";\r" },
     };
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
@@ -102,7 +102,7 @@ static void test_overrides(void **state)
     static const char *const set[] = { "prox.name=keep",     "prox.k=3",
                                        "model.gradient=dec", "train.seed=3000000000",
                                        "train.epochs = 7",   "model.step=1/L",
-                                       "data.path=a b.npy",  "data.scale=[1, 2.5]",
+                                       "data.path=a b.npy",  "data.factors=[1, 2.5]",
                                        "data.note=2024",     "train.shuffle=false",
                                        "train.epochs=8",     "model.dictionary.atoms=0x10",
                                        "precision=f32" };
@@ -114,7 +114,7 @@ static void test_overrides(void **state)
     free(here);
     assert_string_equal(data->path, path); /* relative to where pudle runs */
     assert_string_equal(data->note, "2024");
-    assert_int_equal(data->scale.count, 2);
+    assert_int_equal(data->factors.count, 2);
     assert_int_equal(((count_params *)s->section[PD_SECTION_PROX].plugin_params)->k, 3);
     assert_int_equal(s->train.seed, 3000000000);
     assert_int_equal(s->train.epochs, 8);
@@ -147,8 +147,8 @@ static void test_overrides(void **state)
         { "prox.nonnegative=1", "wants true or false, but 1 is given; write true" },
         { "train.epochs=3; seed = 4", "wants a whole number, but the text" },
         { "prox.name=keep", "file t.cfg" }, /* lambda in the file is not keep's */
-        { "data.scale=[1, 2", "wants a number or a list of numbers" },
-        { "data.scale=[1,,2]", "wants a number or a list of numbers" },
+        { "data.factors=[1, 2", "wants a number or a list of numbers" },
+        { "data.factors=[1,,2]", "wants a number or a list of numbers" },
         { "train.momentum=0.5", "--set train.momentum=0.5: is read only with train.optimizer = \"momentum\"" },
         { "data.path=\"a\" b", NULL }, /* no literal: the whole is a word */
     };
@@ -263,7 +263,7 @@ static void test_round_trip(void **state)
         snprintf(text, sizeof text,
                  "%s\nbackend: { threads = %d; }; data: { name = \"files\"; path = \"d%d.npy\"; note = \"q\\\"\\\\ "
                  "\\n\\t\\x01\xC3\xA9 // %d\";\n"
-                 "scale_text = \"%d/L\"; scale = [%.17g, 1.5]; rows = (%d, %lldL); big = %lldL; offset = %#.17g; mode = "
+                 "scale_text = \"%d/L\"; factors = [%.17g, 1.5]; rows = (%d, %lldL); big = %lldL; offset = %#.17g; mode = "
                  "\"wrap\"; };\n"
                  "model: { layers = %d; %s dictionary: { atoms = 50; init = \"%s\"; %s }; };\n"
                  "prox: { name = \"softly\"; lambda = %#.17g; learn = \"%s\"; %s };\nloss: { name = \"smooth\"; }; %s\n"
@@ -290,7 +290,7 @@ static void test_round_trip(void **state)
         assert_string_equal(x->path, y->path);
         assert_string_equal(x->note, y->note);
         assert_memory_equal(&x->offset, &y->offset, sizeof x->offset);
-        assert_memory_equal(x->scale.item, y->scale.item, 2 * sizeof(double));
+        assert_memory_equal(x->factors.item, y->factors.item, 2 * sizeof(double));
         assert_memory_equal(x->rows.item, y->rows.item, 2 * sizeof(int64_t));
         assert_true(x->big == y->big && x->mode == y->mode);
         assert_memory_equal(a->section[PD_SECTION_PROX].plugin_params, b->section[PD_SECTION_PROX].plugin_params,
