@@ -144,6 +144,7 @@ extern const char cli_denoise_help[]; /* what --help adds to the usage */
 int cli_bench(pd_context *ctx, const cli_args *args);
 extern const char cli_bench_help[];
 int cli_check(pd_context *ctx, const cli_args *args);
+int cli_report(pd_context *ctx, const cli_args *args);
 int cli_compare(pd_context *ctx, const cli_args *args);
 int cli_plugins(pd_context *ctx, const cli_args *args);
 int cli_plugins_new(pd_context *ctx, const cli_args *args); /* plugins new KIND NAME, its arguments counted */

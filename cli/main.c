@@ -24,6 +24,7 @@ static const cli_command commands[] = {
       cli_denoise },
     { "gradient", "CONFIG --out DIR", "code, reconstruction and gradients of all samples as one batch, as .npy", "out set unset quiet", 1, 1, cli_gradient },
     { "check", "CONFIG", "validate a config, read the files it names and try one batch; write nothing", "set unset quiet", 1, 1, cli_check },
+    { "report", "RUN [RUN]...|SWEEP --out FILE.html", "curves, atoms and settings of runs, or of a sweep, as one page to look at and to send", "out quiet", 1, 64, cli_report },
     { "compare", "A.npy B.npy [--rtol R] [--atol A] [--dictionary [--csv FILE]]", "distance of two arrays, or of two dictionaries up to order and sign",
       "rtol atol dictionary csv", 2, 2, cli_compare },
     { "bench", "CONFIG... [--seconds S] [--runs R] [--csv FILE] [--set KEY=VALUE]...", "time updates and forward passes, beside what the machine can do",
@@ -65,7 +66,7 @@ static const struct option long_options[] = {
 
 /* What --help of a command says of the options that it takes. */
 static const struct { const char *name, *value, *text; } explained[] = {
-    { "out", "DIR", "the folder of the run, or of the arrays (train: runs/NAME of the config by default)" },
+    { "out", "DIR", "the folder of the run, or of the arrays (train: runs/NAME of the config by default); report: the page" },
     { "resume", "", "go on from the run's last checkpoint, or begin where there is none" },
     { "force", "", "begin anew; an earlier run there is given up once the new one has begun" },
     { "set", "KEY=VALUE", "override a value of the config, as train.epochs=20 (plugins check: of the plugin's options)" },

@@ -49,7 +49,7 @@ static pudle_status check_folder(pd_context *ctx, const cli_file *out)
 static pudle_status check_format(pd_context *ctx, const cli_file *out)
 {
     static const char *const formats[] = { ".npy", ".npz", ".csv", ".tsv", ".txt", ".json", ".xlsx", ".mat", ".h5", ".hdf5", ".parquet", ".safetensors", ".pt", ".pkl",
-                                           ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf", ".svg", ".zip", ".gz" };
+                                           ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pdf", ".svg", ".html", ".zip", ".gz" };
     const char *slash = strrchr(out->path, '/'), *name = slash ? slash + 1 : out->path, *dot = strrchr(name, '.');
     if (!dot || !out->format || !strcasecmp(dot, out->format) || (!strcmp(out->format, ".csv") && !strcasecmp(dot, ".txt")))
         return PUDLE_OK;

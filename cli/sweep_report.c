@@ -7,8 +7,34 @@
 
 /* ---------------------------------------------------------------------- what is best */
 
-/* The figure that the tables are ordered by. Losses are one quantity only where the loss is the same; what D leaves of the data is one in any case. */
-typedef struct order { int figure, nonzeros; bool tests, losses, codes, data, levels; double fewest, most; } order; /* updates of the runs */
+/* Losses are one quantity only where the loss is the same; what D leaves of the data is one in any case. */
+void sweep_order_by(sweep_order *o, char *const key[], const bool varies[], int keys)
+{
+    for (int i = 0; i < keys; i++) {
+        const bool of_model = !strncmp(key[i], "loss.offset", 11) || !strcmp(key[i], "loss.learn_offset"); /* the baseline of D z + a */
+        const bool of_loss = !strncmp(key[i], "loss.", 5) && !of_model, code = !strncmp(key[i], "loss.code_l", 11);
+        if (!varies[i])
+            continue;
+        o->losses |= of_loss && !code;
+        o->codes |= code;
+        o->data |= !strncmp(key[i], "data.", 5);
+        o->levels |= !strncmp(key[i], "prox.", 5);
+    }
+    o->nonzeros = o->tests ? SWEEP_TEST_NONZEROS : SWEEP_NONZEROS;
+    if (o->losses || o->data)
+        o->figure = o->tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR;
+    else if (o->codes)
+        o->figure = o->tests ? SWEEP_TEST_DATA_LOSS : SWEEP_DATA_LOSS;
+    else
+        o->figure = o->tests ? SWEEP_TEST_LOSS : SWEEP_LOSS;
+}
+
+void sweep_order_run(sweep_order *o, double updates, double test_loss)
+{
+    o->fewest = o->most > 0 && o->fewest < updates ? o->fewest : updates;
+    o->most = o->most > updates ? o->most : updates;
+    o->tests = o->tests && !isnan(test_loss);
+}
 
 /* Does an option of the loss of some run, or its code_l1 or code_l2, follow this key? */
 static bool is_followed(const sweep *sw, const char *key, bool code)
@@ -20,56 +46,38 @@ static bool is_followed(const sweep *sw, const char *key, bool code)
     return false;
 }
 
-static order choose_order(const sweep *sw)
+static sweep_order choose_order(const sweep *sw)
 {
-    order o = { .tests = true };
+    sweep_order o = { .tests = true };
     for (int r = 0; r < sw->runs; r++)
-        if (sw->run[r].state == SWEEP_DONE) {
-            const double updates = sw->run[r].figure[SWEEP_UPDATES];
-            o.fewest = o.most > 0 && o.fewest < updates ? o.fewest : updates;
-            o.most = o.most > updates ? o.most : updates;
-        }
-    for (int r = 0; r < sw->runs; r++)
-        o.tests = o.tests && (sw->run[r].state != SWEEP_DONE || !isnan(sw->run[r].figure[SWEEP_TEST_LOSS]));
+        if (sw->run[r].state == SWEEP_DONE)
+            sweep_order_run(&o, sw->run[r].figure[SWEEP_UPDATES], sw->run[r].figure[SWEEP_TEST_LOSS]);
     for (int i = 0; i < sw->keys; i++) {
-        const char *key = sw->key[i];
-        const bool of_model = !strncmp(key, "loss.offset", 11) || !strcmp(key, "loss.learn_offset"); /* the baseline of D z + a */
-        const bool of_loss = !strncmp(key, "loss.", 5) && !of_model, code = !strncmp(key, "loss.code_l", 11);
-        if (!sw->varies[i])
-            continue;
-        o.losses |= (of_loss && !code) || is_followed(sw, key, false);
-        o.codes |= code || is_followed(sw, key, true);
-        o.data |= !strncmp(key, "data.", 5);
-        o.levels |= !strncmp(key, "prox.", 5);
+        o.losses |= sw->varies[i] && is_followed(sw, sw->key[i], false);
+        o.codes |= sw->varies[i] && is_followed(sw, sw->key[i], true);
     }
-    o.nonzeros = o.tests ? SWEEP_TEST_NONZEROS : SWEEP_NONZEROS;
-    if (o.losses || o.data)
-        o.figure = o.tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR;
-    else if (o.codes)
-        o.figure = o.tests ? SWEEP_TEST_DATA_LOSS : SWEEP_DATA_LOSS;
-    else
-        o.figure = o.tests ? SWEEP_TEST_LOSS : SWEEP_LOSS;
+    sweep_order_by(&o, sw->key, sw->varies, sw->keys);
     return o;
 }
 
-static void print_order(const order *o)
+void sweep_order_print(FILE *to, const sweep_order *o)
 {
     static const char *const words[SWEEP_FIGURES] = {
         [SWEEP_LOSS] = "loss of the training samples", [SWEEP_DATA_LOSS] = "data's part of the loss of the training samples",
         [SWEEP_RELATIVE_ERROR] = "relative error of the training samples' reconstruction", [SWEEP_TEST_LOSS] = "loss of the test samples",
         [SWEEP_TEST_DATA_LOSS] = "data's part of the loss of the test samples", [SWEEP_TEST_RELATIVE_ERROR] = "relative error of the test samples' reconstruction",
     };
-    printf("best first, by the %s%s\n", words[o->figure], o->tests ? "" : ", for the data has no test samples: what fits more, such as more atoms, looks better than it is");
+    fprintf(to, "best first, by the %s%s\n", words[o->figure], o->tests ? "" : ", for the data has no test samples: what fits more, such as more atoms, looks better than it is");
     if (o->losses)
-        printf("options of the loss are varied: losses of different runs are different quantities, and no order follows from them\n");
+        fprintf(to, "options of the loss are varied: losses of different runs are different quantities, and no order follows from them\n");
     if (o->codes && !o->losses)
-        printf("loss.code_l1 or code_l2 is varied: losses with different prices on the code are different quantities\n");
+        fprintf(to, "loss.code_l1 or code_l2 is varied: losses with different prices on the code are different quantities\n");
     if (o->data)
-        printf("options of the data are varied: losses of different data are different quantities, and so are dictionaries' errors\n");
+        fprintf(to, "options of the data are varied: losses of different data are different quantities, and so are dictionaries' errors\n");
     if (o->fewest < o->most)
-        printf("runs are of different length, %.0f to %.0f updates: longer ones have had more time to learn\n", o->fewest, o->most);
+        fprintf(to, "runs are of different length, %.0f to %.0f updates: longer ones have had more time to learn\n", o->fewest, o->most);
     if (o->levels)
-        printf("the prox is varied: what shrinks codes less reconstructs better with more nonzeros, so weigh the two\n");
+        fprintf(to, "the prox is varied: what shrinks codes less reconstructs better with more nonzeros, so weigh the two\n");
 }
 
 /* -------------------------------------------------------------------------- printing */
@@ -163,7 +171,7 @@ static void add_head(columns *c, const char *head)
     c->head[c->count++] = head;
 }
 
-static columns begin_columns(const order *o, const char *first)
+static columns begin_columns(const sweep_order *o, const char *first)
 {
     const int all[] = { o->figure, o->nonzeros, o->tests ? SWEEP_TEST_RELATIVE_ERROR : SWEEP_RELATIVE_ERROR, SWEEP_DICTIONARY_ERROR };
     const char *const heads[] = { sweep_figure_names[o->figure], "nonzeros", "relative error", "dictionary error" };
@@ -177,7 +185,7 @@ static columns begin_columns(const order *o, const char *first)
 }
 
 /* Items are runs, or combinations where there is a list of them. `set` fills the cells of one from `at` on. */
-typedef struct table { const sweep *sw; const order *o; const sweep_combination *list; columns c; int items; } table;
+typedef struct table { const sweep *sw; const sweep_order *o; const sweep_combination *list; columns c; int items; } table;
 
 static const sweep_run *run_of(const table *t, int item)
 {
@@ -225,7 +233,7 @@ static void set_run(const table *t, int item, grid *g, int row, int at)
     snprintf(cell(g, row, at), WIDEST, "%s", sweep_states[run->state]);
 }
 
-static pudle_status print_runs(const sweep *sw, const order *o)
+static pudle_status print_runs(const sweep *sw, const sweep_order *o)
 {
     table t = { sw, o, NULL, begin_columns(o, "seed"), sw->runs };
     add_head(&t.c, "updates");
@@ -244,7 +252,7 @@ static void set_combination(const table *t, int item, grid *g, int row, int at)
     set_number(cell(g, row, at), from->chance, "%.4f");
 }
 
-static pudle_status print_combinations(const sweep *sw, const order *o, const sweep_combination *list)
+static pudle_status print_combinations(const sweep *sw, const sweep_order *o, const sweep_combination *list)
 {
     table t = { sw, o, list, begin_columns(o, "runs"), sw->combinations };
     add_head(&t.c, "agreement");
@@ -301,7 +309,7 @@ static void print_levels(const sweep *sw, const sweep_combination *list)
 
 pudle_status sweep_report(sweep *sw)
 {
-    const order o = choose_order(sw);
+    const sweep_order o = choose_order(sw);
     sweep_combination *list = pd_alloc((size_t)sw->combinations + 1, sizeof *list);
     pudle_status s = list ? PUDLE_OK : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory for the table");
     bool several = false;
@@ -320,7 +328,7 @@ pudle_status sweep_report(sweep *sw)
     }
     if (!s) {
         printf("\n");
-        print_order(&o);
+        sweep_order_print(stdout, &o);
     }
     if (!s && several)
         printf("means and standard deviations over seeds. Agreement: |cosine| of the atoms of two seeds in the best order%s, mean and median over the atoms; by chance: that of "

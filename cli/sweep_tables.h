@@ -16,6 +16,15 @@ typedef struct sweep_combination {
     double agreement_mean, agreement_median, chance;
 } sweep_combination;
 
+/** The figure that the tables are ordered by, and what such an order can and cannot say. Begins with tests = true and all else 0. */
+typedef struct sweep_order { int figure, nonzeros; bool tests, losses, codes, data, levels; double fewest, most; } sweep_order; /* updates of the runs */
+/** Of each run that is done. test_loss NaN: unknown. */
+void sweep_order_run(sweep_order *o, double updates, double test_loss);
+/** Then, by the keys that have more than one value. */
+void sweep_order_by(sweep_order *o, char *const key[], const bool varies[], int keys);
+/** In words, a line for each thing. */
+void sweep_order_print(FILE *to, const sweep_order *o);
+
 /** Means and agreement of each of sw->combinations; list has room for them. *several: some have more than one run. A signal ends it early (cli_stop). */
 pudle_status sweep_combine(const sweep *sw, sweep_combination *list, bool *several);
 /** DIR/combinations.csv */

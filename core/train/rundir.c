@@ -345,6 +345,12 @@ bool pd_rundir_edited(const char *config)
     return edited;
 }
 
+void pd_rundir_identity(const char *config, char identity[65])
+{
+    bool edited = false;
+    read_identity(config, identity, &edited);
+}
+
 static pudle_status write_config(pd_rundir *dir, const pd_settings *settings)
 {
     char *text = NULL, digest[65];

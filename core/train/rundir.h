@@ -50,6 +50,8 @@ void pd_rundir_close(pd_rundir *dir);
 
 /** Is the text of a run's config.cfg another than the run wrote? */
 bool pd_rundir_edited(const char *config);
+/** The identity of the run that a config.cfg ends with; "" where it has none. */
+void pd_rundir_identity(const char *config, char identity[65]);
 /** A level that the settings have as a multiple of its critical value gets the number that the run in this folder has found, if there is one whose config said
  *  the same. @errors NOMEM */
 pudle_status pd_rundir_take_level(pd_context *ctx, const char *folder, const pd_settings *settings);
