@@ -158,7 +158,7 @@ static void put_line(FILE *to, const axis *x, const axis *y, const plot_line *li
 {
     long before[2] = { 0, 0 };
     fputs("<path", to);
-    put_style(to, line->style, line->faint, line->faint || line->points > 10 * DOTS_MOST ? 1 : 1.6);
+    put_style(to, line->style, line->faint, line->faint ? 1 : 1.6);
     fputs(" stroke-linejoin=\"round\" style=\"fill:none\" d=\"", to);
     for (int i = 0; i < line->points; i++) {
         const long at[2] = { lround(10 * place(x, line->point[i].x)), lround(10 * place(y, line->point[i].y)) };

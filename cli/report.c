@@ -28,19 +28,20 @@ static pudle_status name_runs(report *r)
         if (!run->label)
             return no_memory(r->ctx);
     }
-    for (int i = 0; i < r->runs; i++) {
-        bool taken = false;
+    bool *taken = pd_alloc((size_t)r->runs + 1, sizeof *taken);
+    pudle_status s = taken ? PUDLE_OK : no_memory(r->ctx);
+    for (int i = 0; i < r->runs && !s; i++)
         for (int k = 0; k < r->runs; k++)
-            taken |= k != i && !r->run[i].of_sweep && !strcmp(r->run[i].label, r->run[k].label);
-        char *path = taken ? pd_strdup(r->run[i].path) : NULL;
-        if (taken && !path)
-            return no_memory(r->ctx);
-        if (path) {
-            free(r->run[i].label);
-            r->run[i].label = path;
-        }
+            taken[i] |= k != i && !r->run[i].of_sweep && !strcmp(r->run[i].label, r->run[k].label);
+    for (int i = 0; i < r->runs && !s; i++) {
+        if (!taken[i])
+            continue;
+        free(r->run[i].label);
+        r->run[i].label = pd_strdup(r->run[i].path);
+        s = r->run[i].label ? PUDLE_OK : no_memory(r->ctx);
     }
-    return PUDLE_OK;
+    free(taken);
+    return s;
 }
 
 /* -------------------------------------------------------------------------- runs */

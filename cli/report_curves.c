@@ -6,29 +6,35 @@
 
 enum { ALWAYS, POSITIVE, VARIES }; /* shown where some run has a value; one above 0; more than one */
 
-/* In the order of the page. */
-static const struct curve { const char *column, *title, *unit; bool test; int when; } curves[] = {
-    { "loss", "Training loss", "mean per sample", false, ALWAYS },
-    { "loss", "Loss of the test samples", "mean per sample", true, ALWAYS },
-    { "dictionary_error", "Error of the dictionary", "relative to the truth", false, ALWAYS },
-    { "nonzeros", "Nonzeros of a code", "mean over the batch", false, ALWAYS },
-    { "data_loss", "The data's part of the training loss", "mean per sample", false, VARIES },
-    { "code_loss", "The code's part of the training loss", "mean per sample", false, POSITIVE },
-    { "dead", "Dead atoms", "atoms, at the last look", false, ALWAYS },
-    { "gradient_norm", "Norm of the gradient", "of the dictionary", false, ALWAYS },
-    { "fixed_point", "Codes' distance from fixed points", "relative", false, ALWAYS },
-    { "ill_conditioned", "Badly conditioned supports", "samples of the batch", false, POSITIVE },
-    { NULL, "Learned level", "mean over atoms and layers, as the prox takes it", false, ALWAYS }, /* a picture for each prox.NAME */
-    { "learning_rate", "Learning rate", "", false, VARIES },
-    { "step", "Step of the encoder", "", false, VARIES },
-    { "beta", "Decay of the levels", "beta", false, VARIES },
+/* In the order of the page. noisy: a number of each batch, of which means say more. */
+static const struct curve { const char *column, *title, *unit; bool test, noisy; int when; } curves[] = {
+    { "loss", "Training loss", "mean per sample", false, true, ALWAYS },
+    { "loss", "Loss of the test samples", "mean per sample", true, false, ALWAYS },
+    { "dictionary_error", "Error of the dictionary", "relative to the truth", false, false, ALWAYS },
+    { "nonzeros", "Nonzeros of a code", "mean over the batch", false, true, ALWAYS },
+    { "data_loss", "The data's part of the training loss", "mean per sample", false, true, VARIES },
+    { "code_loss", "The code's part of the training loss", "mean per sample", false, true, POSITIVE },
+    { "dead", "Dead atoms", "atoms, at the last look", false, false, ALWAYS },
+    { "gradient_norm", "Norm of the gradient", "of the dictionary", false, true, ALWAYS },
+    { "fixed_point", "Codes' distance from fixed points", "relative", false, true, ALWAYS },
+    { "ill_conditioned", "Badly conditioned supports", "samples of the batch", false, true, POSITIVE },
+    { NULL, "Learned level", "mean over atoms and layers, as the prox takes it", false, false, ALWAYS }, /* a picture for each prox.NAME */
+    { "learning_rate", "Learning rate", "", false, false, VARIES },
+    { "step", "Step of the encoder", "", false, false, VARIES },
+    { "beta", "Decay of the levels", "beta", false, false, VARIES },
 };
 
-/* An epoch's mean says more than the batches that it is of, where it is of several. */
-static bool has_means(const report_run *run)
+/* Means of epochs where there are some, else of stretches of many rows. */
+enum { NO_MEANS, OF_EPOCHS, OF_STRETCHES, MANY_VALUES = 4 * REPORT_STRETCHES, FEW_RUNS = 3 };
+
+static int means_of(const report_run *run, const struct curve *c, const report_series *s)
 {
     const report_means *m = &run->metrics.loss;
-    return m->epochs >= 3 && run->metrics.rows >= 4 * m->epochs;
+    if (!c->noisy)
+        return NO_MEANS;
+    if (!strcmp(c->column, "loss") && m->epochs >= 3 && run->metrics.rows >= 4 * m->epochs)
+        return OF_EPOCHS;
+    return s->values > MANY_VALUES ? OF_STRETCHES : NO_MEANS;
 }
 
 static const report_series *series_of(const report_run *run, const struct curve *c)
@@ -50,36 +56,40 @@ static bool is_shown(const report *r, const struct curve *c)
 /* Lines of one picture, with the memory of their points. */
 typedef struct picture { plot_line *line; int lines; plot_point **points; } picture;
 
-static pudle_status add_line(const report *r, picture *p, const report_series *s, plot_line line)
+/* stretches: their means, else all that is to be seen of the series. */
+static pudle_status add_line(const report *r, picture *p, const report_series *s, bool stretches, plot_line line)
 {
-    plot_point *point = pd_alloc((size_t)(REPORT_POINTS * s->used), sizeof *point);
+    plot_point *point = pd_alloc((size_t)(stretches ? REPORT_STRETCHES : REPORT_POINTS * s->used), sizeof *point);
     if (!point)
         return pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory for the curves");
     line.point = p->points[p->lines] = point;
-    line.points = report_series_points(s, point);
+    line.points = stretches ? report_series_stretches(s, point) : report_series_points(s, point);
     p->line[p->lines++] = line;
     return PUDLE_OK;
 }
 
-/* Seeds of one combination have one entry in the legend; a run alone needs no name. */
-static const char *label_of(const report *r, const picture *p, const report_run *run)
+/* Seeds of one combination have one entry in the legend. */
+static const char *label_of(const picture *p, const report_run *run)
 {
     for (int i = 0; i < p->lines; i++)
         if (p->line[i].style == run->style && p->line[i].label)
             return NULL;
-    return r->runs > 1 ? run->label : NULL;
+    return run->label;
 }
 
+/* Behind means the batches are seen faintly, unless they are of too many runs to be seen at all. */
 static pudle_status add_run(const report *r, picture *p, const report_run *run, const struct curve *c)
 {
+    static const char *const alone[] = { NULL, "mean of an epoch", "mean of neighbouring rows" };
     const report_series *s = series_of(run, c);
-    const bool means = s && !c->test && !strcmp(c->column, "loss") && has_means(run);
+    const int means = s ? means_of(run, c, s) : NO_MEANS;
     pudle_status status = PUDLE_OK;
-    if (means && r->runs == 1) {
-        status = add_line(r, p, s, (plot_line){ .style = run->style, .faint = true, .label = "batches" });
-        return status ? status : add_line(r, p, &run->metrics.loss.series, (plot_line){ .style = run->style, .label = "mean of an epoch" });
-    }
-    return s ? add_line(r, p, means ? &run->metrics.loss.series : s, (plot_line){ .style = run->style, .label = label_of(r, p, run) }) : PUDLE_OK;
+    if (!s)
+        return PUDLE_OK;
+    if (means && r->runs <= FEW_RUNS)
+        status = add_line(r, p, s, false, (plot_line){ .style = run->style, .faint = true, .label = r->runs == 1 ? "batches" : NULL });
+    const plot_line line = { .style = run->style, .label = r->runs == 1 ? alone[means] : label_of(p, run) };
+    return status ? status : add_line(r, p, means == OF_EPOCHS ? &run->metrics.loss.series : s, means == OF_STRETCHES, line);
 }
 
 static pudle_status put_curve(FILE *to, const report *r, const struct curve *c)

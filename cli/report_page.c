@@ -16,9 +16,9 @@ static const char css[] =
     "table{border-collapse:collapse;font-size:.9em}th,td{padding:.25em .8em;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}\n"
     "th{font-weight:600}td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.wide{overflow-x:auto}\n"
     ".note{color:#666;font-size:.9em}.curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(32em,100%),1fr));gap:1.2em}\n"
-    "figure{margin:0;break-inside:avoid}figure svg{width:100%;height:auto}figcaption{font-size:.9em;overflow-wrap:anywhere}\n"
-    ".facts th,.facts td{white-space:nowrap}.atoms{display:flex;flex-wrap:wrap;gap:1.5em}.atoms img{max-width:min(38em,100%);height:auto;image-rendering:pixelated}\n"
-    ".several img{max-width:min(24em,100%)}\n"
+    "figure{margin:0;break-inside:avoid}figure>svg{width:100%;height:auto}figcaption{font-size:.9em;overflow-wrap:anywhere}\n"
+    ".facts th,.facts td{white-space:nowrap}.atoms{display:flex;flex-wrap:wrap;gap:1.5em}.atoms figure{max-width:min(38em,100%)}.atoms img{max-width:100%;height:auto;image-rendering:pixelated}\n"
+    ".several figure{max-width:min(24em,100%)}\n"
     "pre{overflow-x:auto;font-size:.85em}code{font-size:.95em}summary{cursor:pointer;overflow-wrap:anywhere}.swatch{vertical-align:middle}\n";
 static const char css_dark[] = "body{color:#ddd;background:#16181b}th,td{border-color:#3a3a3a}.note{color:#999}\n";
 

@@ -28,18 +28,20 @@ static void merge(report_bucket *to, const report_bucket *next)
     to->last = next->last;
     to->least = next->least.y < to->least.y ? next->least : to->least;
     to->most = next->most.y > to->most.y ? next->most : to->most;
+    to->sum += next->sum;
     to->count += next->count;
 }
 
 void report_series_add(report_series *s, double x, double y)
 {
     const plot_point at = { x, fabs(y) < 1 / PLOT_LARGEST ? 0 : y };
-    const report_bucket one = { at, at, at, at, 1 };
+    const report_bucket one = { at, at, at, at, at.y, 1 };
     if (!(fabs(y) < PLOT_LARGEST))
         return;
     s->low = at.y < s->low ? at.y : s->low;
     s->high = at.y > s->high ? at.y : s->high;
     s->last = at;
+    s->values++;
     if (s->used && s->bucket[s->used - 1].count < s->width) {
         merge(&s->bucket[s->used - 1], &one);
         return;
@@ -65,6 +67,19 @@ int report_series_points(const report_series *s, plot_point *point)
         for (int k = 0; k < REPORT_POINTS; k++)
             if (k == 0 || list[k].x > point[count - 1].x)
                 point[count++] = list[k];
+    }
+    return count;
+}
+
+int report_series_stretches(const report_series *s, plot_point point[REPORT_STRETCHES])
+{
+    const int buckets = (s->used + REPORT_STRETCHES - 1) / REPORT_STRETCHES;
+    int count = 0;
+    for (int i = 0; i < s->used; i += buckets) {
+        report_bucket all = s->bucket[i];
+        for (int k = i + 1; k < i + buckets && k < s->used; k++)
+            merge(&all, &s->bucket[k]);
+        point[count++] = (plot_point){ all.first.x / 2 + all.last.x / 2, all.sum / (double)all.count };
     }
     return count;
 }

@@ -6,7 +6,7 @@
 #include "plot_svg.h"
 
 /** Neighbouring rows: what is seen of them where they fall into one column of pixels. */
-typedef struct report_bucket { plot_point first, last, least, most; int64_t count; } report_bucket;
+typedef struct report_bucket { plot_point first, last, least, most; double sum; int64_t count; } report_bucket;
 
 /** Values in the order of their rows, of whatever number, in a fixed room: a bucket stands for `width` of them, and where buckets run out, two become one. Nothing of
  *  the extremes is lost. */
@@ -15,6 +15,7 @@ typedef struct report_series {
     int used, room;
     int64_t width;
     double low, high; /* of all values */
+    int64_t values;
     plot_point last;
 } report_series;
 
@@ -26,6 +27,9 @@ void report_series_close(report_series *s); /* zeroed is legal */
 void report_series_add(report_series *s, double x, double y);
 /** The points to draw; point has room for REPORT_POINTS * used. Returns how many. */
 int report_series_points(const report_series *s, plot_point *point);
+/** Means over stretches of equally many values, REPORT_STRETCHES at most, each at the middle of its rows. Returns how many. */
+enum { REPORT_STRETCHES = 100 };
+int report_series_stretches(const report_series *s, plot_point point[REPORT_STRETCHES]);
 
 /** Means over epochs, each at the middle of its updates. */
 typedef struct report_means { double sum, first, last; int64_t epoch, rows, epochs; report_series series; } report_means;
