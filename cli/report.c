@@ -99,8 +99,12 @@ static pudle_status add_sweep(report *r, const cli_args *args, const char *path)
 static pudle_status open_all(report *r, const cli_args *args)
 {
     pudle_status s = PUDLE_OK;
+    bool sweep_there = false;
     for (int i = 0; i < args->positionals; i++) {
-        if (report_sweep_is(args->positional[i]) && args->positionals > 1)
+        s = report_sweep_is(r->ctx, args->positional[i], &sweep_there);
+        if (s)
+            return s;
+        if (sweep_there && args->positionals > 1)
             return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s: is the folder of a sweep, which is reported by itself; beside others, give its runs: %s/...", args->positional[i],
                            args->positional[i]);
         for (int k = 0; k < i; k++)
@@ -109,7 +113,7 @@ static pudle_status open_all(report *r, const cli_args *args)
     }
     if (args->positionals > PLOT_STYLES)
         return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%d runs: no more than %d can be told apart in a picture; make several reports", args->positionals, PLOT_STYLES);
-    if (report_sweep_is(args->positional[0]))
+    if (sweep_there)
         return add_sweep(r, args, args->positional[0]);
     for (int i = 0; i < args->positionals && !s; i++) {
         s = add_run(r, args, args->positional[i], args->positionals <= FEW ? ROOM_OF_FEW : ROOM_OF_MANY);

@@ -52,8 +52,8 @@ typedef struct report_sweep {
     int drawn;                       /* runs whose curves are drawn */
 } report_sweep;
 
-/** Is this the folder of a sweep? */
-bool report_sweep_is(const char *path);
+/** Is this the folder of a sweep? @errors NOMEM */
+pudle_status report_sweep_is(pd_context *ctx, const char *path, bool *is);
 pudle_status report_sweep_open(pd_context *ctx, const char *path, report_sweep *sweep);
 void report_sweep_close(report_sweep *sweep); /* zeroed is legal */
 /** The cell under a name; "" where there is no such column. row counts from 1. */
@@ -73,6 +73,6 @@ typedef struct report {
 pudle_status report_page(FILE *to, const report *r);
 pudle_status report_curves(FILE *to, const report *r);
 pudle_status report_settings(FILE *to, const report *r);
-void report_sweep_tables(FILE *to, const report_sweep *sweep);
+pudle_status report_sweep_tables(FILE *to, pd_context *ctx, const report_sweep *sweep);
 
 #endif

@@ -169,7 +169,10 @@ static void put_facts(FILE *to, const report *r)
         }
         fputs("</tr>\n", to);
     }
-    fputs("</table></div>\n</section>\n", to);
+    fputs("</table></div>\n", to);
+    if (r->sweeps && r->runs < r->sweep[0].runs.rows - 1)
+        fprintf(to, "<p class=\"note\">%d of %d runs: the best ones of up to %d combinations, as far as they can be read.</p>\n", r->runs, r->sweep[0].runs.rows - 1, PLOT_COLOURS);
+    fputs("</section>\n", to);
 }
 
 static void put_warnings(FILE *to, const report *r)
@@ -290,12 +293,14 @@ static void put_head(FILE *to, const report *r)
 
 pudle_status report_page(FILE *to, const report *r)
 {
+    pudle_status s = PUDLE_OK;
     put_head(to, r);
-    for (int i = 0; i < r->sweeps; i++)
-        report_sweep_tables(to, &r->sweep[i]);
+    for (int i = 0; i < r->sweeps && !s; i++)
+        s = report_sweep_tables(to, r->ctx, &r->sweep[i]);
     put_facts(to, r);
     put_warnings(to, r);
-    pudle_status s = report_curves(to, r);
+    if (!s)
+        s = report_curves(to, r);
     if (!s)
         s = put_atoms(to, r);
     if (!s)

@@ -121,16 +121,17 @@ static double number_in(const report_cells *t, int row, const char *column)
     return *text ? strtod(text, NULL) : NAN;
 }
 
-bool report_sweep_is(const char *path)
+pudle_status report_sweep_is(pd_context *ctx, const char *path, bool *is)
 {
     struct stat info;
     char *table = pd_format("%s/%s", path, SWEEP_RUNS), line[sizeof RUNS_HEAD] = "";
     FILE *file = table && !stat(table, &info) && S_ISREG(info.st_mode) ? fopen(table, "re") : NULL;
-    const bool is = file && fgets(line, sizeof line, file) && !strcmp(line, RUNS_HEAD);
+    *is = file && fgets(line, sizeof line, file) && !strcmp(line, RUNS_HEAD);
     if (file)
         fclose(file);
+    const bool good = table != NULL;
     free(table);
-    return is;
+    return good ? PUDLE_OK : no_memory(ctx);
 }
 
 /* -------------------------------------------------------------------------- order */
@@ -360,35 +361,37 @@ static void put_runs(FILE *to, const report_sweep *w)
 }
 
 /* What the terminal says below the tables. */
-static void put_order(FILE *to, const report_sweep *w)
+static pudle_status put_order(FILE *to, pd_context *ctx, const report_sweep *w)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *memory = pd_text_stream(&text, &size);
     if (memory)
         sweep_order_print(memory, &w->order);
-    if (memory && !fclose(memory)) {
-        fputs("<p class=\"note\">", to);
-        for (char *rest = text, *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
-            markup_text(to, line);
-            fputs(rest && *rest ? "<br/>" : "", to);
-        }
-        fputs("</p>\n", to);
+    if (!memory || fclose(memory))
+        return no_memory(ctx);
+    fputs("<p class=\"note\">", to);
+    for (char *rest = text, *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        markup_text(to, line);
+        fputs(rest && *rest ? "<br/>" : "", to);
     }
+    fputs("</p>\n", to);
     free(text);
+    return PUDLE_OK;
 }
 
-void report_sweep_tables(FILE *to, const report_sweep *w)
+pudle_status report_sweep_tables(FILE *to, pd_context *ctx, const report_sweep *w)
 {
-    bool several = w->combinations.rows > 1 && w->combinations.rows < w->runs.rows;
+    const bool several = w->combinations.rows > 1 && w->combinations.rows < w->runs.rows;
     fputs("<section>\n<h2>Sweep ", to);
     markup_text(to, w->path);
     fputs("</h2>\n", to);
-    put_order(to, w);
+    const pudle_status s = put_order(to, ctx, w);
     if (several)
         put_combinations(to, w);
     else if (!w->combinations.rows)
         fputs("<p class=\"note\">The sweep has not come to its end: there are no means over seeds yet.</p>\n", to);
     put_runs(to, w);
     fputs("</section>\n", to);
+    return s;
 }

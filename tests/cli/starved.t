@@ -123,4 +123,21 @@ while [ $n -le "$asked" ]; do
     n=$((n + 7))
 done
 ok $bad "a check without memory: all is well, or an error"
+
+run "$PUDLE" sweep "$cfg" --out "$work/sweep" --vary prox.lambda=0.1,0.3 --quiet
+for what in whole sweep; do
+    starved 0 "$PUDLE" report "$work/$what" --out "$work/page.html"
+    asked=$(count) n=1 bad=0
+    while [ $n -le "$asked" ]; do
+        rm -f "$work/page.html"
+        starved $n "$PUDLE" report "$work/$what" --out "$work/page.html"
+        told && { [ "$status" -ne 0 ] || [ "$(tail -n 1 "$work/page.html")" = "</html>" ]; } && { [ "$status" -eq 0 ] || [ ! -e "$work/page.html" ]; } || {
+            bad=$((bad + 1))
+            echo "# allocation $n: exit code $status"
+            diag "$work/err"
+        }
+        n=$((n + 7))
+    done
+    ok $bad "a report without memory: a whole page, or an error and none ($what)"
+done
 done_testing

@@ -32,6 +32,7 @@ clean "train" 0 train "$work/run.cfg" --out "$work/r" --quiet
 clean "train, resumed" 0 train "$work/r" --resume --quiet --set train.epochs=4
 clean "evaluate" 0 evaluate "$work/r" --split test
 clean "encode" 0 encode "$work/r" --output "$work/z.npy" --quiet
+clean "report" 0 report "$work/r" --out "$work/r.html"
 clean "gradient" 0 gradient "$work/run.cfg" --out "$work/g"
 clean "truncated gradient" 0 gradient "$work/run.cfg" --out "$work/g" --set model.gradient=truncated --set model.truncate=2
 clean "plugins list" 0 plugins list
