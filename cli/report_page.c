@@ -24,20 +24,19 @@ static const char css_dark[] = "body{color:#ddd;background:#16181b}th,td{border-
 
 /* -------------------------------------------------------------------------- facts */
 
-static void put_text(FILE *to, const report_run *run, const char *text)
+static void put_text(FILE *to, const char *text)
 {
-    (void)run;
     markup_text(to, *text ? text : "unknown");
 }
 
 static void fact_folder(FILE *to, const report_run *run)
 {
-    put_text(to, run, run->path);
+    put_text(to, run->path);
 }
 
 static void fact_state(FILE *to, const report_run *run)
 {
-    put_text(to, run, report_states[run->state]);
+    put_text(to, report_states[run->state]);
     if (run->resumed)
         fprintf(to, ", resumed %d time%s", run->resumed, run->resumed == 1 ? "" : "s");
 }
@@ -64,12 +63,12 @@ static void fact_time(FILE *to, const report_run *run)
 
 static void fact_begun(FILE *to, const report_run *run)
 {
-    put_text(to, run, run->begun);
+    put_text(to, run->begun);
 }
 
 static void fact_version(FILE *to, const report_run *run)
 {
-    put_text(to, run, run->version);
+    put_text(to, run->version);
 }
 
 static void fact_identity(FILE *to, const report_run *run)
