@@ -82,7 +82,7 @@ static pudle_status add_sweep(report *r, const cli_args *args, const char *path)
 {
     bool seen[PLOT_COLOURS] = { false };
     report_sweep *w = &r->sweep[r->sweeps++];
-    pudle_status s = report_sweep_open(r->ctx, path, w);
+    pudle_status s = report_sweep_open(r->ctx, path, args->quiet, w);
     for (int i = 0; !s && i < w->drawn; i++) {
         const int row = w->rank[i], style = w->combination[row], before = r->runs;
         if (style >= PLOT_COLOURS)

@@ -54,7 +54,7 @@ typedef struct report_sweep {
 
 /** Is this the folder of a sweep? @errors NOMEM */
 pudle_status report_sweep_is(pd_context *ctx, const char *path, bool *is);
-pudle_status report_sweep_open(pd_context *ctx, const char *path, report_sweep *sweep);
+pudle_status report_sweep_open(pd_context *ctx, const char *path, bool quiet, report_sweep *sweep);
 void report_sweep_close(report_sweep *sweep); /* zeroed is legal */
 /** The cell under a name; "" where there is no such column. row counts from 1. */
 const char *report_cell(const report_cells *t, int row, const char *column);

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_WARNINGS = 40, SILENT = PUDLE_LOG_WARNING + 1 };
+enum { MOST_WARNINGS = 40 };
 
 const char *const report_states[] = { "unknown: there is no run.log", "not finished: it was killed, or is only beginning", "being trained now", "finished", "interrupted",
                                       "stopped by an error" };
@@ -149,7 +149,7 @@ static pudle_status read_config(pd_context *ctx, const cli_args *args, report_ru
     options o = { run, false };
     if (!path)
         return no_memory(ctx);
-    pd_log_level(ctx, SILENT); /* what it says of a config it has said when that was trained */
+    pd_log_level(ctx, PD_LOG_SILENT); /* what it says of a config it has said when that was trained */
     pudle_status s = cli_settings_at(ctx, run->path, &none, &run->settings, &directory);
     pd_log_level(ctx, args->quiet ? PUDLE_LOG_WARNING : PUDLE_LOG_INFO);
     if (s && s != PUDLE_ERR_NOMEM) {

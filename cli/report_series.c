@@ -121,7 +121,7 @@ typedef struct reading {
     report_table *table;
     char line[LONGEST];
     int64_t number;                          /* of the line */
-    int cells, update, epoch, seconds, loss, rate;
+    int cells, update, epoch, seconds, loss, norm;
     report_series *series[MOST_COLUMNS];     /* NULL: not one */
     char name[MOST_COLUMNS][sizeof ((report_column *)0)->name];
 } reading;
@@ -165,14 +165,14 @@ static pudle_status take_name(reading *r, const char *name)
         if (!strcmp(name, others[i]))
             *place[i] = at;
     r->loss = strcmp(name, "loss") ? r->loss : at;
-    r->rate = strcmp(name, "learning_rate") ? r->rate : at;
+    r->norm = strcmp(name, "gradient_norm") ? r->norm : at;
     return PUDLE_OK;
 }
 
 static pudle_status read_header(reading *r, int room)
 {
     pudle_status s = PUDLE_OK;
-    r->update = r->epoch = r->seconds = r->loss = r->rate = -1;
+    r->update = r->epoch = r->seconds = r->loss = r->norm = -1;
     if (!next_line(r, &s))
         return s ? s : pd_fail(r->ctx, PUDLE_ERR_CONFIG, "%s: is empty: the run has not begun, or the file was cut off", r->path);
     char *rest = r->line;
@@ -241,7 +241,7 @@ static pudle_status read_row(reading *r)
     for (int i = 0; i < cells; i++)
         if (r->series[i])
             report_series_add(r->series[i], t->update, value[i]);
-    const bool closing = r->rate >= 0 && isnan(value[r->rate]); /* a batch of no epoch */
+    const bool closing = r->norm >= 0 && isnan(value[r->norm]); /* without a gradient: a batch of no epoch */
     if (r->loss >= 0 && !closing)
         add_to_mean(&t->loss, t->update, (int64_t)value[r->epoch], value[r->loss]);
     return PUDLE_OK;

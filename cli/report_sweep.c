@@ -180,7 +180,23 @@ static void choose_drawn(report_sweep *w)
             w->combination[w->rank[i]] = i;
 }
 
-static pudle_status find_order(pd_context *ctx, report_sweep *w)
+/* What follows a key stands in the runs' configs: that of the first is as good as any. */
+static void look_for_followers(pd_context *ctx, bool quiet, report_sweep *w)
+{
+    const cli_args none = { .quiet = true };
+    char *path = pd_format("%s/%s", w->path, report_cell(&w->runs, 1, "run")), *directory = NULL;
+    pd_settings *settings = NULL;
+    pd_log_level(ctx, PD_LOG_SILENT);
+    if (path && !cli_settings_at(ctx, path, &none, &settings, &directory))
+        sweep_order_follow(&w->order, settings, w->runs.cell + FIRST_KEY, w->varies, w->keys);
+    pd_log_level(ctx, quiet ? PUDLE_LOG_WARNING : PUDLE_LOG_INFO);
+    pd_error_clear(ctx);
+    pd_settings_destroy(settings);
+    free(directory);
+    free(path);
+}
+
+static pudle_status find_order(pd_context *ctx, bool quiet, report_sweep *w)
 {
     const int seed = column_of(&w->runs, "seed"), rows = w->runs.rows - 1;
     w->keys = seed - FIRST_KEY;
@@ -195,6 +211,7 @@ static pudle_status find_order(pd_context *ctx, report_sweep *w)
         for (int k = 0; k < w->keys; k++)
             w->varies[k] |= strcmp(cell_at(&w->runs, r, FIRST_KEY + k), cell_at(&w->runs, 1, FIRST_KEY + k)) != 0;
     }
+    look_for_followers(ctx, quiet, w);
     sweep_order_by(&w->order, w->runs.cell + FIRST_KEY, w->varies, w->keys);
     char *mean = pd_format("%s_mean", sweep_figure_names[w->order.figure]);
     pudle_status s = mean ? rank_rows(ctx, &w->runs, sweep_figure_names[w->order.figure], true, &w->rank) : no_memory(ctx);
@@ -207,7 +224,7 @@ static pudle_status find_order(pd_context *ctx, report_sweep *w)
     return s;
 }
 
-pudle_status report_sweep_open(pd_context *ctx, const char *path, report_sweep *w)
+pudle_status report_sweep_open(pd_context *ctx, const char *path, bool quiet, report_sweep *w)
 {
     *w = (report_sweep){ .path = pd_strdup(path) };
     pudle_status s = w->path ? read_cells(ctx, path, SWEEP_RUNS, true, &w->runs) : no_memory(ctx);
@@ -215,7 +232,7 @@ pudle_status report_sweep_open(pd_context *ctx, const char *path, report_sweep *
         s = read_cells(ctx, path, SWEEP_COMBINATIONS, false, &w->combinations);
     if (!s && (w->runs.rows < 2 || column_of(&w->runs, "seed") < FIRST_KEY))
         s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s/%s: has no %s; the same `pudle sweep` writes the table again", path, SWEEP_RUNS, w->runs.rows < 2 ? "rows" : "column seed");
-    return s ? s : find_order(ctx, w);
+    return s ? s : find_order(ctx, quiet, w);
 }
 
 void report_sweep_close(report_sweep *w)

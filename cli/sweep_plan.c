@@ -52,7 +52,7 @@ static pudle_status load(const sweep *sw, const request *r, pd_settings **settin
     FILE *memory = pd_text_stream(warnings, &size);
     if (!memory)
         return sweep_no_memory(sw->ctx);
-    pd_log_level(sw->ctx, SWEEP_SILENT);
+    pd_log_level(sw->ctx, PD_LOG_SILENT);
     pd_log_file(sw->ctx, memory);
     const pudle_status s = cli_settings(sw->ctx, &r->args, settings, &directory);
     pd_log_file(sw->ctx, NULL);

@@ -4,7 +4,6 @@
 
 #include "sweep.h"
 
-enum { SWEEP_SILENT = PUDLE_LOG_WARNING + 1 }; /* a level of the log above all that is said */
 #define SWEEP_SEED "train.seed"
 
 /** Keys that take the same value, and the values, as --set would be given them. */

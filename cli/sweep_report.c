@@ -36,14 +36,15 @@ void sweep_order_run(sweep_order *o, double updates, double test_loss)
     o->tests = o->tests && !isnan(test_loss);
 }
 
-/* Does an option of the loss of some run, or its code_l1 or code_l2, follow this key? */
-static bool is_followed(const sweep *sw, const char *key, bool code)
+void sweep_order_follow(sweep_order *o, const pd_settings *settings, char *const key[], const bool varies[], int keys)
 {
-    for (int r = 0; r < sw->runs; r++)
-        for (const pd_follower *f = sw->run[r].settings->follower; f; f = f->next)
-            if (!strcmp(f->what, key) && code == !strncmp(f->option, "code_l", 6))
-                return true;
-    return false;
+    for (const pd_follower *f = settings->follower; f; f = f->next)
+        for (int i = 0; i < keys; i++)
+            if (varies[i] && !strcmp(f->what, key[i])) {
+                const bool code = !strncmp(f->option, "code_l", 6);
+                o->losses |= !code;
+                o->codes |= code;
+            }
 }
 
 static sweep_order choose_order(const sweep *sw)
@@ -52,10 +53,8 @@ static sweep_order choose_order(const sweep *sw)
     for (int r = 0; r < sw->runs; r++)
         if (sw->run[r].state == SWEEP_DONE)
             sweep_order_run(&o, sw->run[r].figure[SWEEP_UPDATES], sw->run[r].figure[SWEEP_TEST_LOSS]);
-    for (int i = 0; i < sw->keys; i++) {
-        o.losses |= sw->varies[i] && is_followed(sw, sw->key[i], false);
-        o.codes |= sw->varies[i] && is_followed(sw, sw->key[i], true);
-    }
+    for (int r = 0; r < sw->runs; r++)
+        sweep_order_follow(&o, sw->run[r].settings, sw->key, sw->varies, sw->keys);
     sweep_order_by(&o, sw->key, sw->varies, sw->keys);
     return o;
 }

@@ -20,6 +20,8 @@ typedef struct sweep_combination {
 typedef struct sweep_order { int figure, nonzeros; bool tests, losses, codes, data, levels; double fewest, most; } sweep_order; /* updates of the runs */
 /** Of each run that is done. test_loss NaN: unknown. */
 void sweep_order_run(sweep_order *o, double updates, double test_loss);
+/** Of each run, or one of them: numbers of its loss may follow a key. */
+void sweep_order_follow(sweep_order *o, const pd_settings *settings, char *const key[], const bool varies[], int keys);
 /** Then, by the keys that have more than one value. */
 void sweep_order_by(sweep_order *o, char *const key[], const bool varies[], int keys);
 /** In words, a line for each thing. */

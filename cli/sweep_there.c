@@ -21,7 +21,7 @@ static pudle_status add_there(sweep *sw, const char *name)
         s = pd_manifest_ours(ctx, path, &ours);
     pd_settings *settings = NULL;
     if (!s && ours) {
-        pd_log_level(ctx, SWEEP_SILENT);
+        pd_log_level(ctx, PD_LOG_SILENT);
         const pudle_status read = pd_settings_load(ctx, config, NULL, 0, &settings);
         pd_log_level(ctx, sw->args->quiet ? PUDLE_LOG_WARNING : PUDLE_LOG_INFO);
         if (read) {

@@ -23,6 +23,7 @@ void pd_log_file(pd_context *ctx, FILE *file); /* NULL: none; not owned. Errors 
 /** A line for the log file alone: what a record of the run needs and a terminal does not. @thread safe */
 void pd_log_note(pd_context *ctx, const char *format, ...) PUDLE_PRINTF(2, 3);
 void pd_log_level(pd_context *ctx, int level);
+enum { PD_LOG_SILENT = PUDLE_LOG_WARNING + 1 }; /* above all that is said */
 
 /** What pudle_host.ctx points to: the context and the label of the instance on whose behalf the host is called (NULL: none). */
 typedef struct pd_host_binding { pd_context *ctx; const char *label; } pd_host_binding;

@@ -165,6 +165,18 @@ sed -i '3s/,.*//' "$work/sweep/sweep.csv"
 run "$PUDLE" report "$work/sweep" --out "$page"
 refuses 2 "sweep.csv:3" "a broken row of its table is told"
 
+run "$PUDLE" sweep "$cfg" --out "$work/follows" --vary prox.lambda=0.1,0.3 --set loss.name=lasso --set loss.lambda=prox.lambda
+order=$(grep -o 'by the relative error of the test samples. reconstruction' "$work/out")
+run "$PUDLE" report "$work/follows" --out "$page"
+[ -n "$order" ] && grep -q "by the relative error of the test samples" "$page"
+ok $? "where the loss follows what is varied, its order is the sweep's"
+
+# ---- an optimiser without a rate
+run "$PUDLE" train "$cfg" --out "$work/odl" --quiet --set model.gradient=dec --set train.optimizer=odl --unset train.learning_rate
+run "$PUDLE" report "$work/odl" --out "$page"
+plots "$page" | grep -qx "Training loss" && ! plots "$page" | grep -q "Learning rate"
+ok $? "a run without a learning rate has its curves"
+
 # ---- what cannot be reported
 cp "$page" "$work/before.html"
 run "$PUDLE" report "$work/none" --out "$page"

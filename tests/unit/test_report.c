@@ -186,7 +186,7 @@ static void test_table(void **state)
 {
     (void)state;
     report_table t;
-    assert_worked(read_text("update,epoch,loss,learning_rate,prox.lambda,dead,seconds\n0,0,4,1,0.5,,0.5\n2,0,2,1,0.25,,1\n4,1,1,1,0.25,,1.5\n6,2,7,,0.2,,2\n8,2,9", &t));
+    assert_worked(read_text("update,epoch,loss,gradient_norm,prox.lambda,dead,seconds\n0,0,4,1,0.5,,0.5\n2,0,2,1,0.25,,1\n4,1,1,1,0.25,,1.5\n6,2,7,,0.2,,2\n8,2,9", &t));
     assert_true(t.rows == 4 && t.update == 6 && t.seconds == 2); /* the last line is torn */
     assert_non_null(report_table_find(&t, "prox.lambda"));
     assert_null(report_table_find(&t, "dead"));
