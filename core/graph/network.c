@@ -213,19 +213,6 @@ void pd_network_fini(pd_network *net)
     }
 }
 
-static double get(const void *data, int32_t dtype, int64_t i)
-{
-    return dtype == PUDLE_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
-}
-
-static void put(void *data, int32_t dtype, int64_t i, double value)
-{
-    if (dtype == PUDLE_F64)
-        ((double *)data)[i] = value;
-    else
-        ((float *)data)[i] = (float)value;
-}
-
 static pudle_status level_refresh(pd_network *net, pd_level *level)
 {
     const int64_t count = net->layers * level->cols, own = level->rows * level->cols;
@@ -237,12 +224,12 @@ static pudle_status level_refresh(pd_network *net, pd_level *level)
     double beta = 1.0;
     for (int64_t t = 0; t < net->layers && !s; t++, beta *= net->beta)
         for (int64_t k = 0; k < level->cols; k++) {
-            const double base = level->learned ? get(buffer, net->dtype, (level->rows > 1 ? t : 0) * level->cols + k)
+            const double base = level->learned ? pd_get(buffer, net->dtype, (level->rows > 1 ? t : 0) * level->cols + k)
                                                : level->initial * (level->per_step ? net->alpha[t] : 1.0);
             level->host[t * level->cols + k] = base * beta;
         }
     for (int64_t i = 0; i < count; i++)
-        put(buffer, net->dtype, i, level->host[i]);
+        pd_put(buffer, net->dtype, i, level->host[i]);
     if (!s)
         s = net->be->upload(net->exec, level->theta, buffer, (size_t)count * width);
     free(buffer);
@@ -260,7 +247,7 @@ static pudle_status steps_refresh(pd_network *net)
                     : pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the steps");
     }
     for (int64_t t = 0; t < net->layers && !s; t++)
-        net->alpha[t] = net->step_rows ? get(learned, net->dtype, net->step_rows > 1 ? t : 0) : net->step;
+        net->alpha[t] = net->step_rows ? pd_get(learned, net->dtype, net->step_rows > 1 ? t : 0) : net->step;
     if (learned != host)
         free(learned);
     return s;
@@ -298,10 +285,10 @@ pudle_status pd_network_sigma2(pd_network *net, double change, double *sigma2)
     for (int64_t i = 0; i < map->code; i++) {
         const double value_i = pudle_random_normal(&random);
         norm2 += value_i * value_i;
-        put(start, net->dtype, i, value_i);
+        pd_put(start, net->dtype, i, value_i);
     }
     for (int64_t i = 0; i < map->code; i++)
-        put(start, net->dtype, i, get(start, net->dtype, i) / sqrt(norm2));
+        pd_put(start, net->dtype, i, pd_get(start, net->dtype, i) / sqrt(norm2));
     s = be->upload(net->exec, z.data, start, (size_t)map->code * width);
     for (int round = 0; round < 200 && !s; round++) {
         s = map->ops->apply(map, net->exec, &w, &cz, &u);

@@ -66,12 +66,8 @@ static pudle_status upload_gradient(pd_network *net, const pd_parameter *p, cons
     void *out = pd_alloc((size_t)count, width);
     if (!out)
         return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the gradient of '%s'", p->name);
-    for (int64_t i = 0; i < count; i++) {
-        if (net->dtype == PUDLE_F64)
-            ((double *)out)[i] = values[i];
-        else
-            ((float *)out)[i] = (float)values[i];
-    }
+    for (int64_t i = 0; i < count; i++)
+        pd_put(out, net->dtype, i, values[i]);
     const pudle_status s = net->be->upload(net->exec, p->grad.data, out, (size_t)count * width);
     free(out);
     return s;

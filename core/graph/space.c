@@ -166,12 +166,8 @@ static pudle_status baseline_fill(const pd_network *net, const pd_lane_space *sp
     void *host = pd_alloc(bytes, 1);
     if (!host)
         return pd_fail(net->ctx, PUDLE_ERR_NOMEM, "out of memory for the offset of %lld samples", (long long)rows);
-    for (int64_t i = 0; i < rows * m; i++) {
-        if (net->dtype == PUDLE_F64)
-            ((double *)host)[i] = net->baseline[i % m];
-        else
-            ((float *)host)[i] = (float)net->baseline[i % m];
-    }
+    for (int64_t i = 0; i < rows * m; i++)
+        pd_put(host, net->dtype, i, net->baseline[i % m]);
     const pudle_status s = net->be->upload(net->exec, space->baseline.data, host, bytes);
     free(host);
     return s;

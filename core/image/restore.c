@@ -182,7 +182,7 @@ static pudle_status open_size(pd_restorer *r, const pd_pieces *p)
 
 static double value_at(const pudle_cview *v, int64_t i)
 {
-    return v->dtype == PUDLE_F64 ? ((const double *)v->data)[i] : (double)((const float *)v->data)[i];
+    return pd_get(v->data, v->dtype, i);
 }
 
 static bool all_finite(const pudle_cview *v)

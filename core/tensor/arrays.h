@@ -19,6 +19,19 @@ pudle_view pd_slice(const pudle_view *v, int64_t i); /* entry i of the first axi
 pudle_cview pd_crows(const pudle_cview *v, int64_t first, int64_t count);
 bool pd_same_shape(const pudle_cview *a, const pudle_cview *b);
 
+/** Entry i of memory in host memory that holds numbers of this dtype. */
+static inline double pd_get(const void *data, int32_t dtype, int64_t i)
+{
+    return dtype == PUDLE_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+static inline void pd_put(void *data, int32_t dtype, int64_t i, double value)
+{
+    if (dtype == PUDLE_F64)
+        ((double *)data)[i] = value;
+    else
+        ((float *)data)[i] = (float)value;
+}
+
 /** Read a whole array ("a.npy", "a.npz:name"; an .npz with one array needs no name), converted to dtype. Every element type of
  *  NumPy up to 64 bits (bool, ints, f2, f4, f8), both byte orders, C and Fortran order. Sizes in the header are checked against
  *  the file before memory is taken. @errors IO, NOTFOUND, CONFIG naming the file and what is wrong */

@@ -38,13 +38,8 @@ pudle_status pd_problem_get_dictionary(pd_problem *pb, pd_array *out)
 static void convert(const pudle_cview *from, int32_t dtype, void *to)
 {
     const int64_t count = pudle_count(from);
-    for (int64_t i = 0; i < count; i++) {
-        const double value = from->dtype == PUDLE_F64 ? ((const double *)from->data)[i] : (double)((const float *)from->data)[i];
-        if (dtype == PUDLE_F64)
-            ((double *)to)[i] = value;
-        else
-            ((float *)to)[i] = (float)value;
-    }
+    for (int64_t i = 0; i < count; i++)
+        pd_put(to, dtype, i, pd_get(from->data, from->dtype, i));
 }
 
 pudle_status pd_problem_set_dictionary(pd_problem *pb, const pudle_cview *d)

@@ -83,7 +83,7 @@ pudle_status pd_look_at(pd_look *l, const pd_candidate *sample, int64_t count)
 
 static double entry(const pd_look *l, const void *of, int64_t i)
 {
-    return l->pb->dtype == PUDLE_F64 ? ((const double *)of)[i] : (double)((const float *)of)[i];
+    return pd_get(of, l->pb->dtype, i);
 }
 
 double pd_look_code(const pd_look *l, int64_t i)

@@ -22,13 +22,8 @@ static pudle_status probe(pd_problem *pb, bool gap, bool *same)
     void *memory[PROBES] = { NULL }; /* prediction, target, u */
     pudle_status s = host.data ? PUDLE_OK : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for a sample of %lld entries", (long long)m);
     for (int k = 0; k < PROBES && !s; k++) {
-        for (int64_t i = 0; i < m; i++) {
-            const double value = k == 2 ? (double)(i % 7) - 2.5 : k == 1 && gap && i == 0 ? (double)NAN : 0;
-            if (pb->dtype == PUDLE_F64)
-                ((double *)host.data)[i] = value;
-            else
-                ((float *)host.data)[i] = (float)value;
-        }
+        for (int64_t i = 0; i < m; i++)
+            pd_put(host.data, pb->dtype, i, k == 2 ? (double)(i % 7) - 2.5 : k == 1 && gap && i == 0 ? (double)NAN : 0);
         s = pb->be->alloc(pb->exec, bytes, &memory[k]);
         if (!s)
             s = pb->be->upload(pb->exec, memory[k], host.data, bytes);
@@ -75,15 +70,12 @@ pudle_status pd_odl_init(pd_problem *pb)
 
 static double get(const pudle_view *v, int64_t i)
 {
-    return v->dtype == PUDLE_F64 ? ((const double *)v->data)[i] : (double)((const float *)v->data)[i];
+    return pd_get(v->data, v->dtype, i);
 }
 
 static void put(const pudle_view *v, int64_t i, double value)
 {
-    if (v->dtype == PUDLE_F64)
-        ((double *)v->data)[i] = value;
-    else
-        ((float *)v->data)[i] = (float)value;
+    pd_put(v->data, v->dtype, i, value);
 }
 
 /* Room in host memory; and with the backend, where atoms are rows. */

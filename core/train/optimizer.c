@@ -72,12 +72,8 @@ static pudle_status clamp(pd_problem *pb, const pd_parameter *p, double low, dou
     if (!host)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for the thresholds");
     pudle_status s = pb->be->download(pb->exec, host, c.data, bytes);
-    for (size_t i = 0; i < count && !s; i++) {
-        if (pb->dtype == PUDLE_F64)
-            ((double *)host)[i] = clamped(((double *)host)[i], low, high);
-        else
-            ((float *)host)[i] = (float)clamped((double)((float *)host)[i], low, high);
-    }
+    for (int64_t i = 0; i < (int64_t)count && !s; i++)
+        pd_put(host, pb->dtype, i, clamped(pd_get(host, pb->dtype, i), low, high));
     if (!s)
         s = pb->be->upload(pb->exec, p->value.data, host, bytes);
     free(host);

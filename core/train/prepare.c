@@ -70,14 +70,6 @@ static double divisor_of(const pd_data_params *how, const pudle_cview *x, const 
     return size > 0 ? size : 1;
 }
 
-static void put(const pudle_view *to, int64_t i, double value)
-{
-    if (to->dtype == PUDLE_F64)
-        ((double *)to->data)[i] = value;
-    else
-        ((float *)to->data)[i] = (float)value;
-}
-
 void pd_prepare(const pd_data_params *how, const pudle_view *x, const pudle_view *y)
 {
     const pudle_cview from = pudle_const(x), target = y ? pudle_const(y) : (pudle_cview){ 0 };
@@ -87,9 +79,9 @@ void pd_prepare(const pd_data_params *how, const pudle_view *x, const pudle_view
         for (int64_t g = 0; g < s.groups; g++) {
             const double mean = mean_of(how, &from, &s, g);
             for (int64_t i = s.first + g * s.length; i < s.first + (g + 1) * s.length; i++) {
-                put(x, i, (pudle_entry(&from, i) - mean) / divisor);
+                pd_put(x->data, x->dtype, i, (pudle_entry(&from, i) - mean) / divisor);
                 if (y)
-                    put(y, i, (pudle_entry(&target, i) - mean) / divisor);
+                    pd_put(y->data, y->dtype, i, (pudle_entry(&target, i) - mean) / divisor);
             }
         }
     }
@@ -104,7 +96,7 @@ void pd_prepare_undo(const pd_data_params *how, const pudle_cview *samples, cons
         for (int64_t g = 0; g < s.groups; g++) {
             const double mean = mean_of(how, samples, &s, g);
             for (int64_t i = s.first + g * s.length; i < s.first + (g + 1) * s.length; i++)
-                put(estimates, i, pudle_entry(&from, i) * divisor + mean);
+                pd_put(estimates->data, estimates->dtype, i, pudle_entry(&from, i) * divisor + mean);
         }
     }
 }

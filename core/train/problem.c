@@ -436,12 +436,8 @@ pudle_status pd_problem_baseline(pd_problem *pb, const pudle_view *predictions)
     void *host = pd_alloc((size_t)count, width);
     if (!host)
         return pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for %lld predictions", (long long)(count / m));
-    for (int64_t i = 0; i < count; i++) {
-        if (pb->dtype == PUDLE_F64)
-            ((double *)host)[i] = pb->net.baseline[i % m];
-        else
-            ((float *)host)[i] = (float)pb->net.baseline[i % m];
-    }
+    for (int64_t i = 0; i < count; i++)
+        pd_put(host, pb->dtype, i, pb->net.baseline[i % m]);
     const pudle_status s = pb->be->upload(pb->exec, predictions->data, host, (size_t)count * width);
     free(host);
     return s;

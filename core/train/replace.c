@@ -10,14 +10,6 @@ typedef struct replacement {
     double norm;
 } replacement;
 
-static void put(pd_array *a, int64_t at, double value)
-{
-    if (a->view.dtype == PUDLE_F64)
-        ((double *)a->view.data)[at] = value;
-    else
-        ((float *)a->view.data)[at] = (float)value;
-}
-
 static pudle_status send(pd_problem *pb, const pd_array *a, const pudle_view *to)
 {
     const pudle_cview c = pudle_const(&a->view);
@@ -34,7 +26,7 @@ static pudle_status set(pd_problem *pb, const pudle_view *array, const replaceme
     const int64_t own = s ? 0 : pudle_count(&c) / atoms; /* entries of an atom */
     for (int64_t k = 0; k < r->count; k++)
         for (int64_t i = 0; i < own; i++)
-            put(&a, (i / r->inner * atoms + r->atom[k]) * r->inner + i % r->inner, zero ? 0 : r->norm * r->values[k * r->length + i % r->length]);
+            pd_put(a.view.data, a.view.dtype, (i / r->inner * atoms + r->atom[k]) * r->inner + i % r->inner, zero ? 0 : r->norm * r->values[k * r->length + i % r->length]);
     if (!s)
         s = send(pb, &a, array);
     pd_array_free(&a);
@@ -75,7 +67,7 @@ static pudle_status start_level(pd_problem *pb, const pd_level *level, pd_array 
     const pudle_cview c = pudle_const(&start.view);
     for (int64_t row = 0; row < level->rows && !s; row++)
         for (int64_t k = 0; k < r->count; k++)
-            put(learned, row * level->cols + r->atom[k], pudle_entry(&c, row * level->cols + r->atom[k]));
+            pd_put(learned->view.data, learned->view.dtype, row * level->cols + r->atom[k], pudle_entry(&c, row * level->cols + r->atom[k]));
     if (!s)
         s = send(pb, learned, &level->parameter.value);
     pd_array_free(&start);
