@@ -36,11 +36,12 @@ void sweep_order_run(sweep_order *o, double updates, double test_loss)
     o->tests = o->tests && !isnan(test_loss);
 }
 
+/* Of the training loss: the baseline is the model's, and an inner_loss the encoder's. */
 void sweep_order_follow(sweep_order *o, const pd_settings *settings, char *const key[], const bool varies[], int keys)
 {
     for (const pd_follower *f = settings->follower; f; f = f->next)
         for (int i = 0; i < keys; i++)
-            if (varies[i] && !strcmp(f->what, key[i])) {
+            if (f->section == PD_SECTION_LOSS && strcmp(f->option, "offset") && varies[i] && !strcmp(f->what, key[i])) {
                 const bool code = !strncmp(f->option, "code_l", 6);
                 o->losses |= !code;
                 o->codes |= code;

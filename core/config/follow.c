@@ -57,6 +57,8 @@ static void follow(pd_loader *loader, int section, const pudle_option *row, pd_e
                   *list ? "it has " : "it has none: give a number here", list);
     } else if (section == PD_SECTION_INNER_LOSS && m && !strcmp(m->level, name)) {
         pd_report(loader, entry->where, "prox.%s = \"%s\" is found with this loss, which cannot follow it; give a number here", m->level, m->text);
+    } else if (section == PD_SECTION_LOSS && !strcmp(row->name, "offset") && m && !m->found && !strcmp(m->level, name)) {
+        pd_report(loader, entry->where, "prox.%s = \"%s\" is found with the baseline, which cannot follow it; give a number here", m->level, m->text);
     } else if (m && !m->found && !strcmp(m->level, name) && has_instance(&loader->settings->section[section], row)) {
         pd_report(loader, entry->where, "prox.%s = \"%s\" becomes a number when training begins, and the loss '%s' wants its own before; give a number here", m->level, m->text,
                   loader->settings->section[section].plugin->desc->name);

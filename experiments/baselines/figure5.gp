@@ -12,14 +12,14 @@ set grid xtics ytics lt 1 lw 1 lc rgb "#dddddd"
 set key bottom left
 readable(file) = int(system("test -r '".file."' && echo 1 || echo 0"))
 title_of(m) = m eq "soft" ? "g^{ae-ls}" : m eq "decay" ? "g^{ae-ls}, decaying" : m eq "hard" ? "g^{ae-ls}, hard threshold" : m
-colour_of(m) = m eq "soft" ? "#c0392b" : m eq "decay" ? "#2e7d32" : m eq "hard" ? "#1f5fa8" : m eq "noodl" ? "#e08214" : "#7b3294"
+colour_of(m) = m eq "soft" ? "#c0392b" : m eq "decay" ? "#2e7d32" : m eq "hard" ? "#1f5fa8" : m eq "noodl" ? "#e08214" : m eq "odl" ? "#555555" : "#7b3294"
 own(m, s) = folder."/".m."_".s."/metrics.csv"
 theirs(m, s) = saved."/g_".(m eq "noodl" ? "noodl" : "aels")."_results_s".s.(m eq "decay" ? "_decay" : m eq "hard" ? "_hard" : "").".csv"
 set multiplot layout 1, 3
 do for [s in "10 20 40"] {
     methods = ""
     known = ""
-    do for [m in "soft decay hard noodl refit"] {
+    do for [m in "soft decay hard noodl refit odl"] {
         if (readable(own(m, s))) { methods = methods." ".m }
         if (strlen(saved) > 0 && readable(theirs(m, s))) { known = known." ".m }
     }

@@ -5,7 +5,7 @@ set datafile columnheaders
 depth(name) = name[strstrt(name, "_") + 1:]
 estimator(name) = name[:strstrt(name, "_") - 1]
 title_of(g) = g eq "dec" ? "g^{dec}" : g eq "aelasso" ? "g^{ae-lasso}" : g eq "aels" ? "g^{ae-ls}" : g
-colour_of(g) = g eq "dec" ? "#1f5fa8" : g eq "aelasso" ? "#e08214" : g eq "aels" ? "#c0392b" : g eq "refit" ? "#2e7d32" : "#7b3294"
+colour_of(g) = g eq "dec" ? "#1f5fa8" : g eq "aelasso" ? "#e08214" : g eq "aels" ? "#c0392b" : g eq "refit" ? "#2e7d32" : g eq "odl" ? "#555555" : "#7b3294"
 saved_of(name) = saved."/g_".estimator(name)."_results_T".depth(name).".csv"
 readable(file) = int(system("test -r '".file."' && echo 1 || echo 0"))
 depths = ""

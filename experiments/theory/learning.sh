@@ -1,7 +1,8 @@
 #!/bin/sh
 # Figures 4b and 4c: dictionary learning with the three gradient estimators, 600 full-batch updates from a dictionary 61 % away.
 #   usage: learning.sh OUT [SEED] [OPTION]...     (DEPTHS="25 100" and ESTIMATORS="dec aelasso aels" choose the curves; OPTIONs go to pudle train)
-# Two more are no estimators of the paper: implicit, the limit of aels for T to infinity, at codes of T layers; and refit, the decoder's at codes fitted again.
+# Three more are no estimators of the paper: implicit, the limit of aels for T to infinity, at codes of T layers; refit, the decoder's at codes fitted again; and odl,
+# alternating minimisation: an exact step for each atom instead of a gradient.
 # Each run lies in OUT/ESTIMATOR_T; called again it resumes. OUT/final.csv holds the relative dictionary error of each run in OUT at its end, and the
 # least on the way; OUT/curves.png draws them, where there is a gnuplot. LAMBDA (0.2) is that of encoder and lasso. SAVED, a folder with the authors'
 # curves, adds these to the picture. CONFIG is another problem to learn from, learning.cfg by default. PUDLE names the program.

@@ -106,6 +106,9 @@ ok $? "loss.code_l1 of any loss follows as well"
 run "$PUDLE" sweep "$cfg" --out "$work/sweep" --vary prox.lambda=0.2,0.4 --set loss.name=lasso --set loss.lambda=prox.lambda
 grep -q 'options of the loss are varied' "$work/out"
 ok $? "a sweep knows that losses differ with it"
+run "$PUDLE" sweep "$cfg" --out "$work/inner" --vary prox.lambda=0.2,0.4 --set inner_loss.name=huber --set inner_loss.delta=prox.lambda
+! grep -q 'options of the loss are varied' "$work/out"
+ok $? "but not with what an inner_loss follows"
 
 # ---- mistakes
 run "$PUDLE" check "$cfg" --set loss.name=lasso --set loss.lambda=prox.gamma
@@ -114,6 +117,8 @@ run "$PUDLE" check "$cfg" --set loss.name=lasso --set loss.lambda=prox.lambda --
 refuses 2 'it has none: give a number here' "of a prox that has none"
 run "$PUDLE" check "$cfg" --set loss.name=huber --set loss.delta=prox.lambda $max
 refuses 2 'the one depends on the other' "a multiple that would depend on itself"
+run "$PUDLE" check "$cfg" --set loss.offset=prox.lambda $max
+refuses 2 'is found with the baseline, which cannot follow it' "so would one of the baseline"
 run "$PUDLE" check "$cfg" --set loss.name=huber --set loss.delta=prox.lambda
 is_success "and where it is a number"
 for text in max 0.1max 0*max -1*max inf*max 0.1*maximum lots; do

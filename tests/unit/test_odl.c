@@ -146,7 +146,7 @@ static void updates(void **state)
     }
 }
 
-/* An atom that is made anew has no past. */
+/* An atom that is made anew has no past, and the others do not take over what it has explained. */
 static void replaced(void **state)
 {
     (void)state;
@@ -162,6 +162,7 @@ static void replaced(void **state)
         double *values = calloc((size_t)(2 * s.m), sizeof *values);
         assert_non_null(values);
         values[0] = values[s.m + 1] = 1;
+        double *was_a = doubles(&o.pb, &o.pb.net.dictionary.state[1]), *was_b = doubles(&o.pb, &o.pb.net.dictionary.state[0]), *was_d = doubles(&o.pb, &o.pb.net.dictionary.value);
         assert_int_equal(pd_replace_atoms(&o.pb, 2, atom, values), PUDLE_OK);
         double *a = doubles(&o.pb, &o.pb.net.dictionary.state[1]), *b = doubles(&o.pb, &o.pb.net.dictionary.state[0]), *d = doubles(&o.pb, &o.pb.net.dictionary.value);
         int64_t kept = 0;
@@ -176,6 +177,14 @@ static void replaced(void **state)
                 assert_true(b[i * s.p + j] == 0 && d[i * s.p + j] == (i == (j > 0)));
         }
         assert_true(kept > 0); /* the prior's at least */
+        for (int64_t i = 0; i < s.m; i++)
+            for (int64_t k = 1; k < s.p - 1; k++) {
+                const double left = was_b[i * s.p + k] - was_d[i * s.p] * was_a[k] - was_d[i * s.p + s.p - 1] * was_a[(s.p - 1) * s.p + k];
+                assert_true(fabs(b[i * s.p + k] - left) <= 1e-5 * (1 + fabs(left)));
+            }
+        free(was_a);
+        free(was_b);
+        free(was_d);
         free(a);
         free(b);
         free(d);
