@@ -26,11 +26,14 @@ static void count_runs(const sweep *sw, int c, sweep_combination *to)
     }
 }
 
-static pudle_status read_atoms(const sweep *sw, const sweep_run *run, pd_array *array, pudle_cview *atoms)
+/* like: what its shape must be; NULL: any. */
+static pudle_status read_atoms(const sweep *sw, const sweep_run *run, const pudle_cview *like, pd_array *array, pudle_cview *atoms)
 {
     char *path = pd_format("%s/dictionary.npy", run->path);
     pudle_status s = path ? pd_array_read(sw->ctx, path, PUDLE_F64, array) : pd_fail(sw->ctx, PUDLE_ERR_NOMEM, "out of memory");
     *atoms = pudle_const(&array->view);
+    if (!s && like && !pd_same_shape(atoms, like))
+        s = pd_fail(sw->ctx, PUDLE_ERR_CONFIG, "%s: has another shape than the dictionaries of other seeds", path);
     free(path);
     return s;
 }
@@ -83,7 +86,7 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
     int count = 0;
     for (int r = 0; r < sw->runs && !s; r++)
         if (sw->run[r].combination == c && sw->run[r].state == SWEEP_DONE) {
-            s = read_atoms(sw, &sw->run[r], &array[count], &atoms[count]);
+            s = read_atoms(sw, &sw->run[r], count ? &atoms[0] : NULL, &array[count], &atoms[count]);
             count++;
         }
     for (int i = 0; i < count && !s; i++)
@@ -97,9 +100,10 @@ static pudle_status compare_dictionaries(const sweep *sw, int c, sweep_combinati
     to->agreement_mean = mean / pairs;
     to->agreement_median = median / pairs;
     if (!s && !pd_same_shape(&last->shape, &atoms[0])) {
-        *last = (chance){ atoms[0], NAN };
+        double by_chance = NAN;
+        s = agree_by_chance(sw->ctx, &atoms[0], &by_chance);
+        *last = s ? (chance){ .mean = NAN } : (chance){ atoms[0], by_chance };
         last->shape.data = NULL; /* which ends with this function */
-        s = agree_by_chance(sw->ctx, &atoms[0], &last->mean);
     }
     to->chance = last->mean;
     for (int i = 0; i < count; i++)
@@ -114,7 +118,8 @@ static pudle_status do_without(const sweep *sw, pudle_status s, sweep_combinatio
 {
     if (!s || s == PUDLE_ERR_NOMEM)
         return s;
-    pd_log(sw->ctx, PUDLE_LOG_WARNING, "how far seeds agree is left out of a combination: %s. Remove the file, and the next sweep writes it again, from the checkpoint", pd_error(sw->ctx));
+    pd_log(sw->ctx, PUDLE_LOG_WARNING, "how far seeds agree is left out of a combination: %s. A dictionary.npy that is damaged can be removed: the next sweep writes it again, from the "
+           "checkpoint", pd_error(sw->ctx));
     pd_error_clear(sw->ctx);
     to->agreement_mean = to->agreement_median = to->chance = NAN;
     return PUDLE_OK;

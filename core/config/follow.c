@@ -55,6 +55,8 @@ static void follow(pd_loader *loader, int section, const pudle_option *row, pd_e
         const char *list = numbers_of(loader, prox);
         pd_report(loader, entry->where, "\"%.80s\" is no number of the prox '%s'; %s%s", entry->value.text, prox->plugin->desc->name,
                   *list ? "it has " : "it has none: give a number here", list);
+    } else if ((from.flags & PUDLE_THRESHOLD) && loader->settings->prox.learn != PD_LEARN_NONE) {
+        pd_report(loader, entry->where, "prox.%s is learned (prox.learn), and this number would stay where that one starts; give a number here", name);
     } else if (section == PD_SECTION_INNER_LOSS && m && !strcmp(m->level, name)) {
         pd_report(loader, entry->where, "prox.%s = \"%s\" is found with this loss, which cannot follow it; give a number here", m->level, m->text);
     } else if (section == PD_SECTION_LOSS && !strcmp(row->name, "offset") && m && !m->found && !strcmp(m->level, name)) {

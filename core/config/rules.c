@@ -400,6 +400,7 @@ static void check_odl(pd_loader *loader)
         { st->model.gradient != PD_GRADIENT_DEC, "takes its sums from the decoder's gradient", "model.gradient = \"dec\"" },
         { st->dictionary.kind != PD_KIND_DENSE, "is for dense dictionaries", "train.optimizer = \"adam\"" },
         { !pd_keeps_unit_norm(&st->train), "keeps atoms at unit norm", "train.normalize = true and normalize_at = \"update\"" },
+        { st->loss.missing != PD_MISSING_REFUSE, "has no place for gaps", "loss.missing = \"refuse\", or train.optimizer = \"adam\"" },
         { st->model.measurement != NULL, "does not know of measurements", "train.optimizer = \"adam\"" },
         { st->section[PD_SECTION_DICTIONARY_PROX].present, "holds atoms to nothing but unit norm: leave dictionary_prox out, or write", "train.optimizer = \"adam\"" },
         { st->prox.learn != PD_LEARN_NONE, "learns the dictionary alone", "prox.learn = \"none\"" },

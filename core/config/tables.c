@@ -127,7 +127,7 @@ static const pudle_option train_table[] = {
       .choices = "sgd|momentum|adam|odl",
       .doc = "How the dictionary is updated. sgd, momentum and adam follow the gradient. odl is online dictionary learning (Mairal, Bach, Ponce, Sapiro 2009), the "
              "baseline: sums A of z z' and B of x z' over the batches so far, and one round of block coordinate descent on 1/2 tr(D'D A) - tr(D'B), atom by atom and each at "
-             "unit norm; for gradient = \"dec\", least squares and dense dictionaries. It has no learning rate." },
+             "unit norm; for gradient = \"dec\", least squares and dense dictionaries. It has no learning rate, and every lane holds atoms x atoms numbers." },
     { .name = "learning_rate", .type = PUDLE_REAL, AT(pd_train_params, learning_rate), .dflt = "1e-3",
       .flags = PUDLE_OPEN_MIN,
       .max = INFINITY, .doc = "Length of an update of the dictionary." },
@@ -147,7 +147,7 @@ static const pudle_option train_table[] = {
       .doc = "odl: before update t adds its batch, what A and B have is multiplied by (1 - 1/(t + prior))^forget. 0 weighs all batches alike, so early codes are never forgotten; 1e9 "
              "leaves the present batch alone, which with all samples in it is alternating minimisation (MOD)." },
     { .name = "prior", .type = PUDLE_REAL, AT(pd_train_params, prior), .dflt = "10.0", .max = INFINITY, .flags = PUDLE_OPEN_MAX, .unit = "batches",
-      .doc = "odl: how many batches the dictionary that it begins with counts for: A begins as w I and B as w D, w being prior times the mean of z_j^2 in the first batch. With 0 an atom "
+      .doc = "odl: how many batches the dictionary that it begins with counts for: A begins as w I and B as w D, w being prior times the mean of z_j^2 in the first batch that has codes. With 0 an atom "
              "that few codes have used jumps to what these leave, mistakes and all." },
     { .name = "weight_decay", .type = PUDLE_REAL, AT(pd_train_params, weight_decay), .dflt = "0.0", .max = INFINITY,
       .doc = "Adds weight_decay * D to the batch-mean gradient (the loss shown leaves it out). The omega of the paper's Theorem 5.1, whose "

@@ -123,16 +123,36 @@ static pudle_status send(pd_problem *pb, const pudle_view *from, const pudle_vie
     return pb->be->upload(pb->exec, to->data, from->data, (size_t)pudle_count(&c) * pudle_dtype_size(pb->dtype));
 }
 
-/* What the dictionary that it all begins with counts for. */
+static pudle_status fetch_all(pd_problem *pb, const room *r)
+{
+    const pd_parameter *d = dictionary(pb);
+    pudle_status s = fetch(pb, &d->value, &r->d);
+    if (!s)
+        s = fetch(pb, &d->state[0], &r->b);
+    return s ? s : fetch(pb, &d->state[1], &r->a);
+}
+
+static pudle_status trace_of(pd_problem *pb, const pudle_view *square, const room *r, double *trace)
+{
+    const pudle_status s = fetch(pb, square, &r->a);
+    *trace = 0;
+    for (int64_t j = 0; j < r->a.shape[0] && !s; j++)
+        *trace += get(&r->a, j * r->a.shape[0] + j);
+    return s;
+}
+
+/* What the dictionary that it all begins with counts for, with the first batch that has codes. */
 static pudle_status begin(pd_problem *pb, const room *r)
 {
     const pd_parameter *d = dictionary(pb);
     const int64_t p = pb->net.map.atoms;
     const pudle_cview value = pudle_const(&d->value);
-    double trace = 0;
-    pudle_status s = fetch(pb, &pb->net.code_gram, &r->a);
-    for (int64_t j = 0; j < p && !s; j++)
-        trace += get(&r->a, j * p + j);
+    double known = 0, trace = 0;
+    pudle_status s = trace_of(pb, &d->state[1], r, &known);
+    if (!s)
+        s = trace_of(pb, &pb->net.code_gram, r, &trace);
+    if (s || known > 0 || !(trace > 0))
+        return s;
     const double weight = pb->settings->train.prior * trace / (double)p;
     for (int64_t i = 0; i < p * p && !s; i++)
         put(&r->a, i, i % (p + 1) ? 0 : weight);
@@ -221,16 +241,12 @@ pudle_status pd_odl_step(pd_problem *pb, int64_t update)
     double *change = pd_alloc((size_t)d->value.shape[0], sizeof *change);
     room r = { .d.data = NULL };
     pudle_status s = change ? room_open(pb, &r) : pd_fail(pb->ctx, PUDLE_ERR_NOMEM, "out of memory for an atom");
-    if (!s && update == 1)
+    if (!s)
         s = begin(pb, &r);
     if (!s)
         s = add_batch(pb, update);
     if (!s)
-        s = fetch(pb, &d->value, &r.d);
-    if (!s)
-        s = fetch(pb, &d->state[0], &r.b);
-    if (!s)
-        s = fetch(pb, &d->state[1], &r.a);
+        s = fetch_all(pb, &r);
     if (!s) {
         transpose(&r.d, &r.rows);
         s = send(pb, &r.rows, &r.device_rows);
@@ -243,5 +259,36 @@ pudle_status pd_odl_step(pd_problem *pb, int64_t update)
     }
     room_close(pb, &r);
     free(change);
+    return s;
+}
+
+pudle_status pd_odl_forget(pd_problem *pb, int64_t count, const int64_t *atom)
+{
+    const pd_parameter *d = dictionary(pb);
+    const int64_t m = d->value.shape[0], p = d->value.shape[1];
+    room r = { .d.data = NULL };
+    pudle_status s = room_open(pb, &r);
+    if (!s)
+        s = fetch_all(pb, &r);
+    for (int64_t i = 0; i < m && !s; i++)
+        for (int64_t k = 0; k < p; k++) {
+            double left = get(&r.b, i * p + k);
+            for (int64_t j = 0; j < count; j++)
+                left -= get(&r.d, i * p + atom[j]) * get(&r.a, atom[j] * p + k);
+            put(&r.b, i * p + k, left);
+        }
+    for (int64_t j = 0; j < count && !s; j++) {
+        for (int64_t i = 0; i < m; i++)
+            put(&r.b, i * p + atom[j], 0);
+        for (int64_t k = 0; k < p; k++) {
+            put(&r.a, atom[j] * p + k, 0);
+            put(&r.a, k * p + atom[j], 0);
+        }
+    }
+    if (!s)
+        s = send(pb, &r.b, &d->state[0]);
+    if (!s)
+        s = send(pb, &r.a, &d->state[1]);
+    room_close(pb, &r);
     return s;
 }

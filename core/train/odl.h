@@ -11,8 +11,12 @@ pudle_status pd_odl_possible(pd_problem *problem);
 pudle_status pd_odl_init(pd_problem *problem);
 
 /** Update t, counted from 1, after a gradient, with the batch's means of z z' (net.code_gram) and of the decoder's gradient g = D mean(z z') - mean(x z'):
- *  A <- k A + mean(z z'),  B <- k B + mean(x z'),  k = (1 - 1/(t + prior))^forget, from A = w I and B = w D, w = prior tr(mean(z z')) / p of the first batch; and then once for every atom j that codes have used
+ *  A <- k A + mean(z z'),  B <- k B + mean(x z'),  k = (1 - 1/(t + prior))^forget, from A = w I and B = w D, w = prior tr(mean(z z')) / p of the first batch that has codes; and then once for every atom j that codes have used
  *  d_j <- d_j + (b_j - D a_j) / A_jj, scaled to unit norm, with the atoms before it as they are by then. */
 pudle_status pd_odl_step(pd_problem *problem, int64_t update);
+
+/** Atoms that become others, before they do. What they have explained goes with them, B <- B - sum d_j a_j', lest the others take it over; and their row and column of A
+ *  and column of B become 0. */
+pudle_status pd_odl_forget(pd_problem *problem, int64_t count, const int64_t *atom);
 
 #endif

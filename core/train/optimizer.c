@@ -128,6 +128,8 @@ pudle_status pd_optimizer_check(pd_problem *pb, int64_t update)
     const int64_t nonfinite = pb->after_step.nonfinite;
     if (!nonfinite)
         return PUDLE_OK;
+    if (pb->settings->train.optimizer == PD_OPTIMIZER_ODL)
+        return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "update %lld has left %lld entries of the dictionary that are no numbers: raise train.prior", (long long)(update - 1), (long long)nonfinite);
     return pd_fail(pb->ctx, PUDLE_ERR_NUMERIC, "diverged at update %lld, in the optimiser's step: %lld entries of the dictionary are no longer finite "
                    "(learning rate %g): lower train.learning_rate", (long long)(update - 1), (long long)nonfinite, pb->last_rate);
 }

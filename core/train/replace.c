@@ -1,5 +1,6 @@
 #include "train/replace.h"
 #include "train/dictionary.h"
+#include "train/odl.h"
 
 /* The new ones. An array has its entries of all atoms as (outer, atoms, inner). */
 typedef struct replacement {
@@ -33,57 +34,28 @@ static pudle_status set(pd_problem *pb, const pudle_view *array, const replaceme
     return s;
 }
 
-/* What an atom has explained of the samples so far goes out of B with it: the others are not to take it over. B <- B - d_j a_j', before d_j changes. */
-static pudle_status forget_explained(pd_problem *pb, const replacement *r)
-{
-    const pd_parameter *d = &pb->net.dictionary;
-    const int64_t p = pb->net.map.atoms;
-    pd_array value = { 0 }, b = { 0 }, a = { 0 };
-    pudle_status s = pd_problem_fetch(pb, &d->value, &value);
-    if (!s)
-        s = pd_problem_fetch(pb, &d->state[0], &b);
-    if (!s)
-        s = pd_problem_fetch(pb, &d->state[1], &a);
-    const pudle_cview cd = pudle_const(&value.view), cb = pudle_const(&b.view), ca = pudle_const(&a.view);
-    for (int64_t i = 0; i < r->length && !s; i++)
-        for (int64_t k = 0; k < p; k++) {
-            double left = pudle_entry(&cb, i * p + k);
-            for (int64_t j = 0; j < r->count; j++)
-                left -= pudle_entry(&cd, i * p + r->atom[j]) * pudle_entry(&ca, r->atom[j] * p + k);
-            put(&b, i * p + k, left);
-        }
-    if (!s)
-        s = send(pb, &b, &d->state[0]);
-    pd_array_free(&value);
-    pd_array_free(&b);
-    pd_array_free(&a);
-    return s;
-}
-
 static pudle_status clear_moments(pd_problem *pb, const pd_parameter *p, const replacement *r)
 {
     pudle_status s = PUDLE_OK;
     for (int i = 0; i < 2 && !s; i++)
         if (p->state[i].data)
             s = set(pb, &p->state[i], r, true);
-    if (s || pb->settings->train.optimizer != PD_OPTIMIZER_ODL)
-        return s;
-    const replacement rows = { .count = r->count, .atom = r->atom, .length = r->length, .inner = pb->net.map.atoms };
-    return set(pb, &p->state[1], &rows, true); /* products of codes have atoms along both axes */
+    return s;
 }
 
 static pudle_status replace_weights(pd_problem *pb, const replacement *r)
 {
     const pd_parameter *const weights[] = { &pb->net.dictionary, &pb->net.analysis, &pb->net.synthesis };
+    const bool odl = pb->settings->train.optimizer == PD_OPTIMIZER_ODL;
     pudle_status s = PUDLE_OK;
     for (size_t i = 0; i < sizeof weights / sizeof *weights && !s; i++) {
         if (!weights[i]->value.data)
             continue;
-        if (pb->settings->train.optimizer == PD_OPTIMIZER_ODL)
-            s = forget_explained(pb, r);
+        if (odl) /* which learns no other weights */
+            s = pd_odl_forget(pb, r->count, r->atom);
         if (!s)
             s = set(pb, &weights[i]->value, r, false);
-        if (!s)
+        if (!s && !odl)
             s = clear_moments(pb, weights[i], r);
     }
     return s;

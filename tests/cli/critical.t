@@ -119,6 +119,8 @@ run "$PUDLE" check "$cfg" --set loss.name=huber --set loss.delta=prox.lambda $ma
 refuses 2 'the one depends on the other' "a multiple that would depend on itself"
 run "$PUDLE" check "$cfg" --set loss.offset=prox.lambda $max
 refuses 2 'is found with the baseline, which cannot follow it' "so would one of the baseline"
+run "$PUDLE" check "$cfg" --set loss.name=lasso --set loss.lambda=prox.lambda --set prox.learn=global
+refuses 2 "prox.lambda is learned" "a level that is learned"
 run "$PUDLE" check "$cfg" --set loss.name=huber --set loss.delta=prox.lambda
 is_success "and where it is a number"
 for text in max 0.1max 0*max -1*max inf*max 0.1*maximum lots; do

@@ -193,6 +193,39 @@ static void replaced(void **state)
     }
 }
 
+/* Without codes nothing begins, and the prior waits. */
+static void no_codes(void **state)
+{
+    (void)state;
+    setup s = some(0);
+    s.prox = "name = \"soft_threshold\"; lambda = 1e6;";
+    const memory how = { 1, 10 };
+    opened o;
+    open_odl(&s, &how, &o);
+    double *before = doubles(&o.pb, &o.pb.net.dictionary.value);
+    free(codes_of(&o, &s));
+    assert_int_equal(pd_optimizer_step(&o.pb, NAN, NAN, 1), PUDLE_OK);
+    double *after = doubles(&o.pb, &o.pb.net.dictionary.value), *a = doubles(&o.pb, &o.pb.net.dictionary.state[1]);
+    assert_memory_equal(after, before, (size_t)(s.m * s.p) * sizeof *before);
+    for (int64_t i = 0; i < s.p * s.p; i++)
+        assert_true(a[i] == 0);
+    o.pb.net.level[0].initial = 0.1;
+    double *z = codes_of(&o, &s), trace = 0;
+    for (int64_t i = 0; i < s.n * s.p; i++)
+        trace += z[i] * z[i] / (double)s.n;
+    assert_int_equal(pd_optimizer_step(&o.pb, NAN, NAN, 2), PUDLE_OK);
+    double *later = doubles(&o.pb, &o.pb.net.dictionary.state[1]), known = 0;
+    for (int64_t j = 0; j < s.p; j++)
+        known += later[j * s.p + j];
+    assert_true(trace > 0 && fabs(known - trace * (1 + how.prior * (1 - 1 / (2 + how.prior)))) <= 1e-9 * known);
+    free(z);
+    free(a);
+    free(later);
+    free(before);
+    free(after);
+    close_problem(&o);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -200,6 +233,7 @@ static void refused(void **state)
         { "model.gradient=ae", "odl takes its sums from the decoder's gradient; write  model.gradient = \"dec\"" },
         { "train.normalize=false", "odl keeps atoms at unit norm" },
         { "train.normalize_at=end", "odl keeps atoms at unit norm" },
+        { "loss.missing=skip", "odl has no place for gaps" },
         { "prox.learn=atom", "odl learns the dictionary alone" },
         { "loss.learn_offset=global", "odl learns the dictionary alone" },
         { "train.learning_rate=0.1", "is read only with train.optimizer = \"sgd\" or \"momentum\" or \"adam\", and here is train.optimizer = \"odl\"" },
@@ -232,6 +266,6 @@ static void refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(updates), cmocka_unit_test(replaced), cmocka_unit_test(refused) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(updates), cmocka_unit_test(replaced), cmocka_unit_test(no_codes), cmocka_unit_test(refused) };
     return cmocka_run_group_tests_name("online dictionary learning", tests, set_up, tear_down);
 }
