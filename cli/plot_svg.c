@@ -1,6 +1,7 @@
 /* One plot: the range of what is drawn, round ticks on it, lines, and a legend below. */
 #include "plot_svg.h"
 #include "markup.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -82,14 +83,14 @@ typedef struct axis { double low, high; bool log; double from, to; int ticks; do
 
 static double place(const axis *a, double value)
 {
-    const double share = a->log ? log(value / a->low) / log(a->high / a->low) : (value / 2 - a->low / 2) / (a->high / 2 - a->low / 2);
+    const double share = a->log ? (log(value) - log(a->low)) / (log(a->high) - log(a->low)) : (value / 2 - a->low / 2) / (a->high / 2 - a->low / 2);
     return a->from + share * (a->to - a->from);
 }
 
 static axis x_axis(double low, double high)
 {
     axis a = { .low = low >= 0 && low < high / 3 ? 0 : low, .high = high > low ? high : low + 1, .from = LEFT, .to = WIDTH - RIGHT };
-    a.ticks = plot_ticks_even(a.low, a.high, 9, a.tick);
+    a.ticks = plot_ticks_even(a.low, a.high, a.high - a.low < 8 ? (int)(a.high - a.low) + 1 : 9, a.tick); /* there are no parts of an update */
     return a;
 }
 
@@ -102,9 +103,9 @@ static axis y_axis(double low, double high)
         low -= size / 10;
         high += size > 0 ? size / 10 : 1;
     }
-    const double room = a.log ? 0 : (high - low) / 20, factor = a.log ? pow(high / low, 0.04) : 1;
-    a.low = a.log ? low / factor : low >= 0 && low < high / 3 ? 0 : low - room;
-    a.high = a.log ? high * factor : high + room;
+    const double room = a.log ? 0 : (high - low) / 20, factor = a.log ? exp(0.04 * (log(high) - log(low))) : 1;
+    a.low = a.log ? fmax(low / factor, DBL_MIN) : low >= 0 && low < high / 3 ? 0 : low - room;
+    a.high = a.log ? fmin(high * factor, DBL_MAX) : high + room;
     a.ticks = a.log ? plot_ticks_log(a.low, a.high, 8, a.tick) : plot_ticks_even(a.low, a.high, 6, a.tick);
     return a;
 }

@@ -138,8 +138,12 @@ static void close_all(report *r)
 
 static pudle_status check_output(const report *r, const cli_args *args)
 {
-    const cli_file out = { "--out", args->out, ".html" };
-    pudle_status s = cli_check_outputs(r->ctx, NULL, &out, 1, NULL, 0);
+    const char *const folder = r->sweep->path; /* NULL: it is of no sweep */
+    char *runs = folder ? pd_format("%s/%s", folder, SWEEP_RUNS) : NULL, *combinations = folder ? pd_format("%s/%s", folder, SWEEP_COMBINATIONS) : NULL;
+    const cli_file out = { "--out", args->out, ".html" }, in[] = { { SWEEP_RUNS, runs, NULL }, { SWEEP_COMBINATIONS, combinations, NULL } };
+    pudle_status s = folder && (!runs || !combinations) ? no_memory(r->ctx) : cli_check_outputs(r->ctx, NULL, &out, 1, in, 2);
+    free(runs);
+    free(combinations);
     for (int i = 0; i < r->runs && !s; i++)
         if (r->run[i].settings)
             s = cli_check_outputs(r->ctx, r->run[i].settings, &out, 1, NULL, 0);

@@ -146,6 +146,8 @@ static pudle_status read_config(pd_context *ctx, const cli_args *args, report_ru
 {
     const cli_args none = { .quiet = args->quiet };
     char *path = pd_format("%s/config.cfg", run->path), *directory = NULL;
+    struct stat info;
+    const bool plain = path && !stat(path, &info) && S_ISREG(info.st_mode); /* a pipe would be waited for */
     options o = { run, false };
     if (!path)
         return no_memory(ctx);
@@ -154,7 +156,7 @@ static pudle_status read_config(pd_context *ctx, const cli_args *args, report_ru
     pd_log_level(ctx, args->quiet ? PUDLE_LOG_WARNING : PUDLE_LOG_INFO);
     if (s && s != PUDLE_ERR_NOMEM) {
         run->why = pd_strdup(pd_error(ctx));
-        run->config = read_text(path);
+        run->config = plain ? read_text(path) : NULL;
         pd_error_clear(ctx);
         s = run->why ? PUDLE_OK : no_memory(ctx);
     }
@@ -162,8 +164,10 @@ static pudle_status read_config(pd_context *ctx, const cli_args *args, report_ru
         s = pd_settings_each(ctx, run->settings, keep_option, &o);
     if (!s && o.failed)
         s = no_memory(ctx);
-    run->edited = pd_rundir_edited(path);
-    pd_rundir_identity(path, run->identity);
+    if (plain) {
+        run->edited = pd_rundir_edited(path);
+        pd_rundir_identity(path, run->identity);
+    }
     free(directory);
     free(path);
     return s;
