@@ -180,20 +180,24 @@ static void choose_drawn(report_sweep *w)
             w->combination[w->rank[i]] = i;
 }
 
-/* What follows a key stands in the runs' configs: that of the first is as good as any. */
+/* What follows a key stands in the runs' configs: that of the first that has one is as good as any. */
 static void look_for_followers(pd_context *ctx, bool quiet, report_sweep *w)
 {
     const cli_args none = { .quiet = true };
-    char *path = pd_format("%s/%s", w->path, report_cell(&w->runs, 1, "run")), *directory = NULL;
-    pd_settings *settings = NULL;
+    bool found = false;
     pd_log_level(ctx, PD_LOG_SILENT);
-    if (path && !cli_settings_at(ctx, path, &none, &settings, &directory))
-        sweep_order_follow(&w->order, settings, w->runs.cell + FIRST_KEY, w->varies, w->keys);
+    for (int r = 1; r < w->runs.rows && !found; r++) {
+        char *path = pd_format("%s/%s", w->path, report_cell(&w->runs, r, "run")), *directory = NULL;
+        pd_settings *settings = NULL;
+        found = path && !cli_settings_at(ctx, path, &none, &settings, &directory);
+        if (found)
+            sweep_order_follow(&w->order, settings, w->runs.cell + FIRST_KEY, w->varies, w->keys);
+        pd_settings_destroy(settings);
+        free(directory);
+        free(path);
+    }
     pd_log_level(ctx, quiet ? PUDLE_LOG_WARNING : PUDLE_LOG_INFO);
     pd_error_clear(ctx);
-    pd_settings_destroy(settings);
-    free(directory);
-    free(path);
 }
 
 static pudle_status find_order(pd_context *ctx, bool quiet, report_sweep *w)

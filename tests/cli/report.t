@@ -176,6 +176,11 @@ order=$(grep -o 'by the relative error of the test samples. reconstruction' "$wo
 run "$PUDLE" report "$work/follows" --out "$page"
 [ -n "$order" ] && grep -q "by the relative error of the test samples" "$page"
 ok $? "where the loss follows what is varied, its order is the sweep's"
+first=$(sed -n '2s/,.*//p' "$work/follows/sweep.csv")
+rm -r "$work/follows/${first:?}"
+run "$PUDLE" report "$work/follows" --out "$page"
+[ "$status" -eq 0 ] && grep -q "by the relative error of the test samples" "$page"
+ok $? "though the first run's folder is not there"
 
 # ---- an optimiser without a rate
 run "$PUDLE" train "$cfg" --out "$work/odl" --quiet --set model.gradient=dec --set train.optimizer=odl --unset train.learning_rate
