@@ -99,7 +99,7 @@ static axis y_axis(double low, double high)
 {
     axis a = { .from = TOP + HEIGHT, .to = TOP, .log = plot_is_log(low, high) };
     const double size = fmax(fabs(low), fabs(high));
-    if (high - low <= 1e-9 * size || high == low) { /* a constant */
+    if (high - low <= 1e-5 * size || high == low) { /* a constant, as far as numbers beside ticks tell */
         low -= size / 10;
         high += size > 0 ? size / 10 : 1;
     }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 /* A page stays small whatever the number of runs. */
@@ -136,6 +137,17 @@ static void close_all(report *r)
 
 /* ---------------------------------------------------------------------- the file */
 
+/* Whatever has another name is nobody's page. */
+static pudle_status check_name(const report *r, const char *path)
+{
+    static const char *const endings[] = { ".html", ".htm", ".xhtml" };
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (!strcasecmp(dot, endings[i]))
+            return PUDLE_OK;
+    return pd_fail(r->ctx, PUDLE_ERR_CONFIG, "--out %s: a report is a page for a browser; give it a name that ends in .html", path);
+}
+
 static pudle_status check_output(const report *r, const cli_args *args)
 {
     const char *const folder = r->sweep->path; /* NULL: it is of no sweep */
@@ -173,6 +185,8 @@ int cli_report(pd_context *ctx, const cli_args *args)
     report_sweep of_sweep = { .path = NULL };
     report r = { .ctx = ctx, .sweep = &of_sweep };
     pudle_status s = args->out ? check_output(&r, args) : pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle report: say where to write with --out FILE.html");
+    if (!s)
+        s = check_name(&r, args->out);
     if (!s)
         s = open_all(&r, args);
     if (!s)

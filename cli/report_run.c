@@ -175,13 +175,28 @@ static pudle_status read_config(pd_context *ctx, const cli_args *args, report_ru
 
 /* ------------------------------------------------------------------------- tables */
 
+/* Is there a test.csv that somebody else has put there? Training leaves such a file alone, too. */
+static bool is_foreign(const char *path)
+{
+    static const char begin[] = "update,epoch,loss";
+    char line[sizeof begin] = "";
+    struct stat info;
+    FILE *file = !stat(path, &info) && S_ISREG(info.st_mode) ? fopen(path, "re") : NULL;
+    const bool foreign = file && (!fgets(line, sizeof line, file) || strcmp(line, begin) != 0);
+    if (file)
+        fclose(file);
+    return foreign;
+}
+
 static pudle_status read_tables(pd_context *ctx, int room, report_run *run)
 {
     char *metrics = pd_format("%s/metrics.csv", run->path), *test = pd_format("%s/test.csv", run->path);
     pudle_status s = metrics && test ? report_table_read(ctx, metrics, room, &run->metrics) : no_memory(ctx);
     if (!s && !run->metrics.rows)
         s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: has no rows yet, so there is nothing to report: let the run make an update first", metrics);
-    if (!s && (!access(test, F_OK) || errno != ENOENT))
+    if (!s && is_foreign(test))
+        pd_log(ctx, PUDLE_LOG_WARNING, "%s: is no table of pudle's, and is left out", test);
+    else if (!s && (!access(test, F_OK) || errno != ENOENT))
         s = report_table_read(ctx, test, room, &run->test);
     free(metrics);
     free(test);

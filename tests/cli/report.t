@@ -188,7 +188,14 @@ run "$PUDLE" report "$work/odl" --out "$page"
 plots "$page" | grep -qx "Training loss" && ! plots "$page" | grep -q "Learning rate"
 ok $? "a run without a learning rate has its curves"
 
+echo a,b >"$work/odl/test.csv"
+run "$PUDLE" report "$work/odl" --out "$page"
+[ "$status" -eq 0 ] && grep -q 'odl/test.csv: is no table of pudle' "$work/err"
+ok $? "a test.csv of somebody else's is left out, and told"
+
 # ---- what cannot be reported
+run "$PUDLE" report "$work/one" --out "$work/page"
+refuses 2 "give it a name that ends in .html" "a name that is no page's"
 cp "$page" "$work/before.html"
 run "$PUDLE" report "$work/none" --out "$page"
 refuses 2 "$work/none: No such file" "no folder"
