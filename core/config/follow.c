@@ -8,10 +8,7 @@ static const char GROUP[] = "prox.";
 /* The prox's option of this name that is one number. */
 static bool find_number(const pd_section *prox, const char *name, pudle_option *row)
 {
-    for (int i = 0; prox->plugin && pd_option_at(prox->plugin->desc, i, row); i++)
-        if (row->type == PUDLE_REAL && !strcmp(row->name, name))
-            return true;
-    return false;
+    return pd_option_find(prox->plugin->desc, name, row) && row->type == PUDLE_REAL;
 }
 
 static const char *numbers_of(pd_loader *loader, const pd_section *prox)
@@ -35,10 +32,7 @@ static double number_of(const pd_section *prox, const pudle_option *row)
 static bool has_instance(const pd_section *section, const pudle_option *row)
 {
     pudle_option own;
-    for (int i = 0; section->plugin && pd_option_at(section->plugin->desc, i, &own); i++)
-        if (!strcmp(own.name, row->name))
-            return section->plugin->desc->create != NULL;
-    return false;
+    return section->plugin && pd_option_find(section->plugin->desc, row->name, &own) && section->plugin->desc->create;
 }
 
 /* The entry gets the number of now to be filled from. */
@@ -87,7 +81,8 @@ void pd_read_followers(pd_loader *loader, int section)
     }
 }
 
-const char *pd_settings_follows(const pd_settings *settings, int section, const char *option)
+/* "prox.lambda" where an option of a section follows that; else NULL. */
+static const char *followed_by(const pd_settings *settings, int section, const char *option)
 {
     for (const pd_follower *f = settings->follower; f; f = f->next)
         if (f->section == section && !strcmp(f->option, option))
@@ -104,9 +99,9 @@ bool pd_followers_set(const pd_settings *settings, const char *level, const pd_l
         if (strcmp(f->what + sizeof GROUP - 1, level))
             continue;
         *option = pd_key_path(settings->arena, section->path, f->option);
-        for (int i = 0; section->plugin && pd_option_at(section->plugin->desc, i, &row); i++)
-            if (!strcmp(row.name, f->option) && !pd_option_assign(settings->arena, &row, number, NULL, section->plugin_params, section->plugin->desc->params_size, why))
-                return false;
+        if (pd_option_find(section->plugin->desc, f->option, &row) &&
+            !pd_option_assign(settings->arena, &row, number, NULL, section->plugin_params, section->plugin->desc->params_size, why))
+            return false;
         for (const pudle_option *own = section->table; own && own->name; own++)
             if (!strcmp(own->name, f->option) && !pd_option_assign(settings->arena, own, number, NULL, section->params, sizeof settings->loss, why))
                 return false;
@@ -118,7 +113,7 @@ const char *pd_value_text(pd_arena *arena, const pd_settings *settings, int sect
 {
     const pd_multiple *m = settings->multiple;
     const pd_section *at = &settings->section[section];
-    const char *followed = pd_settings_follows(settings, section, row->name);
+    const char *followed = followed_by(settings, section, row->name);
     if (followed)
         return pd_arena_format(arena, "\"%s\"", followed);
     if (of_plugin && section == PD_SECTION_PROX && m && !m->found && !strcmp(m->level, row->name))

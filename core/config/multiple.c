@@ -125,12 +125,10 @@ bool pd_settings_level(const pd_settings *settings, double *value)
     const pd_section *prox = &settings->section[PD_SECTION_PROX];
     const pd_multiple *m = settings->multiple;
     pudle_option row;
-    if (!m || !m->found)
+    if (!m || !m->found || !pd_option_find(prox->plugin->desc, m->level, &row))
         return false;
-    for (int i = 0; pd_option_at(prox->plugin->desc, i, &row); i++)
-        if (!strcmp(row.name, m->level))
-            return memcpy(value, (const char *)prox->plugin_params + row.offset, sizeof *value), true;
-    return false;
+    memcpy(value, (const char *)prox->plugin_params + row.offset, sizeof *value);
+    return true;
 }
 
 /* What the plugin of a section says of its options, now that they have this number. */
@@ -157,11 +155,9 @@ pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings,
     pd_multiple *m = settings->multiple;
     const char *option = NULL;
     pudle_option row;
-    pd_why why;
-    int i = 0;
-    while (pd_option_at(prox->plugin->desc, i, &row) && strcmp(row.name, m->level))
-        i++;
-    if (!pd_option_assign(settings->arena, &row, &number, NULL, prox->plugin_params, prox->plugin->desc->params_size, &why))
+    pd_why why = { "" };
+    if (!pd_option_find(prox->plugin->desc, m->level, &row) ||
+        !pd_option_assign(settings->arena, &row, &number, NULL, prox->plugin_params, prox->plugin->desc->params_size, &why))
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "prox.%s = \"%s\": %s", m->level, m->text, why.text);
     if (!pd_followers_set(settings, m->level, &number, &option, &why))
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s = \"prox.%s\": %s", option ? option : "?", m->level, why.text);

@@ -184,9 +184,6 @@ bool pd_settings_level(const pd_settings *settings, double *value);
 /** The number of that level, into the options, and into those that follow it. @errors CONFIG: it is outside an option's range, or a plugin refuses it */
 pudle_status pd_settings_set_level(pd_context *ctx, const pd_settings *settings, double value);
 
-/** "prox.lambda" where an option of a section follows that; else NULL. */
-const char *pd_settings_follows(const pd_settings *settings, int section, const char *option);
-
 /** "1500000", "512K", "512M", "2G" to bytes: a whole number above 0; false for anything else. */
 bool pd_parse_bytes(const char *text, int64_t *value);
 

@@ -32,6 +32,14 @@ bool pd_option_at(const pudle_desc *desc, int i, pudle_option *out)
     return true;
 }
 
+bool pd_option_find(const pudle_desc *desc, const char *name, pudle_option *out)
+{
+    for (int i = 0; pd_option_at(desc, i, out); i++)
+        if (!strcmp(out->name, name))
+            return true;
+    return false;
+}
+
 /* Bytes and alignment of what an option fills; 0: a type that is not known. */
 static size_t type_size(int32_t type, size_t *align)
 {

@@ -50,6 +50,8 @@ void pd_plugin_path_describe(pd_context *ctx, FILE *to);
 
 /** Option i of a descriptor, honouring the plugin's own stride; a zero-filled tail where its rows are shorter. False past the end. */
 bool pd_option_at(const pudle_desc *desc, int i, pudle_option *out);
+/** The row of this name; false: there is none. */
+bool pd_option_find(const pudle_desc *desc, const char *name, pudle_option *out);
 
 /** check + create, with host services bound to the plugin; destroy. params must outlive the instance. */
 pudle_status pd_instance_create(pd_context *ctx, const pd_plugin *plugin, const void *params, pudle_instance *out);

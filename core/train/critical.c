@@ -141,9 +141,8 @@ static bool is_taken(const probe *t, double value)
         silent.fail = fail_silently;
         silent.log = log_nothing;
         memcpy(params, prox->plugin_params, desc->params_size);
-        for (int i = 0; pd_option_at(desc, i, &row); i++)
-            if (!strcmp(row.name, t->pb->net.level[t->level].name))
-                memcpy(params + row.offset, &value, sizeof value);
+        if (pd_option_find(desc, t->pb->net.level[t->level].name, &row))
+            memcpy(params + row.offset, &value, sizeof value);
         PD_CALL(desc->name, "check");
         taken = !desc->check(&silent, params);
         PD_RETURNED();

@@ -132,32 +132,26 @@ static pudle_status fetch_all(pd_problem *pb, const room *r)
     return s ? s : fetch(pb, &d->state[1], &r->a);
 }
 
-static pudle_status trace_of(pd_problem *pb, const pudle_view *square, const room *r, double *trace)
-{
-    const pudle_status s = fetch(pb, square, &r->a);
-    *trace = 0;
-    for (int64_t j = 0; j < r->a.shape[0] && !s; j++)
-        *trace += get(&r->a, j * r->a.shape[0] + j);
-    return s;
-}
-
 /* What the dictionary that it all begins with counts for, with the first batch that has codes. */
 static pudle_status begin(pd_problem *pb, const room *r)
 {
     const pd_parameter *d = dictionary(pb);
     const int64_t p = pb->net.map.atoms;
-    const pudle_cview value = pudle_const(&d->value);
-    double known = 0, trace = 0;
-    pudle_status s = trace_of(pb, &d->state[1], r, &known);
-    if (!s)
-        s = trace_of(pb, &pb->net.code_gram, r, &trace);
-    if (s || known > 0 || !(trace > 0))
+    const pudle_cview value = pudle_const(&d->value), known = pudle_const(&d->state[1]);
+    int64_t nonzero = 0, nonfinite = 0;
+    double trace = 0;
+    pudle_status s = pb->be->census(pb->exec, &known, &nonzero, &nonfinite);
+    if (s || nonzero)
+        return s;
+    s = fetch(pb, &pb->net.code_gram, &r->a);
+    for (int64_t j = 0; j < p && !s; j++)
+        trace += get(&r->a, j * p + j);
+    if (s || !(trace > 0))
         return s;
     const double weight = pb->settings->train.prior * trace / (double)p;
-    for (int64_t i = 0; i < p * p && !s; i++)
+    for (int64_t i = 0; i < p * p; i++)
         put(&r->a, i, i % (p + 1) ? 0 : weight);
-    if (!s)
-        s = send(pb, &r->a, &d->state[1]);
+    s = send(pb, &r->a, &d->state[1]);
     return s ? s : pb->be->axpby(pb->exec, weight, &value, 0.0, &d->state[0]);
 }
 
