@@ -1,4 +1,4 @@
-/* Runs, or sweeps, as one page to look at, keep and send: curves, atoms, settings. */
+/* Runs, or a sweep, as one page to look at, keep and send: curves, atoms, settings. */
 #include "report.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 /* A page stays small whatever the number of runs. */
 enum { FEW = 4, ROOM_OF_FEW = 600, ROOM_OF_MANY = 200 };
 
-static pudle_status no_memory(pd_context *ctx)
+pudle_status report_no_memory(pd_context *ctx)
 {
     return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the report");
 }
@@ -27,10 +27,10 @@ static pudle_status name_runs(report *r)
         run->label = pd_strdup(slash && slash[1] ? slash + 1 : run->path);
         free(real);
         if (!run->label)
-            return no_memory(r->ctx);
+            return report_no_memory(r->ctx);
     }
     bool *taken = pd_alloc((size_t)r->runs + 1, sizeof *taken);
-    pudle_status s = taken ? PUDLE_OK : no_memory(r->ctx);
+    pudle_status s = taken ? PUDLE_OK : report_no_memory(r->ctx);
     for (int i = 0; i < r->runs && !s; i++)
         for (int k = 0; k < r->runs; k++)
             taken[i] |= k != i && !r->run[i].of_sweep && !strcmp(r->run[i].label, r->run[k].label);
@@ -39,7 +39,7 @@ static pudle_status name_runs(report *r)
             continue;
         free(r->run[i].label);
         r->run[i].label = pd_strdup(r->run[i].path);
-        s = r->run[i].label ? PUDLE_OK : no_memory(r->ctx);
+        s = r->run[i].label ? PUDLE_OK : report_no_memory(r->ctx);
     }
     free(taken);
     return s;
@@ -51,7 +51,7 @@ static pudle_status add_run(report *r, const cli_args *args, const char *path, i
 {
     report_run *more = realloc(r->run, ((size_t)r->runs + 1) * sizeof *more);
     if (!more)
-        return no_memory(r->ctx);
+        return report_no_memory(r->ctx);
     r->run = more;
     return report_run_open(r->ctx, args, path, room, &r->run[r->runs++]);
 }
@@ -60,7 +60,7 @@ static pudle_status add_run(report *r, const cli_args *args, const char *path, i
 static pudle_status add_sweep_run(report *r, const cli_args *args, report_sweep *w, int row, int style, bool first)
 {
     char *path = pd_format("%s/%s", w->path, report_cell(&w->runs, row, "run"));
-    pudle_status s = path ? add_run(r, args, path, ROOM_OF_MANY) : no_memory(r->ctx);
+    pudle_status s = path ? add_run(r, args, path, ROOM_OF_MANY) : report_no_memory(r->ctx);
     free(path);
     if (s == PUDLE_ERR_NOMEM)
         return s;
@@ -76,13 +76,13 @@ static pudle_status add_sweep_run(report *r, const cli_args *args, report_sweep 
     run->style = style;
     run->first = first;
     run->label = report_sweep_label(w, row);
-    return run->label ? PUDLE_OK : no_memory(r->ctx);
+    return run->label ? PUDLE_OK : report_no_memory(r->ctx);
 }
 
 static pudle_status add_sweep(report *r, const cli_args *args, const char *path)
 {
     bool seen[PLOT_COLOURS] = { false };
-    report_sweep *w = &r->sweep[r->sweeps++];
+    report_sweep *w = &r->sweep;
     pudle_status s = report_sweep_open(r->ctx, path, args->quiet, w);
     for (int i = 0; !s && i < w->drawn; i++) {
         const int row = w->rank[i], style = w->combination[row], before = r->runs;
@@ -130,8 +130,7 @@ static void close_all(report *r)
 {
     for (int i = 0; i < r->runs; i++)
         report_run_close(&r->run[i]);
-    for (int i = 0; i < r->sweeps; i++)
-        report_sweep_close(&r->sweep[i]);
+    report_sweep_close(&r->sweep);
     free(r->run);
 }
 
@@ -150,10 +149,10 @@ static pudle_status check_name(const report *r, const char *path)
 
 static pudle_status check_output(const report *r, const cli_args *args)
 {
-    const char *const folder = r->sweep->path; /* NULL: it is of no sweep */
+    const char *const folder = r->sweep.path;
     char *runs = folder ? pd_format("%s/%s", folder, SWEEP_RUNS) : NULL, *combinations = folder ? pd_format("%s/%s", folder, SWEEP_COMBINATIONS) : NULL;
     const cli_file out = { "--out", args->out, ".html" }, in[] = { { SWEEP_RUNS, runs, NULL }, { SWEEP_COMBINATIONS, combinations, NULL } };
-    pudle_status s = folder && (!runs || !combinations) ? no_memory(r->ctx) : cli_check_outputs(r->ctx, NULL, &out, 1, in, 2);
+    pudle_status s = folder && (!runs || !combinations) ? report_no_memory(r->ctx) : cli_check_outputs(r->ctx, NULL, &out, 1, in, 2);
     free(runs);
     free(combinations);
     for (int i = 0; i < r->runs && !s; i++)
@@ -182,8 +181,7 @@ static pudle_status write_page(const report *r, const char *path)
 
 int cli_report(pd_context *ctx, const cli_args *args)
 {
-    report_sweep of_sweep = { .path = NULL };
-    report r = { .ctx = ctx, .sweep = &of_sweep };
+    report r = { .ctx = ctx };
     pudle_status s = args->out ? check_output(&r, args) : pd_fail(ctx, PUDLE_ERR_CONFIG, "pudle report: say where to write with --out FILE.html");
     if (!s)
         s = check_name(&r, args->out);

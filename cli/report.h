@@ -65,9 +65,10 @@ typedef struct report {
     pd_context *ctx;
     report_run *run;
     int runs;
-    report_sweep *sweep;
-    int sweeps;
+    report_sweep sweep; /* path NULL: the runs are of none */
 } report;
+
+pudle_status report_no_memory(pd_context *ctx);
 
 /** The parts of the page, each a section, or nothing where there is nothing to tell. */
 pudle_status report_page(FILE *to, const report *r);

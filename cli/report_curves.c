@@ -61,7 +61,7 @@ static pudle_status add_line(const report *r, picture *p, const report_series *s
 {
     plot_point *point = pd_alloc((size_t)(stretches ? REPORT_STRETCHES : REPORT_POINTS * s->used), sizeof *point);
     if (!point)
-        return pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory for the curves");
+        return report_no_memory(r->ctx);
     line.point = p->points[p->lines] = point;
     line.points = stretches ? report_series_stretches(s, point) : report_series_points(s, point);
     p->line[p->lines++] = line;
@@ -96,7 +96,7 @@ static pudle_status put_curve(FILE *to, const report *r, const struct curve *c)
 {
     const size_t most = 2 * (size_t)r->runs;
     picture p = { pd_alloc(most, sizeof *p.line), 0, pd_alloc(most, sizeof *p.points) };
-    pudle_status s = p.line && p.points ? PUDLE_OK : pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory for the curves");
+    pudle_status s = p.line && p.points ? PUDLE_OK : report_no_memory(r->ctx);
     for (int i = 0; i < r->runs && !s; i++)
         s = add_run(r, &p, &r->run[i], c);
     if (!s) {
@@ -134,7 +134,7 @@ static pudle_status put_levels(FILE *to, const report *r, const struct curve *li
             char *title = pd_format("%s %s", like->title, name);
             level.column = name;
             level.title = title;
-            s = !title ? pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory") : is_shown(r, &level) ? put_curve(to, r, &level) : PUDLE_OK;
+            s = !title ? report_no_memory(r->ctx) : is_shown(r, &level) ? put_curve(to, r, &level) : PUDLE_OK;
             free(title);
         }
     return s;

@@ -144,7 +144,7 @@ static void put_facts(FILE *to, const report *r)
     const fact *known[FACTS];
     const bool across = r->runs <= 3;
     const int count = known_facts(r, known), rows = across ? count : r->runs, columns = across ? r->runs : count;
-    fprintf(to, "<section>\n%s<div class=\"wide facts\"><table>\n<tr><th></th>", r->sweeps ? "<h2>Runs that are drawn</h2>\n" : "");
+    fprintf(to, "<section>\n%s<div class=\"wide facts\"><table>\n<tr><th></th>", r->sweep.path ? "<h2>Runs that are drawn</h2>\n" : "");
     for (int c = 0; c < columns; c++) {
         fputs("<th>", to);
         if (across)
@@ -169,8 +169,8 @@ static void put_facts(FILE *to, const report *r)
         fputs("</tr>\n", to);
     }
     fputs("</table></div>\n", to);
-    if (r->sweeps && r->runs < r->sweep[0].runs.rows - 1)
-        fprintf(to, "<p class=\"note\">%d of %d runs: the best ones of up to %d combinations, as far as they can be read.</p>\n", r->runs, r->sweep[0].runs.rows - 1, PLOT_COLOURS);
+    if (r->sweep.path && r->runs < r->sweep.runs.rows - 1)
+        fprintf(to, "<p class=\"note\">%d of %d runs: the best ones of up to %d combinations, as far as they can be read.</p>\n", r->runs, r->sweep.runs.rows - 1, PLOT_COLOURS);
     fputs("</section>\n", to);
 }
 
@@ -227,7 +227,7 @@ static pudle_status put_run_atoms(FILE *to, const report *r, const report_run *r
     pd_bytes png = { NULL, 0, NULL, false };
     char *path = pd_format("%s/dictionary.png", run->path);
     const bool there = path && (!access(path, F_OK) || errno != ENOENT);
-    pudle_status s = !path ? pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory") : there ? pd_bytes_map(r->ctx, path, &png) : PUDLE_OK;
+    pudle_status s = !path ? report_no_memory(r->ctx) : there ? pd_bytes_map(r->ctx, path, &png) : PUDLE_OK;
     const bool good = png.size >= IHDR + 8 && !memcmp(png.data, mark, sizeof mark);
     if (!s) {
         fputs("<figure>", to);
@@ -266,11 +266,11 @@ static pudle_status put_atoms(FILE *to, const report *r)
 
 static void put_title(FILE *to, const report *r)
 {
-    if (r->sweeps)
-        markup_text(to, r->sweep[0].path);
+    if (r->sweep.path)
+        markup_text(to, r->sweep.path);
     else
         markup_text(to, r->run[0].label);
-    const int more = r->sweeps ? 0 : r->runs - 1;
+    const int more = r->sweep.path ? 0 : r->runs - 1;
     if (more)
         fprintf(to, " and %d other run%s", more, more == 1 ? "" : "s");
 }
@@ -294,8 +294,8 @@ pudle_status report_page(FILE *to, const report *r)
 {
     pudle_status s = PUDLE_OK;
     put_head(to, r);
-    for (int i = 0; i < r->sweeps && !s; i++)
-        s = report_sweep_tables(to, r->ctx, &r->sweep[i]);
+    if (r->sweep.path)
+        s = report_sweep_tables(to, r->ctx, &r->sweep);
     put_facts(to, r);
     put_warnings(to, r);
     if (!s)

@@ -1,5 +1,6 @@
 /* What the folder of one run tells: its log, its config, its tables. */
 #include "report.h"
+#include "report_lines.h"
 #include "train/manifest.h"
 #include "train/rundir.h"
 #include <errno.h>
@@ -16,11 +17,6 @@ enum { MOST_WARNINGS = 40 };
 
 const char *const report_states[] = { "unknown: there is no run.log", "not finished: it was killed, or is only beginning", "being trained now", "finished", "interrupted",
                                       "stopped by an error" };
-
-static pudle_status no_memory(pd_context *ctx)
-{
-    return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the report");
-}
 
 /* ------------------------------------------------------------------------ run.log */
 
@@ -72,25 +68,24 @@ static bool read_log_line(report_run *run, const char *line)
     return !strncmp(line, "warning: ", 9) || !strncmp(line, "error: ", 7) ? keep_warning(run, line) : true;
 }
 
+typedef struct log_reader { pd_context *ctx; report_run *run; } log_reader;
+
+static pudle_status visit_log(void *user, int64_t number, char *line)
+{
+    const log_reader *l = user;
+    (void)number;
+    return read_log_line(l->run, line) ? PUDLE_OK : report_no_memory(l->ctx);
+}
+
+/* Where there is none, or something that is no file, nothing is known. */
 static pudle_status read_log(pd_context *ctx, report_run *run)
 {
-    struct stat info;
-    char *path = pd_format("%s/run.log", run->path), *line = NULL;
-    size_t room = 0;
-    ssize_t length = 0;
-    const bool plain = path && !stat(path, &info) && S_ISREG(info.st_mode); /* a pipe would be waited for */
-    FILE *file = plain ? fopen(path, "re") : NULL;
-    pudle_status s = !path ? no_memory(ctx) : plain && !file ? pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, strerror(errno)) : PUDLE_OK;
-    while (file && !s && (length = getline(&line, &room, file)) > 0) {
-        line[length - (line[length - 1] == '\n')] = '\0';
-        if (!read_log_line(run, line))
-            s = no_memory(ctx);
-    }
-    if (file && !s && ferror(file))
-        s = pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    if (file)
-        fclose(file);
-    free(line);
+    log_reader l = { ctx, run };
+    char *path = pd_format("%s/run.log", run->path);
+    FILE *file = path ? report_file(path) : NULL;
+    const bool none = errno == 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+    const pudle_status s = !path ? report_no_memory(ctx) : file ? report_lines(ctx, path, file, visit_log, &l)
+                           : none ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     free(path);
     return s;
 }
@@ -132,7 +127,7 @@ static void keep_option(void *user, const char *key, const char *value, const ch
 static char *read_text(const char *path)
 {
     enum { MOST = 65536 };
-    FILE *file = fopen(path, "re");
+    FILE *file = report_file(path);
     char *text = file ? pd_alloc(MOST, 1) : NULL;
     if (text)
         text[fread(text, 1, MOST - 1, file)] = '\0';
@@ -150,20 +145,20 @@ static pudle_status read_config(pd_context *ctx, const cli_args *args, report_ru
     const bool plain = path && !stat(path, &info) && S_ISREG(info.st_mode); /* a pipe would be waited for */
     options o = { run, false };
     if (!path)
-        return no_memory(ctx);
+        return report_no_memory(ctx);
     pd_log_level(ctx, PD_LOG_SILENT); /* what it says of a config it has said when that was trained */
     pudle_status s = cli_settings_at(ctx, run->path, &none, &run->settings, &directory);
     pd_log_level(ctx, args->quiet ? PUDLE_LOG_WARNING : PUDLE_LOG_INFO);
     if (s && s != PUDLE_ERR_NOMEM) {
         run->why = pd_strdup(pd_error(ctx));
-        run->config = plain ? read_text(path) : NULL;
+        run->config = read_text(path);
         pd_error_clear(ctx);
-        s = run->why ? PUDLE_OK : no_memory(ctx);
+        s = run->why ? PUDLE_OK : report_no_memory(ctx);
     }
     if (!s && run->settings)
         s = pd_settings_each(ctx, run->settings, keep_option, &o);
     if (!s && o.failed)
-        s = no_memory(ctx);
+        s = report_no_memory(ctx);
     if (plain) {
         run->edited = pd_rundir_edited(path);
         pd_rundir_identity(path, run->identity);
@@ -180,8 +175,7 @@ static bool is_foreign(const char *path)
 {
     static const char begin[] = "update,epoch,loss";
     char line[sizeof begin] = "";
-    struct stat info;
-    FILE *file = !stat(path, &info) && S_ISREG(info.st_mode) ? fopen(path, "re") : NULL;
+    FILE *file = report_file(path);
     const bool foreign = file && (!fgets(line, sizeof line, file) || strcmp(line, begin) != 0);
     if (file)
         fclose(file);
@@ -191,7 +185,7 @@ static bool is_foreign(const char *path)
 static pudle_status read_tables(pd_context *ctx, int room, report_run *run)
 {
     char *metrics = pd_format("%s/metrics.csv", run->path), *test = pd_format("%s/test.csv", run->path);
-    pudle_status s = metrics && test ? report_table_read(ctx, metrics, room, &run->metrics) : no_memory(ctx);
+    pudle_status s = metrics && test ? report_table_read(ctx, metrics, room, &run->metrics) : report_no_memory(ctx);
     if (!s && !run->metrics.rows)
         s = pd_fail(ctx, PUDLE_ERR_CONFIG, "%s: has no rows yet, so there is nothing to report: let the run make an update first", metrics);
     if (!s && is_foreign(test))
@@ -219,7 +213,7 @@ static pudle_status check_folder(pd_context *ctx, const char *path)
 pudle_status report_run_open(pd_context *ctx, const cli_args *args, const char *path, int room, report_run *run)
 {
     *run = (report_run){ .path = pd_strdup(path), .updates = -1, .total = -1, .seconds = NAN };
-    pudle_status s = run->path ? check_folder(ctx, path) : no_memory(ctx);
+    pudle_status s = run->path ? check_folder(ctx, path) : report_no_memory(ctx);
     if (!s)
         s = read_tables(ctx, room, run);
     if (!s)

@@ -1,13 +1,11 @@
 /* Columns of a table to series of a fixed size, however long the run was. */
 #include "report_series.h"
+#include "report_lines.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---------------------------------------------------------------------- thinning */
 
@@ -247,20 +245,16 @@ static pudle_status read_row(reading *r)
     return PUDLE_OK;
 }
 
-/* A pipe would be waited for. */
 static pudle_status open_file(pd_context *ctx, const char *path, FILE **file)
 {
-    struct stat info;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT ? pd_fail(ctx, PUDLE_ERR_NOTFOUND, "%s: there is no such file: the run has not begun, or the file was taken away", path)
-                               : pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    const bool plain = !fstat(fd, &info) && S_ISREG(info.st_mode);
-    *file = plain ? fdopen(fd, "r") : NULL;
+    *file = report_file(path);
     if (*file)
         return PUDLE_OK;
-    close(fd);
-    return plain ? pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory") : pd_fail(ctx, PUDLE_ERR_IO, "%s: is not a file", path);
+    if (errno == ENOENT)
+        return pd_fail(ctx, PUDLE_ERR_NOTFOUND, "%s: there is no such file: the run has not begun, or the file was taken away", path);
+    if (errno == ENOMEM)
+        return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory");
+    return errno ? pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, strerror(errno)) : pd_fail(ctx, PUDLE_ERR_IO, "%s: is not a file", path);
 }
 
 pudle_status report_table_read(pd_context *ctx, const char *path, int room, report_table *table)

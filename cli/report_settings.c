@@ -38,7 +38,7 @@ static pudle_status find_keys(const report *r, const char ***key, int *keys)
         most += r->run[i].options;
     *key = pd_alloc((size_t)most + 1, sizeof **key);
     if (!*key)
-        return pd_fail(r->ctx, PUDLE_ERR_NOMEM, "out of memory for the settings");
+        return report_no_memory(r->ctx);
     for (int i = 0; i < r->runs; i++)
         for (int k = 0; k < r->run[i].options; k++) {
             const char *name = r->run[i].option[k].key;

@@ -1,20 +1,15 @@
 /* The folder of a sweep: its two tables, read again as texts, best first; and which of its runs are drawn. */
 #include "report.h"
+#include "report_lines.h"
 #include "markup.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char RUNS_HEAD[] = "run,state,";
 enum { FIRST_KEY = 2, MOST_DRAWN = 35, MOST_COLUMNS = 4096 };
-
-static pudle_status no_memory(pd_context *ctx)
-{
-    return pd_fail(ctx, PUDLE_ERR_NOMEM, "out of memory for the tables of the sweep");
-}
 
 /* ------------------------------------------------------------------------ reading */
 
@@ -35,8 +30,14 @@ static char *next_cell(char **line)
     return cell;
 }
 
-static pudle_status add_row(pd_context *ctx, const char *path, int64_t number, char *line, report_cells *t)
+typedef struct cells_reader { pd_context *ctx; const char *path; report_cells *to; } cells_reader;
+
+static pudle_status add_row(void *user, int64_t number, char *line)
 {
+    const cells_reader *c = user;
+    pd_context *ctx = c->ctx;
+    const char *path = c->path;
+    report_cells *t = c->to;
     int cells = 0;
     if (!t->rows) { /* as many columns as the header has */
         t->columns = 1;
@@ -47,14 +48,14 @@ static pudle_status add_row(pd_context *ctx, const char *path, int64_t number, c
     }
     char **more = realloc(t->cell, ((size_t)t->rows + 1) * (size_t)t->columns * sizeof *more);
     if (!more)
-        return no_memory(ctx);
+        return report_no_memory(ctx);
     t->cell = more;
     char **row = t->cell + (size_t)t->rows++ * (size_t)t->columns;
     memset(row, 0, (size_t)t->columns * sizeof *row);
     for (char *rest = line; rest; cells++) {
         char *cell = next_cell(&rest);
         if (cells < t->columns && !(row[cells] = pd_strdup(cell)))
-            return no_memory(ctx);
+            return report_no_memory(ctx);
     }
     if (cells != t->columns)
         return pd_fail(ctx, PUDLE_ERR_CONFIG, "%s:%" PRId64 ": the row of \"%.60s\" has %d cells, and there are %d columns; the same `pudle sweep` writes the table again", path, number,
@@ -64,27 +65,11 @@ static pudle_status add_row(pd_context *ctx, const char *path, int64_t number, c
 
 static pudle_status read_cells(pd_context *ctx, const char *folder, const char *name, bool needed, report_cells *t)
 {
-    struct stat info;
-    char *path = pd_format("%s/%s", folder, name), *line = NULL;
-    size_t room = 0;
-    ssize_t length;
-    const bool there = path && !stat(path, &info);
-    if (path && !there && errno == ENOENT && !needed) {
-        free(path);
-        return PUDLE_OK;
-    }
-    const bool plain = there && S_ISREG(info.st_mode);
-    FILE *file = plain ? fopen(path, "re") : NULL;
-    pudle_status s = !path ? no_memory(ctx) : file ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, there && !plain ? "it is not a file" : strerror(errno));
-    for (int64_t number = 1; !s && (length = getline(&line, &room, file)) > 0; number++) {
-        line[length - (line[length - 1] == '\n')] = '\0';
-        s = add_row(ctx, path, number, line, t);
-    }
-    if (file && !s && ferror(file))
-        s = pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    if (file)
-        fclose(file);
-    free(line);
+    char *path = pd_format("%s/%s", folder, name);
+    cells_reader c = { ctx, path, t };
+    FILE *file = path ? report_file(path) : NULL;
+    const pudle_status s = !path ? report_no_memory(ctx) : file ? report_lines(ctx, path, file, add_row, &c)
+                           : errno == ENOENT && !needed ? PUDLE_OK : pd_fail(ctx, PUDLE_ERR_IO, "%s: cannot be read: %s", path, errno ? strerror(errno) : "it is not a file");
     free(path);
     return s;
 }
@@ -123,15 +108,14 @@ static double number_in(const report_cells *t, int row, const char *column)
 
 pudle_status report_sweep_is(pd_context *ctx, const char *path, bool *is)
 {
-    struct stat info;
     char *table = pd_format("%s/%s", path, SWEEP_RUNS), line[sizeof RUNS_HEAD] = "";
-    FILE *file = table && !stat(table, &info) && S_ISREG(info.st_mode) ? fopen(table, "re") : NULL;
+    FILE *file = table ? report_file(table) : NULL;
     *is = file && fgets(line, sizeof line, file) && !strcmp(line, RUNS_HEAD);
     if (file)
         fclose(file);
     const bool good = table != NULL;
     free(table);
-    return good ? PUDLE_OK : no_memory(ctx);
+    return good ? PUDLE_OK : report_no_memory(ctx);
 }
 
 /* -------------------------------------------------------------------------- order */
@@ -153,7 +137,7 @@ static pudle_status rank_rows(pd_context *ctx, const report_cells *t, const char
     }
     const bool good = value && *rank;
     free(value);
-    return good ? PUDLE_OK : no_memory(ctx);
+    return good ? PUDLE_OK : report_no_memory(ctx);
 }
 
 static bool same_values(const report_sweep *w, int a, int b)
@@ -207,7 +191,7 @@ static pudle_status find_order(pd_context *ctx, bool quiet, report_sweep *w)
     w->varies = pd_alloc((size_t)w->runs.columns, sizeof *w->varies);
     w->combination = pd_alloc((size_t)rows + 1, sizeof *w->combination);
     if (!w->varies || !w->combination)
-        return no_memory(ctx);
+        return report_no_memory(ctx);
     w->order = (sweep_order){ .tests = true };
     for (int r = 1; r <= rows; r++) {
         if (!strcmp(report_cell(&w->runs, r, "state"), sweep_states[SWEEP_DONE]))
@@ -218,7 +202,7 @@ static pudle_status find_order(pd_context *ctx, bool quiet, report_sweep *w)
     look_for_followers(ctx, quiet, w);
     sweep_order_by(&w->order, w->runs.cell + FIRST_KEY, w->varies, w->keys);
     char *mean = pd_format("%s_mean", sweep_figure_names[w->order.figure]);
-    pudle_status s = mean ? rank_rows(ctx, &w->runs, sweep_figure_names[w->order.figure], true, &w->rank) : no_memory(ctx);
+    pudle_status s = mean ? rank_rows(ctx, &w->runs, sweep_figure_names[w->order.figure], true, &w->rank) : report_no_memory(ctx);
     if (!s)
         s = rank_rows(ctx, &w->combinations, mean, false, &w->combination_rank);
     free(mean);
@@ -231,7 +215,7 @@ static pudle_status find_order(pd_context *ctx, bool quiet, report_sweep *w)
 pudle_status report_sweep_open(pd_context *ctx, const char *path, bool quiet, report_sweep *w)
 {
     *w = (report_sweep){ .path = pd_strdup(path) };
-    pudle_status s = w->path ? read_cells(ctx, path, SWEEP_RUNS, true, &w->runs) : no_memory(ctx);
+    pudle_status s = w->path ? read_cells(ctx, path, SWEEP_RUNS, true, &w->runs) : report_no_memory(ctx);
     if (!s)
         s = read_cells(ctx, path, SWEEP_COMBINATIONS, false, &w->combinations);
     if (!s && (w->runs.rows < 2 || column_of(&w->runs, "seed") < FIRST_KEY))
@@ -390,7 +374,7 @@ static pudle_status put_order(FILE *to, pd_context *ctx, const report_sweep *w)
     if (memory)
         sweep_order_print(memory, &w->order);
     if (!memory || fclose(memory))
-        return no_memory(ctx);
+        return report_no_memory(ctx);
     fputs("<p class=\"note\">", to);
     for (char *rest = text, *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
         markup_text(to, line);
